@@ -1,0 +1,1 @@
+"""Who runs an operation: engines that drive the kernels on the CPU or a GPU."""

@@ -1,0 +1,1 @@
+"""Compiled kernels: imports NumPy, math and Numba and nothing else."""

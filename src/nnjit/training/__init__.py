@@ -1,0 +1,1 @@
+"""The loop over epochs in Python: schedules, stopping, validation and history."""
