@@ -1,0 +1,168 @@
+"""`python -m nnjit demo`: fit, report, and the same fit by scikit-learn beside it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import warnings
+
+from nnjit.cli.errors import UserError
+from nnjit.cli.problem import digits_problem, table_problem
+from nnjit.cli.progress import fit_progress
+from nnjit.cli.report import Fit, print_comparison, print_report, save_loss_curves
+
+__all__ = ["add_parser", "run"]
+
+DEFAULT_PLOT = "nnjit_demo_loss.png"
+_LONG_FIT_SECONDS = 20.0
+
+
+def add_parser(subparsers):
+    """Add the command's options to the command line."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="fit a network on digits or on your own table, beside scikit-learn",
+        description=(
+            "Fits a Pipeline with an MLP on scikit-learn's digits, or on a CSV file with a header "
+            "line; shows progress, a report, both times and a loss curve. A target of text, or of "
+            "whole numbers with at most 20 values, is classified; any other is regressed."
+        ),
+    )
+    parser.add_argument("--data", metavar="FILE.csv", help="your own table")
+    parser.add_argument("--target", metavar="COLUMN", help="the column of the table to learn")
+    parser.add_argument("--task", choices=["auto", "classification", "regression"], default="auto")
+    parser.add_argument(
+        "--hidden",
+        type=_layer_sizes,
+        default=(100,),
+        metavar="N[,N...]",
+        help="units of each hidden layer (default: 100)",
+    )
+    parser.add_argument(
+        "--epochs", type=_positive, default=300, metavar="N", help="at most (default: 300)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of split and fit (default: 0)")
+    parser.add_argument(
+        "--plot", metavar="FILE.png", help=f"where the loss curve goes (default: {DEFAULT_PLOT})"
+    )
+    parser.add_argument("--no-peer", action="store_true", help="leave scikit-learn's fit out")
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Run the demo; see `python -m nnjit demo --help`.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+
+    Returns
+    -------
+    int
+        0.
+
+    Raises
+    ------
+    UserError
+        If the data or an option is unusable.
+    """
+    problem = _problem(arguments)
+    plot = _plot_path(arguments.plot)
+    import nnjit
+
+    print(problem.title)
+    for note in problem.notes:
+        print(f"  {note}")
+    print()
+    fits = {"nnjit": _fit("nnjit", nnjit, problem, arguments)}
+    if not arguments.no_peer:
+        import sklearn.neural_network
+
+        fits["scikit-learn"] = _fit("scikit-learn", sklearn.neural_network, problem, arguments)
+    print_report(problem, fits["nnjit"].model)
+    print_comparison(problem, fits)
+    save_loss_curves(fits, plot, required=arguments.plot is not None)
+    return 0
+
+
+def _problem(arguments):
+    if (arguments.data is None) != (arguments.target is None):
+        raise UserError("--data and --target go together")
+    if arguments.data is None:
+        if arguments.task == "regression":
+            raise UserError("--task regression needs --data and --target")
+        return digits_problem(arguments.seed)
+    return table_problem(arguments.data, arguments.target, arguments.task, arguments.seed)
+
+
+def _fit(label, library, problem, arguments):
+    """Fit twice: with progress from a cold start, then once more, quietly, for the time."""
+    model = _model(library, problem, arguments)
+    start = time.perf_counter()
+    with (
+        fit_progress(label, arguments.epochs) as messages,
+        warnings.catch_warnings(record=True) as w,
+    ):
+        warnings.simplefilter("always")
+        model.fit(*problem.train)
+    first = time.perf_counter() - start
+    for message in dict.fromkeys(messages + [str(warning.message) for warning in w]):
+        print(f"  {message}")
+    second = first
+    if first < _LONG_FIT_SECONDS:
+        _network_step(model).set_params(verbose=False)
+        start = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(*problem.train)
+        second = time.perf_counter() - start
+    return Fit(model, first, second, model.score(*problem.test))
+
+
+def _model(library, problem, arguments):
+    from sklearn.base import clone
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    options = {
+        "hidden_layer_sizes": arguments.hidden,
+        "max_iter": arguments.epochs,
+        "random_state": arguments.seed,
+        "verbose": True,
+    }
+    first_step = clone(problem.preprocessing)
+    if problem.task == "classification":
+        return make_pipeline(first_step, library.MLPClassifier(**options))
+    pipeline = make_pipeline(first_step, library.MLPRegressor(**options))
+    return TransformedTargetRegressor(pipeline, transformer=StandardScaler())
+
+
+def _network_step(model):
+    pipeline = getattr(model, "regressor", model)
+    return pipeline[-1]
+
+
+def _plot_path(wanted):
+    path = os.path.abspath(wanted or DEFAULT_PLOT)
+    if wanted is not None:
+        if not os.path.isdir(os.path.dirname(path)):
+            raise UserError(f"cannot write {wanted}: there is no folder {os.path.dirname(path)}")
+        if os.path.isdir(path):
+            raise UserError(f"cannot write {wanted}: it is a folder")
+    return path
+
+
+def _positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("a whole number of at least 1 is needed")
+    return value
+
+
+def _layer_sizes(text):
+    try:
+        return tuple(_positive(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("whole numbers such as 100 or 64,32 are needed") from error

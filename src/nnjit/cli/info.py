@@ -1,0 +1,138 @@
+"""`python -m nnjit info`: what a report of a problem should say about the machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+
+from nnjit._version import __version__
+from nnjit.cli.cache_report import cache_size
+
+__all__ = ["add_parser", "run"]
+
+_REQUIRED = ("numpy", "scipy", "numba", "llvmlite", "scikit-learn")
+_OPTIONAL = ("matplotlib", "pandas", "polars", "numba-cuda")
+_VECTOR_FEATURES = ("sse4.2", "avx", "fma", "avx2", "avx512f", "avx512bf16", "neon", "sve")
+
+
+def add_parser(subparsers):
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "info",
+        help="versions, CPU, register tile, threads, cache",
+        description="Prints what nnjit found on this machine; paste it into a bug report.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Print one `name  value` line per fact.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Unused.
+
+    Returns
+    -------
+    int
+        0.
+    """
+    sections = {
+        "Versions": _versions(),
+        "CPU": _cpu(),
+        "Kernels": _kernels(),
+        "Threads": _threads(),
+        "Cache": _cache(),
+    }
+    for title, facts in sections.items():
+        print(title)
+        for name, value in facts:
+            print(f"  {name:<18}{value}")
+    return 0
+
+
+def _versions():
+    yield "nnjit", __version__
+    yield "Python", f"{platform.python_version()} ({platform.python_implementation()})"
+    yield "platform", platform.platform()
+    for name in _REQUIRED:
+        yield name, _version(name)
+    for name in _OPTIONAL:
+        yield name, _version(name)
+
+
+def _version(distribution):
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu():
+    import llvmlite.binding as llvm
+
+    present = {name for name, on in llvm.get_host_cpu_features().items() if on}
+    yield "model", _cpu_model()
+    yield "LLVM name", llvm.get_host_cpu_name()
+    yield "vector features", " ".join(f for f in _VECTOR_FEATURES if f in present) or "none known"
+    yield "CPUs", f"{os.cpu_count()} in the machine, {_usable_cpus()} for this process"
+
+
+def _cpu_model():
+    if sys.platform.startswith("linux"):
+        try:
+            with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
+                for line in stream:
+                    if line.lower().startswith(("model name", "hardware")):
+                        return line.split(":", 1)[1].strip()
+        except OSError:
+            pass
+    return platform.processor() or platform.machine()
+
+
+def _usable_cpus():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _kernels():
+    from nnjit.core.simd import TILE
+
+    yield "register tile", f"{TILE.name}: {TILE.rows} rows x {TILE.vectors} vectors"
+    yield (
+        "vector width",
+        f"{TILE.bytes} bytes: {TILE.bytes // 4} float32 or {TILE.bytes // 8} float64",
+    )
+    if os.environ.get("NNJIT_TILE"):
+        yield "NNJIT_TILE", os.environ["NNJIT_TILE"]
+    import numba
+
+    yield "compiled", "no, NUMBA_DISABLE_JIT is set" if numba.config.DISABLE_JIT else "yes"
+
+
+def _threads():
+    import numba
+
+    # Numba names its layer only once it has started; this process ends right after.
+    threads = numba.get_num_threads()
+    yield "threading layer", numba.threading_layer()
+    yield "threads", threads
+    for name in ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER", "OMP_NUM_THREADS"):
+        if name in os.environ:
+            yield name, os.environ[name]
+
+
+def _cache():
+    from nnjit.core.cache import cache_folder
+
+    folder = cache_folder()
+    if folder is None:
+        yield "folder", "none is writable: kernels are compiled anew in each process"
+        return
+    files, size = cache_size(folder)
+    yield "folder", folder
+    yield "files", f"{files}, {size / 1e6:.1f} MB"

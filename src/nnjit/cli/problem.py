@@ -1,0 +1,151 @@
+"""What the demo learns: data, split, preprocessing and task, from digits or a user's table."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from nnjit.cli.errors import UserError
+from nnjit.cli.table import is_class_target, read_table
+
+__all__ = ["Problem", "digits_problem", "table_problem"]
+
+TEST_SHARE = 0.25
+_MAX_CATEGORIES = 100
+
+
+@dataclasses.dataclass
+class Problem:
+    """A learning task that is ready for a Pipeline.
+
+    Attributes
+    ----------
+    title : str
+        One line for the user: rows, columns, task.
+    task : {"classification", "regression"}
+    train, test : tuple of (X, y)
+    preprocessing : estimator
+        Unfitted first step of the Pipeline.
+    notes : list of str
+        What was done to the data, in sentences.
+    """
+
+    title: str
+    task: str
+    train: tuple
+    test: tuple
+    preprocessing: object
+    notes: list
+
+
+def digits_problem(seed):
+    """Classification of scikit-learn's 8 x 8 digits, standardized.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the split.
+
+    Returns
+    -------
+    Problem
+    """
+    from sklearn.datasets import load_digits
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = load_digits(return_X_y=True)
+    train, test, notes = _split(X, y, "classification", seed)
+    title = f"Digits: {_shape(train, test)}, 10 classes."
+    return Problem(title, "classification", train, test, StandardScaler(), notes)
+
+
+def table_problem(path, target, task, seed):
+    """Classification or regression of a column of a CSV file.
+
+    Numeric columns are standardized, their missing cells filled with the training rows'
+    median; text columns are one-hot encoded.
+
+    Parameters
+    ----------
+    path, target : str
+        File and name of the target column.
+    task : {"auto", "classification", "regression"}
+        "auto" classifies a target of text, or of whole numbers with at most 20 values.
+    seed : int
+        Seed of the split.
+
+    Returns
+    -------
+    Problem
+
+    Raises
+    ------
+    UserError
+        If the file, the column or the task do not fit.
+    """
+    table = read_table(path, target)
+    task = _task(table.target, target, task)
+    y = table.target
+    if task == "classification" and y.dtype.kind == "f" and np.all(y == np.rint(y)):
+        y = y.astype(np.int64)
+    train, test, notes = _split(table.features, y, task, seed)
+    if task == "regression":
+        goal = f"regression of {target!r}"
+    else:
+        goal = f"{len(np.unique(y))} classes of {target!r}"
+    title = f"{path}: {_shape(train, test)}, {goal}."
+    return Problem(title, task, train, test, _preprocessing(table), table.notes + notes)
+
+
+def _task(target, name, wanted):
+    is_number = target.dtype.kind == "f"
+    if wanted == "regression" and not is_number:
+        raise UserError(f"the target {name!r} is not numeric: it cannot be regressed")
+    if wanted == "auto":
+        wanted = "classification" if is_class_target(target) else "regression"
+    if wanted == "classification":
+        n_classes = len(np.unique(target))
+        if 2 * n_classes > len(target):
+            hint = "; --task regression learns numbers" if is_number else ""
+            raise UserError(
+                f"the target {name!r} has {n_classes} different values in {len(target)} rows:"
+                f" too many to be classes{hint}"
+            )
+    return wanted
+
+
+def _split(X, y, task, seed):
+    """Training and test part, stratified where every class has two rows."""
+    from sklearn.model_selection import train_test_split
+
+    stratify, notes = None, []
+    if task == "classification":
+        counts = np.unique(y, return_counts=True)[1]
+        if counts.min() >= 2 and len(counts) <= int(TEST_SHARE * len(y)):
+            stratify = y
+        else:
+            notes.append("The test rows are not stratified: some classes have too few rows.")
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=TEST_SHARE, random_state=seed, stratify=stratify
+    )
+    if len(np.unique(y_train)) < 2:
+        raise UserError("the training rows are all of one class: more rows are needed")
+    return (X_train, y_train), (X_test, y_test), notes
+
+
+def _preprocessing(table):
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    )
+    words = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_MAX_CATEGORIES)
+    return ColumnTransformer([("numbers", numbers, table.numeric), ("words", words, table.text)])
+
+
+def _shape(train, test):
+    return f"{len(train[0])} training and {len(test[0])} test rows, {train[0].shape[1]} columns"

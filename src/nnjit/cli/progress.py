@@ -1,0 +1,100 @@
+"""Progress of a fit, read from the lines that `verbose=True` prints."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import time
+
+__all__ = ["fit_progress"]
+
+_EPOCH = re.compile(r"Iteration (\d+), loss = (\S+)")
+_BAR_WIDTH = 24
+_SECONDS_BETWEEN_DRAWS = 0.05
+
+
+class _ProgressLine:
+    """A text stream that shows the epochs written to it as one line, drawn over and over.
+
+    Where the output is no terminal, a line is written every `max_epochs / 10` epochs.
+    Lines that are no epoch (why the fit stopped, validation scores) are kept in `messages`.
+    """
+
+    def __init__(self, stream, label, max_epochs):
+        self.stream = stream
+        self.label = label
+        self.max_epochs = max_epochs
+        self.messages = []
+        self._live = stream.isatty()
+        self._pending = ""
+        self._drawn_at = 0.0
+        self._last = None
+        self._shown = None
+
+    def write(self, text):
+        *lines, self._pending = (self._pending + text).split("\n")
+        for line in lines:
+            self._take(line.strip())
+        return len(text)
+
+    def flush(self):
+        self.stream.flush()
+
+    def close(self):
+        """Show the last epoch and end the line."""
+        if self._last is not None and self._last != self._shown:
+            self._draw()
+        if self._live and self._shown is not None:
+            self.stream.write("\n")
+        self.stream.flush()
+
+    def _take(self, line):
+        match = _EPOCH.match(line)
+        if match is None:
+            if line and not line.startswith("Validation score"):
+                self.messages.append(line)
+            return
+        self._last = int(match[1]), match[2]
+        if self._live:
+            due = time.perf_counter() - self._drawn_at >= _SECONDS_BETWEEN_DRAWS
+        else:
+            due = self._last[0] == 1 or self._last[0] % max(1, self.max_epochs // 10) == 0
+        if due:
+            self._draw()
+
+    def _draw(self):
+        epoch, loss = self._last
+        self._drawn_at = time.perf_counter()
+        self._shown = self._last
+        done = min(_BAR_WIDTH, _BAR_WIDTH * epoch // self.max_epochs)
+        bar = "#" * done + "." * (_BAR_WIDTH - done)
+        text = f"{self.label:<13} [{bar}] epoch {epoch:>4}/{self.max_epochs}  loss {loss}"
+        self.stream.write(f"\r{text}" if self._live else f"{text}\n")
+        self.stream.flush()
+
+
+@contextlib.contextmanager
+def fit_progress(label, max_epochs, stream=None):
+    """Turn what a verbose fit prints inside the block into one progress line.
+
+    Parameters
+    ----------
+    label : str
+        Name shown at the line's beginning.
+    max_epochs : int
+        The epoch number at which the bar is full.
+    stream : text stream, optional
+        Where the line goes; standard output by default.
+
+    Yields
+    ------
+    list of str
+        The other lines that the fit printed, filled while it runs.
+    """
+    line = _ProgressLine(stream or sys.stdout, label, max_epochs)
+    try:
+        with contextlib.redirect_stdout(line):
+            yield line.messages
+    finally:
+        line.close()

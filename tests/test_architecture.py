@@ -1,0 +1,73 @@
+"""Rules between the package's rooms that no unit test would notice.
+
+The directions of imports are import-linter's contract in pyproject.toml; here stand the rules
+that it cannot express.
+"""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nnjit
+
+PACKAGE = Path(nnjit.__file__).parent
+CORE = sorted((PACKAGE / "core").glob("*.py"))
+
+
+def imported(path):
+    """Top-level names of all modules that a source file imports, wherever it does so."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add("." * node.level + (node.module or ""))
+    return names
+
+
+def run(code):
+    """Output of code in a fresh interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+def test_core_imports_numpy_and_numba_only(path):
+    outside = {name.split(".")[0] for name in imported(path) if not name.startswith("nnjit.core")}
+    # llvmlite comes with Numba; only the micro-kernel may speak to it.
+    allowed = {"numpy", "numba"} | ({"llvmlite"} if path.name == "simd.py" else set())
+    assert outside - set(sys.stdlib_module_names) <= allowed
+
+
+def test_only_the_micro_kernel_emits_ir():
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if any(name.startswith("llvmlite") for name in imported(path))
+    }
+    # info asks LLVM for the processor's name.
+    assert users <= {"core/simd.py", "cli/info.py"}
+
+
+def test_import_loads_no_compiler_and_starts_no_thread():
+    code = (
+        "import sys, threading; import nnjit; "
+        "print(sorted({'numba', 'llvmlite', 'matplotlib', 'pandas', 'polars', 'torch'} "
+        "& set(sys.modules)), threading.active_count())"
+    )
+    assert run(code) == "[] 1"
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in nnjit.__all__:
+        thing = getattr(nnjit, name)
+        if callable(thing):
+            assert thing.__doc__, name
+
+
+def test_the_package_says_it_is_typed():
+    assert (PACKAGE / "py.typed").is_file()
