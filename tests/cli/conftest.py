@@ -1,0 +1,50 @@
+"""Running the command line as its users do, and small tables to run it on."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run `python -m nnjit ...` in an empty folder; returns the finished process."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "nnjit", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "MPLBACKEND": "Agg", **environment},
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a text file and return its path."""
+
+    def to_file(text, name="table.csv", encoding="utf-8"):
+        path = tmp_path / name
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return to_file
+
+
+@pytest.fixture
+def flowers(write):
+    """A table with numbers, text, missing cells, a name per row and two classes."""
+    rng = np.random.default_rng(0)
+    rows = ["name;length;colour;empty;kind"]
+    for i in range(80):
+        kind = "rose" if i % 2 else "lily"
+        length = f"{rng.normal(5 if kind == 'rose' else 2):.3f}"
+        colour = "red" if kind == "rose" or rng.random() < 0.2 else "white"
+        rows.append(f"n{i};{'NA' if i % 9 == 0 else length};{colour if i % 11 else ''};;{kind}")
+    return write("\n".join(rows) + "\n")

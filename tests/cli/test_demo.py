@@ -1,0 +1,135 @@
+"""`python -m nnjit demo`, run as a process, and its parts."""
+
+import argparse
+import re
+
+import numpy as np
+import pytest
+
+from nnjit.cli import main
+from nnjit.cli.demo import _layer_sizes
+from nnjit.cli.report import save_loss_curves
+
+
+def row(output, name):
+    """The numbers of a line of the comparison: first fit, second fit, epochs, score."""
+    line = re.search(rf"^{name}\s+([\d.]+) s\s+([\d.]+) s\s+(\d+)\s+(-?[\d.]+)$", output, re.M)
+    assert line, output
+    return [float(number) for number in line.groups()]
+
+
+def test_digits(command, tmp_path):
+    done = command("demo", "--epochs", 30, "--plot", "curve.png")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "epoch   30/30" in done.stdout
+    assert re.search(r"precision\s+recall\s+f1-score\s+support", done.stdout)
+    ours, peer = row(done.stdout, "nnjit"), row(done.stdout, "scikit-learn")
+    assert ours[3] > 0.95
+    assert ours[2:] == peer[2:]
+    gap = re.search(r"difference of the two loss curves: (\S+)\.", done.stdout)
+    assert float(gap[1]) < 1e-6
+    image = (tmp_path / "curve.png").read_bytes()
+    assert image.startswith(b"\x89PNG")
+
+
+def test_own_table_is_classified(command, flowers):
+    done = command("demo", "--data", flowers, "--target", "kind", "--epochs", 80, "--no-peer")
+    assert done.returncode == 0, done.stderr
+    assert "60 training and 20 test rows, 2 columns, 2 classes of 'kind'" in done.stdout
+    assert "Column 'length': 9 missing cells get the training rows' median." in done.stdout
+    assert "Column 'colour': 8 missing cells are a category of their own." in done.stdout
+    assert "Column 'empty' is empty and was left out." in done.stdout
+    assert "Column 'name' has another text in every row" in done.stdout
+    assert row(done.stdout, "nnjit")[3] > 0.85
+    assert "scikit-learn" not in done.stdout
+
+
+def test_own_table_is_regressed(write, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = np.linspace(-2, 2, 200)
+    path = write("x,price\n" + "".join(f"{a},{1000 * a + 50000.5}\n" for a in x))
+    status = main(["demo", "--data", str(path), "--target", "price", "--hidden", "20"])
+    output = capsys.readouterr().out
+    assert status == 0
+    assert "regression of 'price'" in output
+    assert row(output, "nnjit")[3] > 0.95
+    assert "R2" in output
+
+
+MISTAKES = {
+    "missing file": (["--data", "nowhere.csv", "--target", "y"], "cannot read nowhere.csv"),
+    "folder": (["--data", ".", "--target", "y"], "cannot read ."),
+    "empty": (["--data", "empty.csv", "--target", "y"], "empty.csv is empty"),
+    "header only": (["--data", "header.csv", "--target", "y"], "header.csv is empty"),
+    "missing column": (["--data", "good.csv", "--target", "z"], "no column 'z' in good.csv"),
+    "no target": (["--data", "good.csv"], "--data and --target go together"),
+    "no data": (["--target", "y"], "--data and --target go together"),
+    "few rows": (["--data", "few.csv", "--target", "y"], "few.csv has 3 rows"),
+    "one class": (["--data", "good.csv", "--target", "same"], "has only one value, '7'"),
+    "ragged": (["--data", "ragged.csv", "--target", "y"], "ragged.csv, line 3: 1 cells"),
+    "not text": (["--data", "binary.csv", "--target", "y"], "it is not UTF-8 text"),
+    "same names": (["--data", "twice.csv", "--target", "y"], "2 columns named 'x'"),
+    "infinite": (["--data", "infinite.csv", "--target", "y"], "'x' has an infinite value"),
+    "target alone": (["--data", "alone.csv", "--target", "y"], "no usable column beside"),
+    "all differ": (["--data", "good.csv", "--target", "word"], "too many to be classes"),
+    "text regressed": (
+        ["--data", "good.csv", "--target", "y", "--task", "regression"],
+        "'y' is not numeric",
+    ),
+    "numbers classified": (
+        ["--data", "good.csv", "--target", "x", "--task", "classification"],
+        "--task regression learns numbers",
+    ),
+    "no folder": (["--plot", "no/where.png"], "cannot write no/where.png"),
+    "digits regressed": (["--task", "regression"], "needs --data and --target"),
+}
+
+
+@pytest.fixture
+def mistakes(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("", "empty.csv")
+    write("x,y\n", "header.csv")
+    rows = [f"{i}.5,{'ab'[i % 2]},7,w{i}\n" for i in range(40)]
+    write("x,y,same,word\n" + "".join(rows), "good.csv")
+    write("x,y\n1,a\n2,b\n3,a\n", "few.csv")
+    write("x,y\n1,a\n2\n", "ragged.csv")
+    write("x,y\né,a\n", "binary.csv", encoding="latin-1")
+    write("x,x,y\n1,2,a\n", "twice.csv")
+    write("x,y\n" + "inf,a\n1,b\n" * 10, "infinite.csv")
+    write("y\n" + "a\nb\n" * 10, "alone.csv")
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_gets_one_line_and_status_2(mistakes, capsys, arguments, message):
+    assert main(["demo", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("nnjit: error: ")
+    assert message in captured.err
+
+
+def test_a_mistake_as_a_process(command):
+    done = command("demo", "--data", "nowhere.csv", "--target", "y")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "nnjit: error: cannot read nowhere.csv: No such file or directory\n"
+
+
+@pytest.mark.parametrize("text", ["", "0", "10,", "a", "10,-3"])
+def test_hidden_layers_must_be_positive_whole_numbers(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="whole number"):
+        _layer_sizes(text)
+
+
+def test_hidden_layers():
+    assert _layer_sizes("64,32") == (64, 32)
+
+
+def test_without_matplotlib_there_is_no_curve(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    save_loss_curves({}, tmp_path / "curve.png", required=False)
+    assert "matplotlib is missing" in capsys.readouterr().out
+    assert not (tmp_path / "curve.png").exists()

@@ -1,0 +1,57 @@
+"""`python -m nnjit info` and the command line's own behaviour."""
+
+import numba
+import numpy as np
+import pytest
+import sklearn
+
+import nnjit
+from nnjit.cli.cache_report import cache_size
+from nnjit.core.simd import TARGETS, TILE
+
+
+def facts(output):
+    """`name  value` lines as a dictionary."""
+    pairs = [line.strip().split("  ", 1) for line in output.splitlines() if line.startswith("  ")]
+    return {pair[0]: pair[1].strip() for pair in pairs}
+
+
+def test_info(command, tmp_path):
+    done = command("info", NUMBA_CACHE_DIR=str(tmp_path / "kernels"))
+    assert done.returncode == 0, done.stderr
+    found = facts(done.stdout)
+    assert found["nnjit"] == nnjit.__version__
+    assert found["numpy"] == np.__version__
+    assert found["numba"] == numba.__version__
+    assert found["scikit-learn"] == sklearn.__version__
+    assert found["register tile"].startswith(TILE.name)
+    assert found["threading layer"] in ("omp", "tbb", "workqueue")
+    assert found["folder"].startswith(str(tmp_path / "kernels"))
+    assert found["files"] == "0, 0.0 MB"
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_info_tells_the_forced_tile(command, name):
+    found = facts(command("info", NNJIT_TILE=name).stdout)
+    assert found["register tile"].startswith(f"{name}: {TARGETS[name].rows} rows")
+    assert found["vector width"].startswith(f"{TARGETS[name].bytes} bytes")
+
+
+def test_cache_size_counts_kernels_only(tmp_path):
+    (tmp_path / "a.nnjit").write_bytes(b"12345")
+    (tmp_path / "b.nnjit").write_bytes(b"123")
+    (tmp_path / "c.txt").write_bytes(b"1")
+    assert cache_size(tmp_path) == (2, 8)
+    assert cache_size(tmp_path / "nowhere") == (0, 0)
+
+
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["demo", "--epochs", "0"]])
+def test_wrong_arguments(command, arguments):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "usage: python -m nnjit" in done.stderr
+
+
+def test_version(command):
+    assert command("--version").stdout == f"nnjit {nnjit.__version__}\n"
