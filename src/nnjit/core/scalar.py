@@ -7,7 +7,8 @@ run as plain Python on NumPy scalars and inside CUDA kernels.
 Exponentials follow the classic scheme x = n ln 2 + r, exp(x) = 2^n exp(r) with |r| <= ln(2)/2
 and a polynomial for exp(r); logarithms x = 2^k m, log(x) = k ln 2 + log(m) with
 sqrt(1/2) <= m < sqrt(2) and log(m) = 2 atanh(f / (2 + f)), f = m - 1 (Muller, Elementary
-Functions, 3rd ed., 2016). The coefficients are Chebyshev fits computed with 200 bits.
+Functions, 3rd ed., 2016). The coefficients are minimax and Chebyshev fits of our own, computed
+with 200 bits.
 
 The rest of the core compiles with 'reassoc' and 'arcp'; these functions must not. 'reassoc'
 would merge the two parts of ln 2 and fold away `(t + shifter) - shifter`; 'arcp' would turn a
@@ -127,16 +128,20 @@ class _Format:
 _SINGLE = _Format(np.float32, np.int32, _bits_single, _float_single)
 _DOUBLE = _Format(np.float64, np.int64, _bits_double, _float_double)
 
-_E = [np.float32(c) for c in (0.5, 0.16666576, 0.041666556, 0.008363179, 0.0013926184)]
-_E2, _E3, _E4, _E5, _E6 = _E
-_A = [np.float32(c) for c in (0.6666666865348816, 0.4000012278556824, 0.28550779819488525)]
-_A0, _A1, _A2 = _A
-_A3 = np.float32(0.23331613838672638)
+# A literal in a kernel is a float64; float32 constants have to be made beforehand.
+_E2, _E3, _E4, _E5, _E6 = map(
+    np.float32,
+    (0.5, 0.1666654795408249, 0.04166682809591293, 0.008366111665964127, 0.0013900421326979995),
+)
+_A0, _A1, _A2, _A3 = map(
+    np.float32,
+    (0.6666666865348816, 0.4000012278556824, 0.28550779819488525, 0.23331613838672638),
+)
 
 
 @_helper
 def _exp_tail_single(r):
-    """(exp(r) - 1 - r) / r^2 for |r| <= ln(2)/2, to 6.5e-8."""
+    """(exp(r) - 1 - r) / r^2 for |r| <= ln(2)/2, to 1.4e-8 of exp(r) - 1."""
     return _E2 + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6)))
 
 
