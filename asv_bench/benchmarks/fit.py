@@ -1,0 +1,116 @@
+"""Whole fits, as a user calls them, compile time apart."""
+
+import warnings
+
+import numpy as np
+
+import nnjit
+
+from .cases import CASES, estimator, make_data
+
+
+class _Quiet:
+    """Epochs are fixed on purpose, so ConvergenceWarning is expected."""
+
+    def fit(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self.model.fit(self.X, self.y)
+
+
+class Fit(_Quiet):
+    """The seven cases in both precisions."""
+
+    params = (list(CASES), ["float32", "float64"])
+    param_names = ("case", "dtype")
+    timeout = 300
+
+    def setup(self, name, dtype):
+        self.X, self.y = make_data(CASES[name], dtype)
+        self.model = estimator(nnjit, CASES[name])
+        self.fit()
+
+    def time_fit(self, name, dtype):
+        self.fit()
+
+    def peakmem_fit(self, name, dtype):
+        self.fit()
+
+
+class Activation(_Quiet):
+    """What the activations cost beside ReLU."""
+
+    params = (["identity", "logistic", "tanh", "relu"], ["float32", "float64"])
+    param_names = ("activation", "dtype")
+
+    def setup(self, activation, dtype):
+        case = CASES["20640x8, 64-64, 64"]
+        self.X, self.y = make_data(case, dtype)
+        self.model = estimator(nnjit, case, activation=activation)
+        self.fit()
+
+    def time_fit(self, activation, dtype):
+        self.fit()
+
+
+class Solver(_Quiet):
+    """Digits-sized fits with each solver."""
+
+    params = ["adam", "sgd", "lbfgs"]
+    param_names = ("solver",)
+
+    def setup(self, solver):
+        case = CASES["1797x64, 100, 200"]
+        self.X, self.y = make_data(case, "float64")
+        self.model = estimator(nnjit, case, solver=solver)
+        self.fit()
+
+    def time_fit(self, solver):
+        self.fit()
+
+
+class Sparse(_Quiet):
+    """20000 x 5000 in CSR, 1% of it filled, hidden 100, two epochs."""
+
+    params = ["float32", "float64"]
+    param_names = ("dtype",)
+    timeout = 300
+
+    def setup(self, dtype):
+        import scipy.sparse
+
+        rng = np.random.default_rng(0)
+        self.X = scipy.sparse.random(20000, 5000, 0.01, "csr", dtype=dtype, random_state=0)
+        self.y = rng.integers(0, 2, 20000)
+        self.model = nnjit.MLPClassifier((100,), max_iter=2, random_state=0)
+        self.fit()
+
+    def time_fit(self, dtype):
+        self.fit()
+
+    def peakmem_fit(self, dtype):
+        self.fit()
+
+
+class Score(_Quiet):
+    """Accuracy on digits: a fast fit that learns nothing is no gain."""
+
+    params = (["adam", "sgd", "lbfgs"], ["float32", "float64"])
+    param_names = ("solver", "dtype")
+    unit = "accuracy"
+
+    def setup(self, solver, dtype):
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+
+        X, y = load_digits(return_X_y=True)
+        X = (X / 16).astype(dtype)
+        self.X, self.X_test, self.y, self.y_test = train_test_split(
+            X, y, test_size=0.25, stratify=y, random_state=0
+        )
+        self.model = nnjit.MLPClassifier(solver=solver, max_iter=100, random_state=0)
+
+    def track_score(self, solver, dtype):
+        return self.fit().score(self.X_test, self.y_test)
+
+    track_score.unit = "accuracy"

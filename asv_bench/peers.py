@@ -1,0 +1,231 @@
+"""Fit times of nnjit beside scikit-learn, PyTorch and JAX, in one run, alternating.
+
+    python asv_bench/peers.py                      all cases, medians of 5
+    python asv_bench/peers.py --cases 1797 --quick
+    python asv_bench/peers.py --device cuda --json out.json
+
+Each library runs in a process of its own, so that no library's waiting threads disturb
+another's fit; one fits at a time, in turn. Times are whole fits as a user calls them, compile
+time apart. A missing library is a dash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from benchmarks.cases import CASES
+from peer_fits import PEERS, NotHere, prepare
+
+DTYPES = ("float32", "float64")
+VERSIONS = ("nnjit", "numpy", "numba", "scikit-learn", "torch", "jax")
+
+
+def serve(connection, peer, device):
+    """A library's process: prepare a case on demand, then time one fit per request."""
+    fit = None
+    while (request := connection.recv()) is not None:
+        if request != "fit":
+            name, dtype = request
+            try:
+                fit = prepare(peer, CASES[name], dtype, device)
+                connection.send("ready")
+            except NotHere as error:
+                connection.send(str(error))
+            continue
+        start = time.perf_counter()
+        fit()
+        connection.send(time.perf_counter() - start)
+
+
+class Worker:
+    """The parent's end of a library's process."""
+
+    def __init__(self, peer, device):
+        self.peer = peer
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, peer, device), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def ask(self, request):
+        self.connection.send(request)
+        try:
+            return self.connection.recv()
+        except EOFError:
+            raise SystemExit(f"peers.py: the process of {self.peer} died") from None
+
+    def close(self):
+        self.connection.send(None)
+        self.process.join()
+
+
+def measure(workers, name, dtype, rounds):
+    """Median seconds of a case's fit by library; None where one cannot run it."""
+    ready = []
+    for worker in workers:
+        answer = worker.ask((name, dtype))
+        if answer == "ready":
+            ready.append(worker)
+        else:
+            print(f"  {worker.peer}: {answer}", file=sys.stderr)
+    times = {worker.peer: [] for worker in ready}
+    for _ in range(rounds):
+        for worker in ready:
+            times[worker.peer].append(worker.ask("fit"))
+    return {
+        worker.peer: {"median": statistics.median(t), "all": t}
+        if (t := times.get(worker.peer))
+        else None
+        for worker in workers
+    }
+
+
+def summarize(name, dtype, times, peaks):
+    """One row of the table: seconds, ratios, arithmetic rate and budgets."""
+    case = CASES[name]
+    seconds = {peer: times[peer] and times[peer]["median"] for peer in times}
+    ours = seconds.get("nnjit")
+    torch = _best(seconds, ("PyTorch, 1 thread", "PyTorch, all threads"))
+    compiled = _best({"torch": torch, "JAX": seconds.get("JAX")}, ("torch", "JAX"))
+    to_scikit_learn, to_compiled = case.budgets[DTYPES.index(dtype)], case.budgets[2]
+    rate = ours and case.flops / ours / 1e9
+    return {
+        "case": name,
+        "dtype": dtype,
+        "times": times,
+        "seconds": {
+            "nnjit": ours,
+            "scikit-learn": seconds.get("scikit-learn"),
+            "PyTorch": torch,
+            "JAX": seconds.get("JAX"),
+        },
+        "ratio": {
+            "scikit-learn": _ratio(seconds.get("scikit-learn"), ours),
+            "PyTorch or JAX": _ratio(compiled, ours),
+        },
+        "budget": {
+            "scikit-learn": to_scikit_learn,
+            "PyTorch or JAX": to_compiled if dtype == "float32" else None,
+        },
+        "gflops": rate,
+        "peak_share": rate and peaks and rate / peaks[dtype],
+    }
+
+
+def _best(seconds, names):
+    present = [seconds[name] for name in names if seconds.get(name)]
+    return min(present, default=None)
+
+
+def _ratio(theirs, ours):
+    return theirs / ours if theirs and ours else None
+
+
+def table(rows):
+    """The rows as a Markdown table; a ratio below its budget is marked with !."""
+    lines = [
+        "| case | dtype | nnjit | scikit-learn | PyTorch | JAX | scikit-learn / nnjit (budget) "
+        "| PyTorch or JAX / nnjit (budget) | GFLOP/s | of peak |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        cells = [row["case"], row["dtype"]]
+        cells += [_milliseconds(s) for s in row["seconds"].values()]
+        cells += [_with_budget(row["ratio"][key], row["budget"][key]) for key in row["ratio"]]
+        cells.append("-" if row["gflops"] is None else f"{row['gflops']:.1f}")
+        cells.append("-" if not row["peak_share"] else f"{row['peak_share']:.0%}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _milliseconds(seconds):
+    return "-" if seconds is None else f"{1e3 * seconds:.3g} ms"
+
+
+def _with_budget(ratio, budget):
+    if ratio is None:
+        return "-"
+    if budget is None:
+        return f"{ratio:.1f}"
+    return f"{ratio:.1f} ({budget:g}){'' if ratio >= budget else ' !'}"
+
+
+def machine(device, peaks):
+    """What the figures depend on."""
+    versions = {}
+    for name in VERSIONS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return {
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "device": device,
+        "python": platform.python_version(),
+        "versions": versions,
+        "fma_peak_gflops": peaks,
+    }
+
+
+def fma_peaks():
+    """Measured GFLOP/s of all cores in each precision."""
+    from fma_peak import fma_peak
+
+    from nnjit.core.simd import TILE
+
+    return {dtype: fma_peak(dtype, os.cpu_count(), TILE.bytes) for dtype in DTYPES}
+
+
+def chosen_cases(patterns):
+    names = [name for name in CASES if any(pattern in name for pattern in patterns)]
+    if not names:
+        raise SystemExit(f"peers.py: no case matches; there are {'; '.join(CASES)}")
+    return names
+
+
+def main(argv=None):
+    """Measure, print the table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", nargs="+", default=[""], help="parts of cases' names")
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=DTYPES)
+    parser.add_argument("--rounds", type=int, default=5, help="fits per library (median counts)")
+    parser.add_argument("--quick", action="store_true", help="one round: a smoke test, no figures")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--json", type=Path, default=Path("peers.local.json"), metavar="FILE")
+    arguments = parser.parse_args(argv)
+    names = chosen_cases(arguments.cases)
+    peaks = fma_peaks() if arguments.device == "cpu" else None
+    workers = [Worker(peer, arguments.device) for peer in arguments.peers]
+    rows = []
+    for name in names:
+        for dtype in arguments.dtypes:
+            print(f"{name}, {dtype}", file=sys.stderr)
+            times = measure(workers, name, dtype, 1 if arguments.quick else arguments.rounds)
+            rows.append(summarize(name, dtype, times, peaks))
+    for worker in workers:
+        worker.close()
+    report = {"machine": machine(arguments.device, peaks), "cases": rows}
+    arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(table(rows))
+    if peaks:
+        listed = ", ".join(f"{dtype} {peak:.0f}" for dtype, peak in peaks.items())
+        print(f"\nMeasured fused multiply-add peak of all cores, GFLOP/s: {listed}")
+    print(f"JSON: {arguments.json}")
+
+
+if __name__ == "__main__":
+    main()
