@@ -1,0 +1,57 @@
+"""Samples as kernels read them: flat, writable, native arrays, without a copy if possible."""
+
+import numpy as np
+
+from nnjit.core.block import Data
+
+__all__ = ["as_data", "fill_targets"]
+
+_NO_INDICES = np.empty(0, np.int32)
+_NO_INDPTR = np.empty(0, np.int64)
+_NO_LABELS = np.empty(0, np.int32)
+_NOTHING = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+class _Memory:
+    """Numba compiles once more for read-only arrays; kernels never write to their inputs."""
+
+    def __init__(self, array):
+        self.__array_interface__ = {
+            "data": (array.__array_interface__["data"][0], False),
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "strides": None,
+            "version": 3,
+        }
+        self.array = array
+
+
+def canonical(array, dtype):
+    """One-dimensional array with the one signature that kernels are compiled for."""
+    array = np.require(array, dtype, ["C", "A"]).reshape(-1)
+    return array if array.flags.writeable else np.asarray(_Memory(array))
+
+
+def as_data(X, dtype):
+    """(Data without targets, arrays to keep alive) of a dense matrix or a CSR one."""
+    nothing = _NOTHING[np.dtype(dtype)]
+    if hasattr(X, "indptr"):
+        values = canonical(X.data, dtype)
+        indices, indptr = canonical(X.indices, np.int32), canonical(X.indptr, np.int64)
+        return Data(values, 0, 0, indices, indptr, nothing, _NO_LABELS, nothing), (X,)
+    n, m = X.shape
+    if X.flags.f_contiguous and not X.flags.c_contiguous:
+        flat, row, column = canonical(X.T, dtype), 1, n
+    else:
+        X = np.require(X, dtype, ["C", "A"])
+        flat, row, column = canonical(X, dtype), m, 1
+    return Data(flat, row, column, _NO_INDICES, _NO_INDPTR, nothing, _NO_LABELS, nothing), (X,)
+
+
+def fill_targets(data, y, sample_weight, labels, dtype):
+    """Add targets, class numbers if `labels`, and weights."""
+    if sample_weight is not None:
+        data = data._replace(weights=canonical(sample_weight, dtype))
+    if labels:
+        return data._replace(labels=canonical(y, np.int32))
+    return data._replace(targets=canonical(y, dtype))

@@ -1,0 +1,50 @@
+"""When a parallel kernel may run.
+
+The parallel twin of a kernel runs only if its work repays the fork and join, if no other
+thread of this process is inside one (the workqueue layer aborts when two meet), and if this
+process is not a fork of one that had started its threads (GNU OpenMP does not survive that).
+Otherwise the serial twin runs; both give the same bits.
+"""
+
+import os
+import threading
+
+__all__ = ["call", "thread_count"]
+
+_in_parallel = threading.Lock()
+_started = False  # Numba's thread pool runs in this process
+_forked = False  # ... or ran in the parent that this process was forked from
+
+
+def _after_fork():
+    global _in_parallel, _forked, _started
+    _in_parallel = threading.Lock()  # the parent may have held it
+    _forked = _forked or _started
+    _started = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def thread_count():
+    """Threads that a parallel kernel would use, without starting any."""
+    import numba
+
+    if _forked or numba.config.DISABLE_JIT:
+        return 1
+    if _started:
+        return numba.get_num_threads()  # the caller's mask
+    return numba.config.NUMBA_NUM_THREADS
+
+
+def call(twins, parallel, *arguments):
+    """Run a kernel by its parallel twin if wanted and possible, else by the serial one."""
+    global _started
+    if parallel and thread_count() > 1 and _in_parallel.acquire(blocking=False):
+        try:
+            _started = True
+            return twins.parallel(*arguments)
+        finally:
+            _in_parallel.release()
+    return twins.serial(*arguments)

@@ -1,0 +1,151 @@
+"""The on-disk cache of compiled kernels: one file per kernel and signature, no index.
+
+Numba keeps one index file per function, and two processes that compile different signatures
+at the same time can hand one signature the other's machine code. Here the file name is the
+hash of everything the code depends on, so there is nothing to race for; a file is written
+under a temporary name and moved into place. Whatever goes wrong with a file (truncated,
+unreadable, no space, no folder) means "compile it", never an error for the user.
+"""
+
+import functools
+import hashlib
+import os
+import pickle
+
+import numba
+from numba.core.caching import FunctionCache, NullCache, _Cache
+
+__all__ = ["KernelCache", "cache_folder", "source_digest"]
+
+_DIGEST_BYTES = 32
+
+
+@functools.cache
+def source_digest():
+    """Hash of every kernel source: an edit in any of them recompiles all of them.
+
+    Numba looks only at the file of the function itself and misses an edited callee.
+    """
+    digest = hashlib.sha256()
+    folder = os.path.dirname(os.path.abspath(__file__))
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".py"):
+            with open(os.path.join(folder, name), "rb") as source:
+                digest.update(name.encode() + b"\0" + source.read())
+    return digest.hexdigest()
+
+
+def cache_folder():
+    """Folder that holds the compiled kernels, or None where no location is writable."""
+    return KernelCache(source_digest, {}).cache_path
+
+
+class _FunctionCache(FunctionCache):
+    """Numba's own choice of a folder and its (de)serialization, with our file handling."""
+
+    def __init__(self, py_func, options):
+        super().__init__(py_func)
+        self._options = repr(sorted(options.items()))
+        self._base = self._impl.filename_base
+
+    def _path(self, sig, codegen):
+        key = (
+            str(sig),
+            repr(codegen.magic_tuple()),
+            source_digest(),
+            numba.__version__,
+            self._options,
+            repr((numba.config.BOUNDSCHECK, numba.config.OPT, numba.config.CPU_NAME)),
+            os.environ.get("NNJIT_TILE", ""),
+        )
+        name = hashlib.sha256("\0".join(key).encode()).hexdigest()[:24]
+        return os.path.join(self._cache_path, f"{self._base}.{name}.nnjit")
+
+    def _load_overload(self, sig, target_context):
+        path = self._path(sig, target_context.codegen())
+        try:
+            with open(path, "rb") as stream:
+                digest, payload = stream.read(_DIGEST_BYTES), stream.read()
+        except OSError:
+            return None
+        if hashlib.sha256(payload).digest() != digest:
+            _remove(path)
+            return None
+        try:
+            return self._impl.rebuild(target_context, pickle.loads(payload))
+        except Exception:  # written by something we cannot read: recompile
+            _remove(path)
+            return None
+
+    def _save_overload(self, sig, data):
+        if not self._impl.check_cachable(data):
+            return
+        path = self._path(sig, data.codegen)
+        temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+        try:
+            payload = self._cache_file._dump(self._impl.reduce(data))
+            os.makedirs(self._cache_path, exist_ok=True)
+            with open(temporary, "wb") as stream:
+                stream.write(hashlib.sha256(payload).digest() + payload)
+            os.replace(temporary, path)
+        except OSError:  # read-only or full: the kernel works from memory
+            _remove(temporary)
+
+    def flush(self):
+        """Remove every file of this kernel."""
+        try:
+            names = os.listdir(self._cache_path)
+        except OSError:
+            return
+        for name in names:
+            if name.startswith(self._base + ".") and name.endswith(".nnjit"):
+                _remove(os.path.join(self._cache_path, name))
+
+
+class KernelCache(_Cache):
+    """Cache of one kernel that looks for a folder only when something is first compiled.
+
+    Parameters
+    ----------
+    py_func : function
+        The kernel's Python function.
+    options : dict
+        Compilation options that change the machine code (Numba's own key ignores them).
+    """
+
+    def __init__(self, py_func, options):
+        self._py_func = py_func
+        self._options = options
+
+    @functools.cached_property
+    def _inner(self):
+        try:
+            return _FunctionCache(self._py_func, self._options)
+        except (RuntimeError, OSError):  # Numba found no writable folder
+            return NullCache()
+
+    @property
+    def cache_path(self):
+        return self._inner.cache_path
+
+    def load_overload(self, sig, target_context):
+        return self._inner.load_overload(sig, target_context)
+
+    def save_overload(self, sig, data):
+        self._inner.save_overload(sig, data)
+
+    def enable(self):
+        self._inner.enable()
+
+    def disable(self):
+        self._inner.disable()
+
+    def flush(self):
+        self._inner.flush()
+
+
+def _remove(path):
+    try:
+        os.remove(path)
+    except OSError:
+        pass

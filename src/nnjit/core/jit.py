@@ -1,0 +1,102 @@
+"""The one place that decides how kernels are compiled: fast-math, cache, twins."""
+
+import functools
+import types
+
+import numba
+
+from nnjit.core.cache import KernelCache
+
+__all__ = ["FASTMATH", "elementwise", "inline", "kernel", "prange", "twins"]
+
+# Never 'nnan' or 'ninf': with them isnan() is folded to False and divergence goes unseen.
+FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
+
+prange = numba.prange
+
+
+def inline(function):
+    """Compile a helper that is only called from other kernels.
+
+    It gets no Python wrapper (they cost a third of the compile time) and no cache file of
+    its own: its code lives in its callers'.
+    """
+    return numba.njit(
+        nogil=True,
+        fastmath=set(FASTMATH),
+        error_model="numpy",
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
+
+
+def elementwise(function):
+    """Compile a helper in which every element must get the same bits wherever it lies.
+
+    Only contraction is allowed: with 'arcp' the vector body of a loop divides by an estimated
+    reciprocal and its scalar remainder does not, so a row's result would depend on its place.
+    """
+    return numba.njit(
+        nogil=True,
+        fastmath={"contract"},
+        error_model="numpy",
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
+
+
+def kernel(function, *, parallel=False, fastmath=True):
+    """Compile an entry point that Python calls: nogil, cached, NumPy's rules for division."""
+    options = {
+        "parallel": parallel,
+        "fastmath": sorted(FASTMATH) if fastmath else [],
+    }
+    dispatcher = numba.njit(
+        nogil=True,
+        fastmath=set(FASTMATH) if fastmath else False,
+        error_model="numpy",
+        parallel=parallel,
+        no_cfunc_wrapper=True,
+    )(function)
+    if not numba.config.DISABLE_JIT:
+        dispatcher._cache = KernelCache(function, options)
+    return dispatcher
+
+
+class Twins:
+    """A serial and a parallel kernel made from one body under two names.
+
+    In the body `prange` is an ordinary range for the serial twin. Both give the same bits:
+    a body shares out independent pieces of the output and never splits a sum. Each twin is
+    compiled when it is first called.
+    """
+
+    def __init__(self, function):
+        self._function = function
+        functools.update_wrapper(self, function)
+
+    @functools.cached_property
+    def serial(self):
+        return kernel(_renamed(self._function, "serial"))
+
+    @functools.cached_property
+    def parallel(self):
+        return kernel(_renamed(self._function, "parallel"), parallel=True)
+
+
+def twins(function):
+    """Make the `Twins` of a kernel body."""
+    return Twins(function)
+
+
+def _renamed(function, suffix):
+    """Copy of a function under another name, so that symbols and cache files differ."""
+    name = f"{function.__name__}_{suffix}"
+    code = function.__code__.replace(co_name=name)
+    copy = types.FunctionType(
+        code, function.__globals__, name, function.__defaults__, function.__closure__
+    )
+    copy.__qualname__ = name
+    copy.__module__ = function.__module__
+    copy.__doc__ = function.__doc__
+    return copy

@@ -1,0 +1,107 @@
+"""Parameter updates over a range of the flat buffer.
+
+The gradient arrives as `slots` partial sums; the true gradient of an element is
+``(sum of the slots + alpha * w) * scale`` with alpha only for weights and scale = 1 / (sum of
+the batch's weights).
+"""
+
+import numpy as np
+
+from nnjit.core.jit import elementwise, inline
+
+__all__ = ["CLOCK", "HYPER", "SOLVERS", "advance", "sum_of_squares", "update_range"]
+
+GRADIENT, SGD, ADAM = 0, 1, 2
+SOLVERS = {"gradient": GRADIENT, "sgd": SGD, "adam": ADAM}
+
+# entries of the float64 vector of hyperparameters
+RATE, ALPHA, BETA_1, BETA_2, EPSILON, MOMENTUM, NESTEROV, DELTA_SCALE = range(8)
+HYPER = 8
+# entries of the float64 vector that an optimizer carries from step to step
+STEPS, BETA_1_POWER, BETA_2_POWER = range(3)
+CLOCK = 3
+
+
+@inline
+def advance(hyper, clock):
+    """Count one step; beta^t is carried along as a product."""
+    clock[STEPS] += 1.0
+    clock[BETA_1_POWER] *= hyper[BETA_1]
+    clock[BETA_2_POWER] *= hyper[BETA_2]
+
+
+@elementwise
+def add_slots(grads, n_flat, slots, low, high):
+    """Add the partial gradients of slots 1, 2, ... to slot 0."""
+    total = grads[low:high]
+    for slot in range(1, slots):
+        part = grads[slot * n_flat + low : slot * n_flat + high]
+        for i in range(len(total)):
+            total[i] += part[i]
+
+
+@elementwise
+def finish_gradient(params, grads, target, alpha, scale):
+    """target = (grads + alpha * params) * scale."""
+    for i in range(len(params)):
+        target[i] = (grads[i] + alpha * params[i]) * scale
+
+
+@elementwise
+def sgd_step(params, grads, velocity, alpha, scale, rate, momentum, nesterov):
+    """Gradient descent with (Nesterov's) momentum; Sutskever et al., ICML 2013."""
+    for i in range(len(params)):
+        step = rate * ((grads[i] + alpha * params[i]) * scale)
+        v = momentum * velocity[i] - step
+        velocity[i] = v
+        params[i] += momentum * v - step if nesterov else v
+
+
+@elementwise
+def adam_step(params, grads, first, second, alpha, scale, rate, beta_1, beta_2, epsilon):
+    """Adam with the bias corrections folded into `rate`; Kingma and Ba, ICLR 2015."""
+    one = params.dtype.type(1)
+    for i in range(len(params)):
+        g = (grads[i] + alpha * params[i]) * scale
+        m = beta_1 * first[i] + (one - beta_1) * g
+        v = beta_2 * second[i] + (one - beta_2) * (g * g)
+        first[i] = m
+        second[i] = v
+        params[i] -= rate * m / (np.sqrt(v) + epsilon)
+
+
+@inline
+def sum_of_squares(values):
+    """Sum of squares in the array's precision, as a float64."""
+    total = values.dtype.type(0)
+    for i in range(len(values)):
+        total += values[i] * values[i]
+    return float(total)
+
+
+@inline
+def update_range(
+    solver, hyper, clock, params, grads, first, second, n_flat, slots, low, high, penalized, scale
+):
+    """One step for elements low..high-1.
+
+    params, first, second : INOUT (n_flat,); grads : INOUT (slots * n_flat,). For
+    `GRADIENT` nothing moves and `first` receives the gradient.
+    """
+    real = params.dtype.type
+    add_slots(grads, n_flat, slots, low, high)
+    w, g, m = params[low:high], grads[low:high], first[low:high]
+    alpha = real(hyper[ALPHA]) if penalized else real(0)
+    if solver == ADAM:
+        bias = np.sqrt(1.0 - clock[BETA_2_POWER]) / (1.0 - clock[BETA_1_POWER])
+        adam_step(
+            w, g, m, second[low:high], alpha, real(scale), real(hyper[RATE] * bias),
+            real(hyper[BETA_1]), real(hyper[BETA_2]), real(hyper[EPSILON]),
+        )  # fmt: skip
+    elif solver == SGD:
+        nesterov = hyper[NESTEROV] != 0.0
+        sgd_step(
+            w, g, m, alpha, real(scale), real(hyper[RATE]), real(hyper[MOMENTUM]), nesterov
+        )
+    else:
+        finish_gradient(w, g, m, alpha, real(scale))

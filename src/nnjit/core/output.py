@@ -1,0 +1,172 @@
+"""The end of the network: output activation, loss and its gradient for one block of rows.
+
+Everything is feature-major: `work[z + t * stride + j]` is output t of row j. For the pairs
+offered here (identity with squared error, logistic or softmax with log loss, exp with
+Poisson) the gradient at the pre-activation is ``activation(z) - y``, times the row's weight.
+
+Definitions of the losses, weights w, as in scikit-learn 1.9:
+
+    squared error  1/2 sum_j w_j mean_t (z - y)^2
+    Poisson        sum_j w_j sum_t (y log(y / p) - y + p)                        p = exp(z)
+    log loss      -sum_j w_j sum_t (y log(p) + (1 - y) log(1 - p))               p = logistic(z)
+    log loss      -sum_j w_j log(p[label_j])                                     p = softmax(z)
+
+with p clipped to [eps, 1 - eps] in the log losses; the caller divides by the weights' sum.
+"""
+
+from nnjit.core.jit import elementwise
+from nnjit.core.scalar import exp, log, sigmoid
+
+__all__ = ["apply_output", "output_gradient"]
+
+IDENTITY, LOGISTIC, SOFTMAX, EXP = 0, 1, 4, 5
+POISSON = 1
+
+
+@elementwise
+def softmax_columns(work, z, units, lanes, stride, spare):
+    """Softmax over the units of every column; `spare` is the offset of one free row."""
+    top = work[spare : spare + lanes]
+    first = work[z : z + lanes]
+    for j in range(lanes):
+        top[j] = first[j]
+    for t in range(1, units):
+        row = work[z + t * stride : z + t * stride + lanes]
+        for j in range(lanes):
+            top[j] = row[j] if row[j] > top[j] else top[j]
+    for t in range(units):
+        row = work[z + t * stride : z + t * stride + lanes]
+        for j in range(lanes):
+            row[j] = row[j] - top[j]
+    values = work[z : z + (units - 1) * stride + lanes]
+    for i in range(len(values)):
+        values[i] = exp(values[i])
+    for j in range(lanes):
+        top[j] = first[j]
+    for t in range(1, units):
+        row = work[z + t * stride : z + t * stride + lanes]
+        for j in range(lanes):
+            top[j] += row[j]
+    for t in range(units):
+        row = work[z + t * stride : z + t * stride + lanes]
+        for j in range(lanes):
+            row[j] = row[j] / top[j]
+
+
+@elementwise
+def apply_output(code, work, z, units, lanes, stride, spare):
+    """Output activation in place."""
+    if code == SOFTMAX:
+        softmax_columns(work, z, units, lanes, stride, spare)
+        return
+    values = work[z : z + (units - 1) * stride + lanes]
+    if code == LOGISTIC:
+        for i in range(len(values)):
+            values[i] = sigmoid(values[i])
+    elif code == EXP:
+        for i in range(len(values)):
+            values[i] = exp(values[i])
+
+
+@elementwise
+def gather_column(values, width, column, order, start, rows, row):
+    """row[j] = values[order[start + j], column] for a row-major matrix of `width` columns."""
+    for j in range(rows):
+        row[j] = values[order[start + j] * width + column]
+
+
+@elementwise
+def weighted_sum(row, weights, rows):
+    """sum_j weights[j] row[j] in float64, in the order of j."""
+    total = 0.0
+    for j in range(rows):
+        total += float(weights[j]) * float(row[j])
+    return total
+
+
+@elementwise
+def clip_probability(p, eps):
+    """p in [eps, 1 - eps]; NaN stays NaN."""
+    one = p.dtype.type(1)
+    for j in range(len(p)):
+        value = eps if p[j] < eps else p[j]
+        p[j] = one - eps if value > one - eps else value
+
+
+@elementwise
+def softmax_gradient(work, z, units, stride, delta, labels, order, start, rows, weights, spare, eps):
+    """Loss and delta of softmax with log loss; `labels` are class numbers."""
+    one = work.dtype.type(1)
+    chosen = work[spare : spare + rows]
+    for j in range(rows):
+        chosen[j] = work[z + labels[order[start + j]] * stride + j]
+    clip_probability(chosen, eps)
+    for j in range(rows):
+        chosen[j] = -log(chosen[j])
+    for t in range(units):
+        p = work[z + t * stride : z + t * stride + rows]
+        d = work[delta + t * stride : delta + t * stride + rows]
+        for j in range(rows):
+            d[j] = p[j] * weights[j]
+    for j in range(rows):
+        at = delta + labels[order[start + j]] * stride + j
+        work[at] = (work[z + labels[order[start + j]] * stride + j] - one) * weights[j]
+    return weighted_sum(chosen, weights, rows)
+
+
+@elementwise
+def column_loss(code, loss, p, y, eps, share):
+    """Replace y by the loss of each row for one output; p is the output's activation."""
+    half, zero, one = y.dtype.type(0.5), y.dtype.type(0), y.dtype.type(1)
+    n = len(y)
+    if code == IDENTITY:
+        for j in range(n):
+            y[j] = half * share * (p[j] - y[j]) * (p[j] - y[j])
+    elif loss == POISSON:
+        for j in range(n):
+            ratio = y[j] / p[j] if y[j] > zero else one
+            y[j] = y[j] * log(ratio) - y[j] + p[j]
+    else:
+        for j in range(n):
+            low = eps if p[j] < eps else p[j]
+            clipped = one - eps if low > one - eps else low
+            y[j] = -log(clipped if y[j] > half else one - clipped)
+
+
+@elementwise
+def output_gradient(
+    code, loss, work, z, units, lanes, stride, delta,
+    targets, labels, order, start, rows, weights_at, spare, eps, scale,
+):  # fmt: skip
+    """Loss (weighted sum over rows, float64) and delta of one block.
+
+    Parameters
+    ----------
+    work : INOUT, activations of the last layer at `z`; its gradient goes to `delta`
+        (padding columns are zero); the rows' weights lie at `weights_at`, two free rows
+        at `spare`.
+    targets : IN (n * units,) row-major; for softmax `labels` IN (n,) instead
+    scale : real
+        Factor on delta beside the row's weight.
+    """
+    weights = work[weights_at : weights_at + rows]
+    total = 0.0
+    if code == SOFTMAX:
+        total = softmax_gradient(
+            work, z, units, stride, delta, labels, order, start, rows, weights, spare, eps
+        )
+    else:
+        share = work.dtype.type(1) / work.dtype.type(units)
+        y = work[spare : spare + rows]
+        for t in range(units):
+            p = work[z + t * stride : z + t * stride + rows]
+            d = work[delta + t * stride : delta + t * stride + rows]
+            gather_column(targets, units, t, order, start, rows, y)
+            for j in range(rows):
+                d[j] = (p[j] - y[j]) * weights[j] * scale
+            column_loss(code, loss, p, y, eps, share)
+            total += weighted_sum(y, weights, rows)
+    for t in range(units):
+        for j in range(rows, lanes):
+            work[delta + t * stride + j] = 0
+    return total

@@ -1,0 +1,58 @@
+"""The forward pass over many rows, block by block, in constant memory."""
+
+from nnjit.core.block import forward_block
+from nnjit.core.jit import inline, prange, twins
+from nnjit.core.layout import ACTIVATION, FAN_OUT, UNITS_AT
+from nnjit.core.output import apply_output
+
+__all__ = ["forward"]
+
+
+@inline
+def write_rows(work, z, stride, units, rows, out, at):
+    """out[at + j, t] = work[z + t * stride + j]; out is row-major."""
+    for j in range(rows):
+        for t in range(units):
+            out[at + j * units + t] = work[z + t * stride + j]
+
+
+@inline
+def forward_slot(slot, slots, layers, logits, params, data, n, order, block_rows, stride,
+                 units_total, work, out):  # fmt: skip
+    """Every `slots`-th block of rows from number `slot` on."""
+    last = layers.shape[0] - 1
+    units = layers[last, FAN_OUT]
+    z = layers[last, UNITS_AT] * stride
+    spare = units_total * stride
+    start = slot * block_rows
+    while start < n:
+        rows = min(block_rows, n - start)
+        forward_block(
+            layers, params, data, start, order, 0, rows, work, stride, spare + stride
+        )
+        if not logits:
+            apply_output(layers[last, ACTIVATION], work, z, units, rows, stride, spare)
+        write_rows(work, z, stride, units, rows, out, start * units)
+        start += slots * block_rows
+
+
+@twins
+def forward(layers, logits, params, data, n, order, block_rows, stride, units_total, slots,
+            work_size, work, out):  # fmt: skip
+    """Network outputs for the samples 0..n-1.
+
+    Parameters
+    ----------
+    layers : IN (n_layers, FIELDS) layer table
+    logits : int, 1 to leave out the output activation
+    params : IN flat parameters
+    data : Data; only the samples are read
+    order : IN (block_rows,) int64, 0..block_rows-1
+    work : OUT (slots * work_size,) workspaces; the number of slots does not change the result
+    out : OUT (n * outputs,) row-major
+    """
+    for slot in prange(slots):
+        forward_slot(
+            slot, slots, layers, logits, params, data, n, order, block_rows, stride, units_total,
+            work[slot * work_size : (slot + 1) * work_size], out,
+        )  # fmt: skip

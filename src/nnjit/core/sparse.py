@@ -1,0 +1,52 @@
+"""Products of the first layer with CSR rows; nothing is densified."""
+
+from nnjit.core.dense import transpose_into
+from nnjit.core.jit import inline
+from nnjit.core.simd import lanes as lanes_of
+
+__all__ = ["sparse_product", "sparse_transposed_product"]
+
+
+@inline
+def sparse_product(
+    data, base, order, start, rows, params, weights, w_row, bias, fan_out, work, across, z, stride
+):
+    """z[:, j] = bias + sum over the row's entries of value * W[column, :].
+
+    Rows are summed up sample-major at `across` and transposed to `z`.
+    """
+    width = lanes_of(work)
+    across_row = (fan_out + width - 1) // width * width
+    b = params[bias : bias + fan_out]
+    for j in range(rows):
+        out = work[across + j * across_row : across + j * across_row + fan_out]
+        for t in range(fan_out):
+            out[t] = b[t]
+        sample = base + order[start + j]
+        for p in range(data.indptr[sample], data.indptr[sample + 1]):
+            value = data.x[p]
+            at = weights + data.indices[p] * w_row
+            w = params[at : at + fan_out]
+            for t in range(fan_out):
+                out[t] += value * w[t]
+    transpose_into(rows, fan_out, work, across, across_row, order, 0, 0, work, z, stride)
+
+
+@inline
+def sparse_transposed_product(
+    data, order, start, rows, work, across, across_row, fan_in, fan_out, grads, at, g_row, add
+):
+    """dW (+)= X^T delta with delta sample-major at `across`."""
+    if add == 0:
+        whole = grads[at : at + fan_in * g_row]
+        for i in range(len(whole)):
+            whole[i] = 0
+    for j in range(rows):
+        delta = work[across + j * across_row : across + j * across_row + fan_out]
+        sample = order[start + j]
+        for p in range(data.indptr[sample], data.indptr[sample + 1]):
+            value = data.x[p]
+            first = at + data.indices[p] * g_row
+            g = grads[first : first + fan_out]
+            for t in range(fan_out):
+                g[t] += value * delta[t]
