@@ -1,0 +1,64 @@
+"""Arrays in the form that an engine takes, and parameters in one vector."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def to_dtype(array, dtype, name):
+    """Return `array` as `dtype`, without a copy where it is that already.
+
+    Parameters
+    ----------
+    array : ndarray or CSR
+    dtype : numpy dtype
+    name : str
+        What the message calls the array.
+
+    Raises
+    ------
+    ValueError
+        If a value is too large for `dtype`.
+    """
+    if array.dtype == dtype:
+        return array
+    try:
+        with np.errstate(over="raise"):
+            return array.astype(dtype)
+    except FloatingPointError:
+        raise ValueError(
+            f"Input {name} contains infinity or a value too large for {np.dtype(dtype)!r}."
+        ) from None
+
+
+def engine_input(X, dtype):
+    """Return validated `X` as the engine takes it: dense, or CSR, of type `dtype`.
+
+    CSC is converted to CSR here, once, since minibatches gather rows.
+    """
+    if sp.issparse(X):
+        X = X.tocsr()
+    return to_dtype(X, dtype, "X")
+
+
+def pack_parameters(coefs, intercepts):
+    """Return all weights and then all biases in one float64 vector."""
+    return np.concatenate([np.ravel(a).astype(np.float64) for a in (*coefs, *intercepts)])
+
+
+def unpack_parameters(packed, coefs, intercepts, dtype):
+    """Cut a vector into arrays with the shapes of `coefs` and `intercepts`.
+
+    Returns
+    -------
+    coefs, intercepts : list of ndarray of type `dtype`
+        New arrays, C-contiguous.
+    """
+    pieces = []
+    start = 0
+    for like in (*coefs, *intercepts):
+        end = start + like.size
+        pieces.append(packed[start:end].reshape(like.shape).astype(dtype))
+        start = end
+    return pieces[: len(coefs)], pieces[len(coefs) :]

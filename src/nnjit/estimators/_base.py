@@ -1,0 +1,485 @@
+"""What the classifier and the regressor share: parameters, fitting, the network's output.
+
+Glue only. Initialization, schedules, stopping, the loop and L-BFGS are in `nnjit.training`; the
+arithmetic is behind `nnjit.backends`.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
+from nnjit.estimators._rollback import unchanged_on_error
+from nnjit.training.initialization import glorot_uniform
+from nnjit.training.lbfgs import minimize_lbfgs
+from nnjit.training.loop import run_epochs
+from nnjit.training.solvers import make_adam, make_sgd
+from nnjit.training.state import EpochPlan, TrainingState
+from nnjit.training.stopping import LossMonitor, ScoreMonitor
+from nnjit.training.validation import ValidationSplit, split_rows
+
+STOCHASTIC_SOLVERS = ("sgd", "adam")
+
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may"
+    " contain large values and need to be preprocessed."
+)
+
+# Attributes of an earlier fit that a fit from scratch leaves behind.
+_LEARNED = (
+    "loss_",
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+    "n_skipped_batches_",
+    "_optimizer",
+    "_no_improvement_count",
+    "_converged",
+    "_validation_split",
+)
+
+
+class BaseMultilayerPerceptron(BaseEstimator, ABC):
+    """Base of `MLPClassifier` and `MLPRegressor`.
+
+    Subclasses say how targets are validated and encoded (`_validate_input`), how a held-out set is
+    drawn and scored (`_stratification`, `_make_score`), which output activation the target calls
+    for (`_output_activation`) and how many outputs (`_output_count`).
+    """
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    @abstractmethod
+    def __init__(
+        self,
+        hidden_layer_sizes,
+        activation,
+        solver,
+        alpha,
+        batch_size,
+        learning_rate,
+        learning_rate_init,
+        power_t,
+        max_iter,
+        loss,
+        shuffle,
+        random_state,
+        tol,
+        verbose,
+        warm_start,
+        momentum,
+        nesterovs_momentum,
+        early_stopping,
+        validation_fraction,
+        beta_1,
+        beta_2,
+        epsilon,
+        n_iter_no_change,
+        max_fun,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.loss = loss
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+
+    # What a subclass supplies
+
+    @abstractmethod
+    def _validate_input(self, X, y, incremental, reset):
+        """Return checked X and the target as the engine takes it."""
+
+    @abstractmethod
+    def _output_activation(self):
+        """Return the output activation that the loss and the target call for."""
+
+    @abstractmethod
+    def _output_count(self, target):
+        """Return the number of output units for an encoded target."""
+
+    @abstractmethod
+    def _stratification(self, target):
+        """Return the labels by which to stratify (or None), and whether that has to succeed."""
+
+    @abstractmethod
+    def _make_score(self, target, sample_weight):
+        """Return the function that scores outputs on held-out rows."""
+
+    # Fitting
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train the network on X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. float32 is computed in float32, anything else in float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or values for a regressor.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the loss; all 1 if None.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid, or the loss or a parameter is no longer finite. The estimator
+            is then as it was before the call.
+        """
+        with unchanged_on_error(self):
+            return self._fit(X, y, sample_weight, incremental=False)
+
+    def _check_solver(self):
+        if self.solver not in STOCHASTIC_SOLVERS:
+            raise AttributeError(
+                "partial_fit is only available for stochastic"
+                f" optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    def _fit(self, X, y, sample_weight, incremental):
+        hidden_units = self._hidden_units()
+        fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        X, target = self._validate_input(X, y, incremental, reset=fresh)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        layer_units = [X.shape[1], *hidden_units, self._output_count(target)]
+        self._random_state = self._random_stream(incremental)
+        if fresh:
+            self._initialize(layer_units, X.dtype)
+        else:
+            self._check_architecture(layer_units)
+        self.n_outputs_ = layer_units[-1]
+        X = engine_input(X, self._parameter_dtype())
+        if self.solver in STOCHASTIC_SOLVERS:
+            self._fit_stochastic(X, target, sample_weight, incremental, fresh)
+        else:
+            self._fit_lbfgs(X, target, sample_weight)
+        if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
+            raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
+        return self
+
+    def _hidden_units(self):
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if np.any(np.array(sizes) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [operator.index(size) for size in sizes]
+
+    def _random_stream(self, incremental):
+        """Return the generator of this call; partial_fit goes on with that of the last call."""
+        seed = self.random_state
+        is_seed = isinstance(seed, Integral)
+        if incremental and is_seed and getattr(self, "_stream_seed", None) == seed:
+            return self._random_state
+        self._stream_seed = seed if is_seed else None
+        return check_random_state(seed)
+
+    def _initialize(self, layer_units, dtype):
+        for name in _LEARNED:
+            self.__dict__.pop(name, None)
+        self.n_iter_ = 0
+        self.t_ = 0
+        self.n_layers_ = len(layer_units)
+        self.out_activation_ = self._output_activation()
+        layers = [
+            glorot_uniform(self._random_state, fan_in, fan_out, self.activation, dtype)
+            for fan_in, fan_out in zip(layer_units[:-1], layer_units[1:])
+        ]
+        self.coefs_ = [weights for weights, _ in layers]
+        self.intercepts_ = [biases for _, biases in layers]
+
+    def _check_architecture(self, layer_units):
+        """Refuse to go on training a network of another shape than the parameters ask for."""
+        present = self._layer_units()
+        advice = (
+            "Set the parameters back, or train a new network by calling fit with warm_start=False."
+        )
+        if present != layer_units:
+            raise ValueError(
+                f"The fitted network has layers of {present} units, but hidden_layer_sizes="
+                f"{self.hidden_layer_sizes!r} and the data ask for {layer_units}. {advice}"
+            )
+        if self.out_activation_ != self._output_activation():
+            raise ValueError(
+                f"The fitted network ends in {self.out_activation_!r}, but the loss and the target "
+                f"ask for {self._output_activation()!r}. {advice}"
+            )
+
+    def _divergence_advice(self):
+        if self.solver == "lbfgs":
+            return "Scale the inputs (and the targets of a regression)."
+        return (
+            "Scale the inputs (and the targets of a regression) or lower learning_rate_init "
+            f"(now {self.learning_rate_init})."
+        )
+
+    # The network as an engine
+
+    def _layer_units(self):
+        """Return the number of units of each layer, by the shapes of the parameters."""
+        shapes = [np.shape(weights) for weights in self.coefs_]
+        chained = all(len(shape) == 2 for shape in shapes) and all(
+            left[1] == right[0] for left, right in zip(shapes[:-1], shapes[1:])
+        )
+        if not chained or [np.shape(b) for b in self.intercepts_] != [(s[1],) for s in shapes]:
+            raise ValueError(
+                "The shapes of coefs_ and intercepts_ do not fit together: "
+                f"{shapes} and {[np.shape(b) for b in self.intercepts_]}."
+            )
+        return [shapes[0][0], *(shape[1] for shape in shapes)]
+
+    def _parameter_dtype(self):
+        """Return float32 if all parameters are, else float64."""
+        dtypes = {getattr(a, "dtype", None) for a in (*self.coefs_, *self.intercepts_)}
+        return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
+
+    def _make_engine(self):
+        """Return an engine that holds a copy of the parameters."""
+        from nnjit.backends import select
+
+        engine = select.make_engine(
+            tuple(self._layer_units()),
+            self.activation,
+            self.out_activation_,
+            self.loss,
+            self._parameter_dtype(),
+        )
+        engine.pack(self.coefs_, self.intercepts_)
+        return engine
+
+    def _network_output(self, X, output="activation"):
+        """Return the output layer's activation or logits for rows that are still to be checked."""
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        engine = self._make_engine()
+        return engine.predict(engine_input(X, self._parameter_dtype()), output=output)
+
+    # Solvers
+
+    def _fit_lbfgs(self, X, target, sample_weight):
+        engine = self._make_engine()
+        outcome = minimize_lbfgs(
+            engine,
+            engine.dataset(X, target, sample_weight),
+            pack_parameters(self.coefs_, self.intercepts_),
+            alpha=self.alpha,
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            tol=self.tol,
+            verbose=self.verbose,
+        )
+        self.n_iter_ = outcome.n_iter
+        self.loss_ = outcome.loss
+        self.coefs_, self.intercepts_ = unpack_parameters(
+            outcome.parameters, self.coefs_, self.intercepts_, self._parameter_dtype()
+        )
+
+    def _fit_stochastic(self, X, target, sample_weight, incremental, fresh):
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        engine = self._make_engine()
+        rows, held_out = self._hold_out(target) if self.early_stopping else (None, None)
+        monitor = self._make_monitor(engine, X, target, sample_weight, held_out, incremental, fresh)
+        if rows is not None:
+            X, target = X[rows], target[rows]
+            sample_weight = None if sample_weight is None else sample_weight[rows]
+        n_samples = X.shape[0]
+        state = TrainingState(
+            rng=self._random_state,
+            solver=self._make_solver(incremental),
+            monitor=monitor,
+            order=np.arange(n_samples, dtype=np.int64),
+            samples_seen=getattr(self, "t_", 0),
+            loss_curve=list(getattr(self, "loss_curve_", ())),
+            skipped_batches=getattr(self, "n_skipped_batches_", 0) if incremental else 0,
+        )
+        plan = EpochPlan(
+            batch_size=self._minibatch_rows(n_samples),
+            alpha=self.alpha,
+            shuffle=self.shuffle,
+            max_epochs=self.max_iter,
+            single_epoch=incremental,
+            verbose=bool(self.verbose),
+        )
+        dataset = engine.dataset(X, target, sample_weight)
+        run_epochs(engine, dataset, state, plan, sample_weight)
+        self._take_over(engine, state)
+
+    def _hold_out(self, target):
+        """Return training and validation rows; a warm start finds those of the last fit again."""
+        n_samples = len(target)
+        kept = getattr(self, "_validation_split", None)
+        if kept is not None and kept.n_samples == n_samples:
+            return kept.rows()
+        labels, stratify_or_fail = self._stratification(target)
+        rows, held_out = split_rows(
+            n_samples,
+            self.validation_fraction,
+            self._random_state,
+            labels=labels,
+            stratify_or_fail=stratify_or_fail,
+        )
+        self._validation_split = ValidationSplit(rows, held_out)
+        return rows, held_out
+
+    def _make_monitor(self, engine, X, target, sample_weight, held_out, incremental, fresh):
+        """Return what watches for a plateau, going on from the last call where there was one."""
+        # After a plateau a further fit has the full patience again.
+        restart = getattr(self, "_converged", False) and not incremental
+        count = 0 if restart else getattr(self, "_no_improvement_count", 0)
+        if held_out is None:
+            best = getattr(self, "best_loss_", None)
+            if restart or best is None:
+                best = np.inf
+            return LossMonitor(self.tol, self.n_iter_no_change, best, count)
+        if sample_weight is not None:
+            sample_weight = sample_weight[held_out]
+        monitor = ScoreMonitor(
+            self._make_score(target[held_out], sample_weight),
+            X[held_out],
+            self.tol,
+            self.n_iter_no_change,
+            scores=list(getattr(self, "validation_scores_", None) or ()),
+            best_weights=(self.coefs_, self.intercepts_),
+            count=count,
+        )
+        if not fresh:
+            # The weights that are there are the ones to beat, on these rows.
+            score = monitor.evaluate(engine)
+            monitor.best = score if np.isfinite(score) else -np.inf
+        return monitor
+
+    def _make_solver(self, incremental):
+        if incremental and hasattr(self, "_optimizer"):
+            return self._optimizer.copy()
+        if self.solver == "adam":
+            return make_adam(
+                learning_rate_init=self.learning_rate_init,
+                beta_1=self.beta_1,
+                beta_2=self.beta_2,
+                epsilon=self.epsilon,
+            )
+        return make_sgd(
+            learning_rate_init=self.learning_rate_init,
+            learning_rate=self.learning_rate,
+            power_t=self.power_t,
+            momentum=self.momentum,
+            nesterovs_momentum=self.nesterovs_momentum,
+        )
+
+    def _minibatch_rows(self, n_samples):
+        if self.batch_size == "auto":
+            return min(200, n_samples)
+        if self.batch_size > n_samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than "
+                "sample size. It is going to be clipped",
+                stacklevel=2,
+            )
+        return int(min(self.batch_size, n_samples))
+
+    def _take_over(self, engine, state):
+        """Set the fitted attributes from a run that has ended."""
+        monitor = state.monitor
+        self.n_iter_ = state.epoch
+        self.t_ = state.samples_seen
+        self.loss_curve_ = state.loss_curve
+        if state.loss is not None:
+            self.loss_ = state.loss
+        self.n_skipped_batches_ = state.skipped_batches
+        self._optimizer = state.solver
+        self._no_improvement_count = monitor.count
+        self._converged = state.converged
+        if self.early_stopping:
+            self.validation_scores_ = monitor.scores
+            self.best_validation_score_ = monitor.best
+            self.best_loss_ = None
+            self.coefs_, self.intercepts_ = monitor.best_weights
+        else:
+            self.validation_scores_ = None
+            self.best_validation_score_ = None
+            self.best_loss_ = monitor.best
+            self.coefs_, self.intercepts_ = engine.unpack()
+        if state.diverged:
+            self._report_divergence(state)
+
+    def _report_divergence(self, state):
+        where = f"The loss was not finite in epoch {state.epoch}."
+        if not self.early_stopping:
+            raise ValueError(f"{NON_FINITE} {where} {self._divergence_advice()}")
+        restored = (
+            "The weights of the best epoch before it are restored."
+            if np.isfinite(state.monitor.best)
+            else "No epoch before it could be scored; the weights are the initial ones."
+        )
+        warnings.warn(
+            f"Training has diverged. {where} {restored} {self._divergence_advice()}",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,78 @@
+"""Class labels: finding, checking and encoding them."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.multiclass import unique_labels
+
+
+def _plain_integers(y):
+    """Whether `y` is a vector of integers or booleans, for which no other check is needed."""
+    return isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub"
+
+
+def fit_binarizer(y):
+    """Return a `LabelBinarizer` fitted on validated labels.
+
+    It holds the classes and the kind of target (binary, multiclass, multilabel-indicator) and maps
+    outputs back to labels. For vectors of integers it is filled in directly; its own fit looks at
+    the labels three times over.
+    """
+    binarizer = LabelBinarizer()
+    if not _plain_integers(y):
+        return binarizer.fit(y)
+    binarizer.classes_ = np.unique(y)
+    binarizer.y_type_ = "binary" if len(binarizer.classes_) <= 2 else "multiclass"
+    binarizer.sparse_input_ = False
+    return binarizer
+
+
+def check_known_classes(y, classes, *, all_present):
+    """Check the labels of a later fit against those of the first.
+
+    Parameters
+    ----------
+    y : array
+        Validated labels.
+    classes : ndarray
+        Classes seen by the first fit.
+    all_present : bool
+        Whether `y` has to hold every class (warm start) or only classes among them (partial_fit).
+
+    Raises
+    ------
+    ValueError
+    """
+    found = np.unique(y) if _plain_integers(y) else unique_labels(y)
+    if all_present:
+        if set(found) != set(classes):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same "
+                "classes as in the previous call to fit. Previously "
+                f"got {classes}, `y` has {found}"
+            )
+    elif len(np.setdiff1d(found, classes, assume_unique=True)):
+        raise ValueError(
+            "`y` has classes not in `self.classes_`. "
+            f"`self.classes_` has {classes}. 'y' has {found}."
+        )
+
+
+def encode(binarizer, y):
+    """Return the labels as the engine takes them.
+
+    Returns
+    -------
+    target : ndarray
+        Class indices, shape (n_samples,), for a multiclass problem; otherwise zeros and ones,
+        shape (n_samples, 1) for a binary and (n_samples, n_labels) for a multilabel one.
+    """
+    if y.ndim != 1 or binarizer.y_type_.startswith("multilabel"):
+        return binarizer.transform(y).astype(bool)
+    classes = binarizer.classes_
+    if binarizer.y_type_ == "multiclass":
+        return np.searchsorted(classes, y)
+    if len(classes) == 1:
+        return np.zeros((len(y), 1), dtype=bool)
+    return (y == classes[1])[:, np.newaxis]

@@ -1,0 +1,337 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from nnjit.estimators._base import BaseMultilayerPerceptron
+from nnjit.estimators._labels import check_known_classes, encode, fit_binarizer
+from nnjit.estimators._rollback import unchanged_on_error
+from nnjit.training.scoring import ClassAccuracy, LabelAccuracy
+
+
+class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
+    r"""Multi-layer perceptron classifier, trained by compiled code.
+
+    A drop-in for `sklearn.neural_network.MLPClassifier`: the same parameters, attributes and
+    numbers. It minimizes the cross-entropy
+
+    .. math:: -\frac{1}{\sum_i w_i} \sum_i w_i \sum_k y_{ik} \log p_{ik}
+              + \frac{\alpha}{2 \sum_i w_i} \|W\|^2
+
+    where p is the softmax of the outputs for more than two classes; two classes have one output,
+    and each label of a multilabel target has its own, with the logistic function and the binary
+    cross-entropy.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int, default=(100,)
+        Units of each hidden layer; ``()`` for a linear model.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        'lbfgs' minimizes the loss over all rows by SciPy's L-BFGS-B; 'sgd' and 'adam' go through
+        the rows in minibatches.
+    alpha : float, default=0.0001
+        L2 penalty: alpha / 2 times the sum of squared weights, divided by the sum of the
+        minibatch's sample weights, is added to the loss.
+    batch_size : int or 'auto', default='auto'
+        Rows in a minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of 'sgd'. 'invscaling': ``learning_rate_init / (t + 1) ** power_t`` after t rows.
+        'adaptive': divided by 5 on each plateau instead of stopping, until it is below 1e-6.
+    learning_rate_init : float, default=0.001
+        Learning rate of 'sgd' (its first) and 'adam'.
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+    max_iter : int, default=200
+        Most epochs, or most iterations of 'lbfgs'.
+    shuffle : bool, default=True
+        Whether the rows are shuffled before each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the held-out rows and the shuffles. Given an int, successive
+        calls of ``partial_fit`` continue one stream.
+    tol : float, default=1e-4
+        Least improvement of the loss or the score that counts; for 'lbfgs' the largest gradient
+        component at which it stops.
+    verbose : bool or int, default=False
+        Whether to print the loss of each epoch.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights that are there.
+    momentum : float, default=0.9
+        Momentum of 'sgd', from 0 to 1.
+    nesterovs_momentum : bool, default=True
+        Whether that momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to hold out rows, stop when the score on them no longer improves, and return the
+        weights of the best epoch. Rows are held out class by class, except of a multilabel
+        target, or where a class has too few of them. A warm start keeps the rows that were
+        held out.
+    validation_fraction : float, default=0.1
+        Share of the rows that early stopping holds out.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of Adam's moments, in [0, 1).
+    epsilon : float, default=1e-8
+        Term that keeps Adam's denominator from zero.
+    n_iter_no_change : int or inf, default=10
+        Training stops after this many epochs, and one more, without an improvement of `tol`.
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    loss_ : float
+        Loss of the last epoch.
+    best_loss_ : float or None
+        Lowest training loss of the stochastic solvers, counted anew when a warm start follows a
+        plateau; None with early stopping.
+    loss_curve_ : list of float
+        Loss of each epoch of the stochastic solvers.
+    validation_scores_ : list of float or None
+        Accuracy on the held-out rows after each epoch; None without early stopping.
+    best_validation_score_ : float or None
+        Highest of these; None without early stopping.
+    t_ : int
+        Rows trained on by the stochastic solvers: epochs times rows.
+    n_skipped_batches_ : int
+        Minibatches of the stochastic solvers left out because their sample weights sum to zero.
+    coefs_ : list of ndarray of shape (units of layer i, units of layer i + 1)
+        Weights. They can be assigned before predicting.
+    intercepts_ : list of ndarray of shape (units of layer i + 1,)
+        Biases.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+    n_iter_ : int
+        Epochs or iterations of the last fit.
+    n_layers_ : int
+        Number of layers, input and output included.
+    n_outputs_ : int
+        Number of output units.
+    out_activation_ : str
+        'softmax' for more than two classes, else 'logistic'.
+
+    See Also
+    --------
+    MLPRegressor : The same for regression.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from nnjit import MLPClassifier
+    >>> X, y = make_classification(n_samples=100, random_state=1)
+    >>> model = MLPClassifier(random_state=1, max_iter=300).fit(X, y)
+    >>> model.predict(X[:5]).shape
+    (5,)
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+    ):
+        super().__init__(
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            loss="log_loss",
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+        )
+
+    # Targets
+
+    def _validate_input(self, X, y, incremental, reset):
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
+            self._label_binarizer = fit_binarizer(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            check_known_classes(y, self.classes_, all_present=self.warm_start)
+        return X, encode(self._label_binarizer, y)
+
+    def _output_activation(self):
+        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+
+    def _output_count(self, target):
+        return len(self.classes_) if target.ndim == 1 else target.shape[1]
+
+    def _stratification(self, target):
+        if target.ndim == 1:
+            return self.classes_[target], False
+        if target.shape[1] == 1:
+            # As text: scikit-learn's message names the sparse class so.
+            return np.where(target[:, 0], "True", "False"), True
+        return None, False
+
+    def _make_score(self, target, sample_weight):
+        accuracy = ClassAccuracy if target.ndim == 1 else LabelAccuracy
+        return accuracy(target, sample_weight)
+
+    # Public methods
+
+    @available_if(lambda estimator: estimator._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train for one epoch on X and y, going on from the weights that are there.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the loss; all 1 if None.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that any call will see. Needed by the first call.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid, or the loss is no longer finite. The estimator is then as it
+            was before the call.
+        """
+        with unchanged_on_error(self):
+            if _check_partial_fit_first_call(self, classes):
+                multilabel = type_of_target(y).startswith("multilabel")
+                self._label_binarizer = fit_binarizer(y if multilabel else classes)
+            return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, or for a multilabel target zeros and ones.
+        """
+        check_is_fitted(self)
+        output = self._network_output(X)
+        if self.n_outputs_ == 1:
+            output = output.ravel()
+        return self._label_binarizer.inverse_transform(output)
+
+    def predict_proba(self, X):
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`; rows sum to 1 unless the target is multilabel.
+        """
+        check_is_fitted(self)
+        return self._both_classes(self._network_output(X))
+
+    def _both_classes(self, output):
+        """Add the column of the first class, which a network with one output does not have."""
+        return np.hstack([1 - output, output]) if self.n_outputs_ == 1 else output
+
+    def predict_log_proba(self, X):
+        """Return the logarithm of the probability of each class.
+
+        Where a probability rounds to 0, its logarithm is computed from the logits z instead, as
+        ``z - log(sum(exp(z)))`` or ``-log(1 + exp(-z))``, and so is finite everywhere.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        p = self._both_classes(self._network_output(X))
+        vanished = p < np.finfo(p.dtype).tiny
+        if not vanished.any():
+            return np.log(p, out=p)
+        log_p = self._log_p_from_logits(self._network_output(X, output="logits"))
+        np.log(p, out=log_p, where=~vanished)
+        return log_p
+
+    def _log_p_from_logits(self, logits):
+        if self.out_activation_ == "softmax":
+            shifted = logits - logits.max(axis=1, keepdims=True)
+            return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        zero = logits.dtype.type(0)
+        log_p = -np.logaddexp(zero, -logits)
+        if self.n_outputs_ == 1:
+            return np.hstack([-np.logaddexp(zero, logits), log_p])
+        return log_p
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

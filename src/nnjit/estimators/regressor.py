@@ -1,0 +1,270 @@
+"""The regressor."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from nnjit.estimators._arrays import to_dtype
+from nnjit.estimators._base import BaseMultilayerPerceptron
+from nnjit.estimators._rollback import unchanged_on_error
+from nnjit.training.scoring import R2
+
+
+class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
+    r"""Multi-layer perceptron regressor, trained by compiled code.
+
+    A drop-in for `sklearn.neural_network.MLPRegressor`: the same parameters, attributes and
+    numbers.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'poisson'}, default='squared_error'
+        'squared_error' is half the squared error, averaged over rows and outputs. 'poisson' is
+        half the Poisson deviance, ``y log(y / o) - y + o`` with ``o = exp(z)``, for targets that
+        are not negative.
+    hidden_layer_sizes : array-like of int, default=(100,)
+        Units of each hidden layer; ``()`` for a linear model.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        'lbfgs' minimizes the loss over all rows by SciPy's L-BFGS-B; 'sgd' and 'adam' go through
+        the rows in minibatches.
+    alpha : float, default=0.0001
+        L2 penalty: alpha / 2 times the sum of squared weights, divided by the sum of the
+        minibatch's sample weights, is added to the loss.
+    batch_size : int or 'auto', default='auto'
+        Rows in a minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of 'sgd'. 'invscaling': ``learning_rate_init / (t + 1) ** power_t`` after t rows.
+        'adaptive': divided by 5 on each plateau instead of stopping, until it is below 1e-6.
+    learning_rate_init : float, default=0.001
+        Learning rate of 'sgd' (its first) and 'adam'.
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+    max_iter : int, default=200
+        Most epochs, or most iterations of 'lbfgs'.
+    shuffle : bool, default=True
+        Whether the rows are shuffled before each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the held-out rows and the shuffles. Given an int, successive
+        calls of ``partial_fit`` continue one stream.
+    tol : float, default=1e-4
+        Least improvement of the loss or the score that counts; for 'lbfgs' the largest gradient
+        component at which it stops.
+    verbose : bool or int, default=False
+        Whether to print the loss of each epoch.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights that are there.
+    momentum : float, default=0.9
+        Momentum of 'sgd', from 0 to 1.
+    nesterovs_momentum : bool, default=True
+        Whether that momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to hold out rows, stop when the score on them no longer improves, and return the
+        weights of the best epoch. A warm start keeps the rows that were held out.
+    validation_fraction : float, default=0.1
+        Share of the rows that early stopping holds out.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of Adam's moments, in [0, 1).
+    epsilon : float, default=1e-8
+        Term that keeps Adam's denominator from zero.
+    n_iter_no_change : int or inf, default=10
+        Training stops after this many epochs, and one more, without an improvement of `tol`.
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+
+    Attributes
+    ----------
+    loss_ : float
+        Loss of the last epoch.
+    best_loss_ : float or None
+        Lowest training loss of the stochastic solvers, counted anew when a warm start follows a
+        plateau; None with early stopping.
+    loss_curve_ : list of float
+        Loss of each epoch of the stochastic solvers.
+    validation_scores_ : list of float or None
+        R2 on the held-out rows after each epoch; None without early stopping.
+    best_validation_score_ : float or None
+        Highest of these; None without early stopping.
+    t_ : int
+        Rows trained on by the stochastic solvers: epochs times rows.
+    n_skipped_batches_ : int
+        Minibatches of the stochastic solvers left out because their sample weights sum to zero.
+    coefs_ : list of ndarray of shape (units of layer i, units of layer i + 1)
+        Weights. They can be assigned before predicting.
+    intercepts_ : list of ndarray of shape (units of layer i + 1,)
+        Biases.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+    n_iter_ : int
+        Epochs or iterations of the last fit.
+    n_layers_ : int
+        Number of layers, input and output included.
+    n_outputs_ : int
+        Number of output units.
+    out_activation_ : str
+        'exp' for the Poisson loss, else 'identity'.
+
+    See Also
+    --------
+    MLPClassifier : The same for classification.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from nnjit import MLPRegressor
+    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
+    >>> model = MLPRegressor(random_state=1, max_iter=2000, tol=0.1).fit(X, y)
+    >>> model.predict(X[:2]).shape
+    (2,)
+    """
+
+    _parameter_constraints: dict = {
+        **BaseMultilayerPerceptron._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "poisson"})],
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+    ):
+        super().__init__(
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            loss=loss,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+        )
+
+    # Targets
+
+    def _validate_input(self, X, y, incremental, reset):
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if self.loss == "poisson" and np.any(y < 0):
+            raise ValueError("loss='poisson' needs y >= 0, but y has negative values.")
+        if y.ndim == 1:
+            y = y[:, np.newaxis]
+        dtype = X.dtype if reset else self._parameter_dtype()
+        return X, to_dtype(y, dtype, "y")
+
+    def _output_activation(self):
+        return "exp" if self.loss == "poisson" else "identity"
+
+    def _output_count(self, target):
+        return target.shape[1]
+
+    def _stratification(self, target):
+        return None, False
+
+    def _make_score(self, target, sample_weight):
+        return R2(target, sample_weight)
+
+    # Public methods
+
+    @available_if(lambda estimator: estimator._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one epoch on X and y, going on from the weights that are there.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the loss; all 1 if None.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid, or the loss is no longer finite. The estimator is then as it
+            was before the call.
+        """
+        with unchanged_on_error(self):
+            return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Return the network's output for each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        check_is_fitted(self)
+        output = self._network_output(X)
+        return output.ravel() if output.shape[1] == 1 else output
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = self.loss == "poisson"
+        return tags

@@ -1,0 +1,64 @@
+"""Starting values of the parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Numerator under the square root of the Glorot bound. The logistic function is four times flatter
+# at the origin than tanh; its smaller factor is the one scikit-learn uses.
+_BOUND_FACTOR = {"logistic": 2.0}
+_DEFAULT_BOUND_FACTOR = 6.0
+
+
+def glorot_bound(fan_in, fan_out, activation):
+    r"""Half-width of the uniform distribution from which a layer is drawn.
+
+    .. math:: b = \sqrt{f / (n_{in} + n_{out})}
+
+    with f = 2 for the logistic activation and 6 for every other.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int
+        Number of inputs and outputs of the layer.
+    activation : str
+        Name of the network's hidden activation.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010, eq. 16.
+    """
+    return np.sqrt(_BOUND_FACTOR.get(activation, _DEFAULT_BOUND_FACTOR) / (fan_in + fan_out))
+
+
+def glorot_uniform(rng, fan_in, fan_out, activation, dtype):
+    """Draw the weights and then the biases of one dense layer.
+
+    Both are drawn in float64 and then cast, so that float32 and float64 networks start from the
+    same numbers and leave the generator in the same state.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+        Advanced by ``fan_in * fan_out + fan_out`` uniform draws.
+    fan_in, fan_out : int
+        Number of inputs and outputs of the layer.
+    activation : str
+        Name of the network's hidden activation (see `glorot_bound`).
+    dtype : numpy dtype
+        Type of the returned arrays.
+
+    Returns
+    -------
+    weights : ndarray of shape (fan_in, fan_out)
+    biases : ndarray of shape (fan_out,)
+    """
+    bound = glorot_bound(fan_in, fan_out, activation)
+    weights = rng.uniform(-bound, bound, (fan_in, fan_out))
+    biases = rng.uniform(-bound, bound, fan_out)
+    return weights.astype(dtype, copy=False), biases.astype(dtype, copy=False)

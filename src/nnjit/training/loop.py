@@ -1,0 +1,139 @@
+"""The loop over epochs: one turn of Python, one (or a few) compiled calls each."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+# Compiled code cannot be interrupted, so one call is given at most about this much arithmetic: some
+# 10 ms on a recent core, 0.2 s on a slow one. The bound depends on shapes alone and never on the
+# clock: the epoch's loss is the sum of the calls' sums and has to come out the same each time.
+WORK_PER_CALL = 1e9
+# Arithmetic per row and parameter (a multiply and an add in each of the three products), per row
+# (gathering, activations, loss) and per parameter and minibatch (the update).
+_WORK_PER_ROW_PARAMETER = 6
+_WORK_PER_ROW = 2000
+_WORK_PER_PARAMETER = 30
+
+
+def batches_per_call(n_parameters, batch_size):
+    """Return how many minibatches one compiled call may run, at least 1."""
+    per_row = _WORK_PER_ROW_PARAMETER * n_parameters + _WORK_PER_ROW
+    per_batch = batch_size * per_row + _WORK_PER_PARAMETER * n_parameters
+    return max(1, int(WORK_PER_CALL / per_batch))
+
+
+def train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight):
+    """Run one epoch.
+
+    Returns
+    -------
+    loss : float
+        Mean over the rows trained on of their minibatch's loss, NaN if some loss was not finite.
+    """
+    n_samples = len(state.order)
+    n_batches = -(-n_samples // plan.batch_size)
+    total = 0.0
+    skipped = 0
+    for first in range(0, n_batches, call_size):
+        last = min(first + call_size, n_batches)
+        result = engine.train(
+            dataset, state.order, plan.batch_size, optimizer, plan.alpha, first, last
+        )
+        if not result.finite:
+            return math.nan
+        total += result.loss
+        skipped += result.skipped
+    if skipped:
+        state.skipped_batches += skipped
+        n_samples = _rows_trained(sample_weight, state.order, plan.batch_size)
+    return float(total / n_samples) if n_samples else 0.0
+
+
+def _rows_trained(sample_weight, order, batch_size):
+    """Return the number of rows in minibatches whose weights do not sum to zero."""
+    starts = np.arange(0, len(order), batch_size)
+    weight_sums = np.add.reduceat(sample_weight[order], starts)
+    sizes = np.diff(np.append(starts, len(order)))
+    return int(sizes[weight_sums != 0].sum())
+
+
+def run_epochs(engine, dataset, state, plan, sample_weight=None):
+    """Train until a plateau, the last epoch, a loss that is not finite, or Ctrl-C.
+
+    Parameters
+    ----------
+    engine : engine
+        Holds the parameters, which are updated in place.
+    dataset : object
+        What ``engine.dataset`` returned for the training rows.
+    state : TrainingState
+        Updated in place; its flags tell how the run ended.
+    plan : EpochPlan
+        The settings.
+    sample_weight : ndarray of shape (n_samples,) or None
+        The weights in `dataset`, needed only to count rows where minibatches were skipped.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If `plan.max_epochs` epochs went by without a plateau.
+    UserWarning
+        If a KeyboardInterrupt ended the run. The parameters are those of the last minibatch done.
+    """
+    optimizer = state.solver.start(engine)
+    try:
+        _epochs(engine, dataset, state, plan, optimizer, sample_weight)
+    except KeyboardInterrupt:
+        state.interrupted = True
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+    finally:
+        state.solver.keep(optimizer)
+
+
+def _epochs(engine, dataset, state, plan, optimizer, sample_weight):
+    solver, monitor, verbose = state.solver, state.monitor, plan.verbose
+    shuffle = state.rng.shuffle if plan.shuffle else None
+    call_size = batches_per_call(engine.n_parameters, plan.batch_size)
+    while state.epoch < plan.max_epochs:
+        if shuffle is not None:
+            # The same swaps as shuffling a fresh range and indexing the last order with it.
+            shuffle(state.order)
+        loss = train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
+        state.epoch += 1
+        state.loss = loss
+        state.samples_seen += len(state.order)
+        state.loss_curve.append(loss)
+        if verbose:
+            print(f"Iteration {state.epoch:d}, loss = {loss:.8f}")
+        if loss != loss:  # NaN
+            state.diverged = True
+            monitor.on_divergence(verbose)
+            return
+        monitor.after_epoch(engine, loss, verbose)
+        solver.after_epoch(state.samples_seen)
+        if monitor.on_plateau and _stops(monitor, solver, verbose):
+            state.converged = True
+            return
+        optimizer.learning_rate = solver.rate
+        if plan.single_epoch:
+            return
+    warnings.warn(
+        f"Stochastic Optimizer: Maximum iterations ({plan.max_epochs:d}) "
+        "reached and the optimization hasn't converged yet.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )
+
+
+def _stops(monitor, solver, verbose):
+    """Answer a plateau by the solver's schedule; return whether training is to stop."""
+    action = solver.on_plateau()
+    if verbose:
+        print(monitor.plateau_text() + action.text)
+    if not action.stop:
+        monitor.count = 0
+    return action.stop

@@ -1,0 +1,77 @@
+"""Learning-rate schedules: what the rate becomes after an epoch and on a plateau.
+
+A schedule is an object with two methods. ``after_epoch(rate, samples_seen)`` returns the rate of
+the next epoch. ``on_plateau(rate)`` returns a `PlateauAction`: whether training is to stop, the
+rate to go on with, and the words that end the progress message.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Below this rate the adaptive schedule gives up instead of dividing once more.
+SMALLEST_ADAPTIVE_RATE = 1e-6
+ADAPTIVE_DIVISOR = 5.0
+
+
+class PlateauAction(NamedTuple):
+    """What a schedule answers when the loss or the score has stopped improving."""
+
+    stop: bool
+    rate: float
+    text: str
+
+
+class ConstantRate:
+    """The rate stays as it is; a plateau ends training."""
+
+    def after_epoch(self, rate, samples_seen):
+        """Return `rate` unchanged."""
+        return rate
+
+    def on_plateau(self, rate):
+        """Ask for training to stop."""
+        return PlateauAction(True, rate, " Stopping.")
+
+
+class InverseScalingRate(ConstantRate):
+    r"""The rate falls with the number t of samples seen: :math:`\eta_0 / (t + 1)^p`.
+
+    Parameters
+    ----------
+    initial_rate : float
+        :math:`\eta_0`, the rate of the first epoch.
+    power : float
+        The exponent p.
+    """
+
+    def __init__(self, initial_rate, power):
+        self.initial_rate = float(initial_rate)
+        self.power = power
+
+    def after_epoch(self, rate, samples_seen):
+        """Return the rate after `samples_seen` samples, whatever it was before."""
+        return self.initial_rate / (samples_seen + 1) ** self.power
+
+
+class AdaptiveRate(ConstantRate):
+    """The rate is divided by five on each plateau; training ends once it is below 1e-6."""
+
+    def on_plateau(self, rate):
+        """Lower the rate, or ask for training to stop where it is too small already."""
+        if rate <= SMALLEST_ADAPTIVE_RATE:
+            return PlateauAction(True, rate, " Learning rate too small. Stopping.")
+        rate /= ADAPTIVE_DIVISOR
+        return PlateauAction(False, rate, f" Setting learning rate to {rate:f}")
+
+
+SCHEDULES = {
+    "constant": lambda initial_rate, power: ConstantRate(),
+    "invscaling": InverseScalingRate,
+    "adaptive": lambda initial_rate, power: AdaptiveRate(),
+}
+
+
+def make_schedule(name, initial_rate, power):
+    """Return the schedule called `name` ('constant', 'invscaling' or 'adaptive')."""
+    return SCHEDULES[name](initial_rate, power)

@@ -1,0 +1,79 @@
+"""The one mutable object of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nnjit.training.solvers import StochasticSolver
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """What does not change during a run.
+
+    Attributes
+    ----------
+    batch_size : int
+        Rows in each minibatch but perhaps the last.
+    alpha : float
+        L2 penalty.
+    shuffle : bool
+        Whether the rows are shuffled before each epoch.
+    max_epochs : int
+        Epochs after which the run ends with a warning.
+    single_epoch : bool
+        Run one epoch and stop without a warning (``partial_fit``).
+    verbose : bool
+        Whether each epoch prints its loss.
+    """
+
+    batch_size: int
+    alpha: float
+    shuffle: bool
+    max_epochs: int
+    single_epoch: bool
+    verbose: bool
+
+
+@dataclass
+class TrainingState:
+    """Everything that a run changes, and so everything that a checkpoint has to hold.
+
+    Attributes
+    ----------
+    rng : numpy.random.RandomState
+        Source of the shuffles.
+    solver : StochasticSolver
+        Learning rate and moments.
+    monitor : LossMonitor or ScoreMonitor
+        Best value, count of epochs without improvement, best weights.
+    order : ndarray of int64, shape (n_samples,)
+        The rows in the order of the last epoch; each shuffle starts from the one before.
+    epoch : int
+        Epochs completed in this run.
+    samples_seen : int
+        Rows trained on so far, over all runs.
+    loss : float or None
+        Mean loss of the last epoch completed.
+    loss_curve : list of float
+        Loss of every epoch, over all runs.
+    skipped_batches : int
+        Minibatches of this run whose sample weights sum to zero.
+    converged, interrupted, diverged : bool
+        How the run ended.
+    """
+
+    rng: np.random.RandomState
+    solver: StochasticSolver
+    monitor: object
+    order: np.ndarray
+    epoch: int = 0
+    samples_seen: int = 0
+    loss: float | None = None
+    loss_curve: list = field(default_factory=list)
+    skipped_batches: int = 0
+    converged: bool = False
+    interrupted: bool = False
+    diverged: bool = False

@@ -1,0 +1,124 @@
+"""When to stop: watching the training loss or a validation score for a plateau."""
+
+from __future__ import annotations
+
+import math
+
+
+class LossMonitor:
+    """Counts consecutive epochs whose training loss did not fall by at least `tol`.
+
+    As in scikit-learn, the plateau is reached when the count is above `patience`, so after
+    ``patience + 1`` epochs, and the loss is compared with the best one, not with the last.
+
+    Parameters
+    ----------
+    tol : float
+        The least fall that counts.
+    patience : int or inf
+        ``n_iter_no_change``.
+    best : float, default=inf
+        Lowest loss so far.
+    count : int, default=0
+        Epochs without improvement so far.
+    """
+
+    def __init__(self, tol, patience, best=math.inf, count=0):
+        self.tol = tol
+        self.patience = patience
+        self.best = best
+        self.count = count
+
+    def after_epoch(self, engine, loss, verbose):
+        """Take the loss of the epoch just done into account."""
+        if loss > self.best - self.tol:
+            self.count += 1
+        else:
+            self.count = 0
+        if loss < self.best:
+            self.best = loss
+
+    def on_divergence(self, verbose):
+        """Return whether training can end in good order although the loss is not finite."""
+        return False
+
+    @property
+    def on_plateau(self):
+        """Whether the count is above the patience."""
+        return self.count > self.patience
+
+    def plateau_text(self):
+        """Return the sentence that explains the plateau."""
+        return (
+            f"Training loss did not improve more than tol={self.tol:f}"
+            f" for {self.patience:d} consecutive epochs."
+        )
+
+
+class ScoreMonitor:
+    """Counts consecutive epochs whose validation score did not rise, and keeps the best weights.
+
+    Parameters
+    ----------
+    score : callable
+        Maps the network's output on the validation rows to a float; higher is better.
+    X : array of shape (n_validation_samples, n_features)
+        Validation rows as the engine takes them.
+    tol, patience
+        As in `LossMonitor`.
+    scores : list of float
+        Scores of earlier epochs; extended in place.
+    best_weights : object
+        What ``engine.unpack()`` returned when `best` was reached.
+    best : float, default=-inf
+        Highest score so far.
+    count : int, default=0
+        Epochs without improvement so far.
+    """
+
+    def __init__(self, score, X, tol, patience, *, scores, best_weights, best=-math.inf, count=0):
+        self.score = score
+        self.X = X
+        self.tol = tol
+        self.patience = patience
+        self.scores = scores
+        self.best_weights = best_weights
+        self.best = best
+        self.count = count
+
+    def evaluate(self, engine):
+        """Return the score of the engine's present weights on the validation rows."""
+        return float(self.score(engine.predict(self.X)))
+
+    def after_epoch(self, engine, loss, verbose):
+        """Score the validation rows and keep the weights if they are the best so far."""
+        self._record(self.evaluate(engine), verbose)
+        if self.scores[-1] > self.best:
+            self.best = self.scores[-1]
+            self.best_weights = engine.unpack()
+
+    def on_divergence(self, verbose):
+        """Record a NaN score; the best weights are there to be restored."""
+        self._record(math.nan, verbose)
+        return True
+
+    def _record(self, score, verbose):
+        self.scores.append(score)
+        if verbose:
+            print(f"Validation score: {score:f}")
+        if score < self.best + self.tol:
+            self.count += 1
+        else:
+            self.count = 0
+
+    @property
+    def on_plateau(self):
+        """Whether the count is above the patience."""
+        return self.count > self.patience
+
+    def plateau_text(self):
+        """Return the sentence that explains the plateau."""
+        return (
+            f"Validation score did not improve more than tol={self.tol:f}"
+            f" for {self.patience:d} consecutive epochs."
+        )

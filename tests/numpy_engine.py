@@ -1,0 +1,201 @@
+"""A training engine in plain NumPy with the interface of the compiled ones.
+
+The same seam as `nnjit.backends.cpu.CpuEngine`, a dozen lines per idea, no threads, no compilation:
+an oracle for the loop and the estimators, and a stand-in that starts in no time.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, xlogy
+
+
+def relu(z):
+    return np.maximum(z, 0)
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": expit,
+    "tanh": np.tanh,
+    "relu": relu,
+    "softmax": softmax,
+    "exp": np.exp,
+}
+DERIVATIVES = {  # as functions of the activation's value
+    "identity": lambda a: np.ones_like(a),
+    "logistic": lambda a: a * (1 - a),
+    "tanh": lambda a: 1 - a * a,
+    "relu": lambda a: (a > 0).astype(a.dtype),
+}
+
+
+class TrainResult(NamedTuple):
+    loss: float
+    skipped: int
+    finite: bool
+
+
+class NumpyDataset:
+    def __init__(self, X, target, weight):
+        self.X, self.target, self.weight = X, target, weight
+        self.n_samples = X.shape[0]
+
+
+class NumpyOptimizer:
+    """SGD with momentum or Adam on a flat vector."""
+
+    def __init__(self, name, size, dtype, **settings):
+        self.name, self.settings = name, settings
+        self.learning_rate, self.t = 0.001, 0
+        self.first = np.zeros(size, dtype)
+        self.second = np.zeros(size, dtype)
+
+    def state(self):
+        return {"first": self.first.copy(), "second": self.second.copy(), "t": np.array(self.t)}
+
+    def load_state(self, state):
+        self.first[:] = state["first"]
+        self.second[:] = state["second"]
+        self.t = int(state["t"])
+
+    def update(self, gradient):
+        self.t += 1
+        if self.name == "sgd":
+            momentum, rate = self.settings["momentum"], self.learning_rate
+            self.first = momentum * self.first - rate * gradient
+            return (
+                momentum * self.first - rate * gradient if self.settings["nesterov"] else self.first
+            )
+        b1, b2 = self.settings["beta_1"], self.settings["beta_2"]
+        self.first = b1 * self.first + (1 - b1) * gradient
+        self.second = b2 * self.second + (1 - b2) * gradient * gradient
+        rate = float(self.learning_rate * np.sqrt(1 - b2**self.t) / (1 - b1**self.t))
+        return -rate * self.first / (np.sqrt(self.second) + self.settings["epsilon"])
+
+
+class NumpyEngine:
+    def __init__(self, layer_units, activation, out_activation, loss, dtype):
+        self.shapes = list(zip(layer_units, layer_units[1:]))
+        self.activation, self.out_activation, self.loss = activation, out_activation, loss
+        self.dtype = np.dtype(dtype)
+        self.n_parameters = sum(i * o + o for i, o in self.shapes)
+        self.flat = np.zeros(self.n_parameters, self.dtype)
+
+    # parameters
+
+    def pack(self, coefs, intercepts):
+        arrays = [*coefs, *intercepts]
+        self.flat = np.concatenate([np.asarray(a, self.dtype).ravel() for a in arrays])
+
+    def unpack(self, flat=None):
+        flat = self.flat if flat is None else flat
+        ends = np.cumsum([i * o for i, o in self.shapes] + [o for _, o in self.shapes])
+        pieces = np.split(flat.copy(), ends[:-1])
+        depth = len(self.shapes)
+        coefs = [np.ascontiguousarray(p.reshape(s)) for p, s in zip(pieces, self.shapes)]
+        return coefs, [p.copy() for p in pieces[depth:]]
+
+    # data
+
+    def dataset(self, X, y, sample_weight=None):
+        assert X.dtype == self.dtype
+        if self.out_activation == "softmax":
+            assert y.ndim == 1 and np.issubdtype(y.dtype, np.integer)
+            y = np.eye(self.shapes[-1][1], dtype=self.dtype)[y]
+        assert y.ndim == 2
+        weight = None if sample_weight is None else np.asarray(sample_weight, self.dtype)
+        return NumpyDataset(X, y.astype(self.dtype), weight)
+
+    # arithmetic
+
+    def forward(self, X, flat=None):
+        coefs, intercepts = self.unpack(flat)
+        values = [X]
+        for depth, (W, b) in enumerate(zip(coefs, intercepts)):
+            z = values[-1] @ W + b
+            last = depth == len(coefs) - 1
+            values.append(z if last else ACTIVATIONS[self.activation](z))
+        return values, coefs
+
+    def predict(self, X, output="activation"):
+        with np.errstate(all="ignore"):
+            z = self.forward(X)[0][-1]
+            return z if output == "logits" else ACTIVATIONS[self.out_activation](z)
+
+    def batch_loss(self, y, out, weight):
+        eps = np.finfo(out.dtype).eps
+        if self.loss == "squared_error":
+            return 0.5 * np.average((y - out) ** 2, weights=weight, axis=0).mean()
+        if self.loss == "poisson":
+            per_row = xlogy(y, y / out) - y + out
+        else:
+            p = np.clip(out, eps, 1 - eps)
+            per_row = -xlogy(y, p)
+            if self.out_activation == "logistic":
+                per_row -= xlogy(1 - y, 1 - p)
+        return np.average(per_row, weights=weight, axis=0).sum()
+
+    def backward(self, X, y, weight, alpha, flat=None):
+        values, coefs = self.forward(X, flat)
+        out = ACTIVATIONS[self.out_activation](values[-1])
+        total = X.shape[0] if weight is None else weight.sum()
+        loss = self.batch_loss(y, out, weight)
+        loss += 0.5 * alpha * sum((W * W).sum() for W in coefs) / total
+        delta = out - y
+        if weight is not None:
+            delta = delta * weight[:, None]
+        weight_gradients, bias_gradients = [], []
+        for depth in range(len(coefs) - 1, -1, -1):
+            weight_gradients.insert(0, (values[depth].T @ delta + alpha * coefs[depth]) / total)
+            bias_gradients.insert(0, delta.sum(axis=0) / total)
+            if depth:
+                delta = (delta @ coefs[depth].T) * DERIVATIVES[self.activation](values[depth])
+        return loss, np.concatenate([g.ravel() for g in weight_gradients + bias_gradients])
+
+    def optimizer(self, name, **settings):
+        return NumpyOptimizer(name, self.n_parameters, self.dtype, **settings)
+
+    def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
+        assert order.dtype == np.int64 and len(order) == dataset.n_samples
+        total, skipped = 0.0, 0
+        with np.errstate(all="ignore"):
+            for batch in range(first, last):
+                rows = order[batch * batch_size : (batch + 1) * batch_size]
+                weight = None if dataset.weight is None else dataset.weight[rows]
+                if weight is not None and weight.sum() == 0:
+                    skipped += 1
+                    continue
+                loss, gradient = self.backward(dataset.X[rows], dataset.target[rows], weight, alpha)
+                if not np.isfinite(loss):
+                    return TrainResult(float("nan"), skipped, False)
+                total += float(loss) * len(rows)
+                self.flat = self.flat + optimizer.update(gradient).astype(self.dtype)
+        return TrainResult(total, skipped, True)
+
+    def loss_gradient(self, packed, dataset, alpha):
+        flat = np.asarray(packed, self.dtype)
+        with np.errstate(all="ignore"):
+            loss, gradient = self.backward(dataset.X, dataset.target, dataset.weight, alpha, flat)
+            if self.loss == "squared_error":
+                # The loss averages over the outputs; the minibatch gradient, as in scikit-learn,
+                # does not. Here both belong together, but for the penalty that is no average.
+                outputs = self.shapes[-1][1]
+                n_weights = sum(i * o for i, o in self.shapes)
+                total = dataset.n_samples if dataset.weight is None else float(dataset.weight.sum())
+                penalty = np.zeros_like(gradient)
+                penalty[:n_weights] = alpha * flat[:n_weights] / total
+                gradient = (gradient - penalty) / outputs + penalty
+        return float(loss), gradient.astype(np.float64)
+
+
+def make_engine(layer_units, activation, out_activation, loss, dtype):
+    """Stand in for `nnjit.backends.select.make_engine`."""
+    return NumpyEngine(tuple(layer_units), activation, out_activation, loss, dtype)
