@@ -38,10 +38,10 @@ def test_a_file_gets_a_line_every_tenth_of_the_way_and_the_last():
 
 def test_other_lines_are_kept():
     stream = io.StringIO()
-    with fit_progress("nnjit", 10, stream) as messages:
+    with fit_progress("nnjit", 10, stream) as progress:
         verbose_fit(3)
         print("Training loss did not improve. Stopping.")
-    assert messages == ["Training loss did not improve. Stopping."]
+    assert progress.messages == ["Training loss did not improve. Stopping."]
 
 
 def test_the_line_is_ended_when_the_fit_fails(capsys):
@@ -52,3 +52,14 @@ def test_the_line_is_ended_when_the_fit_fails(capsys):
     assert stream.getvalue().endswith("\n")
     print("back")
     assert capsys.readouterr().out == "back\n"
+
+
+def test_the_first_epoch_is_not_counted(monkeypatch):
+    clock = "nnjit.cli.progress.time.perf_counter"
+    monkeypatch.setattr(clock, lambda: 10.0)
+    with fit_progress("nnjit", 2, io.StringIO()) as progress:
+        print("Iteration 1, loss = 0.5")
+        assert progress.seconds_after_first_epoch == 0
+        monkeypatch.setattr(clock, lambda: 15.0)
+        print("Iteration 2, loss = 0.4")
+    assert progress.seconds_after_first_epoch == 5

@@ -101,16 +101,16 @@ def _fit(label, library, problem, arguments):
     model = _model(library, problem, arguments)
     start = time.perf_counter()
     with (
-        fit_progress(label, arguments.epochs) as messages,
-        warnings.catch_warnings(record=True) as w,
+        fit_progress(label, arguments.epochs) as progress,
+        warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
         model.fit(*problem.train)
     first = time.perf_counter() - start
-    for message in dict.fromkeys(messages + [str(warning.message) for warning in w]):
+    for message in dict.fromkeys(progress.messages + [str(warning.message) for warning in caught]):
         print(f"  {message}")
     second = first
-    if first < _LONG_FIT_SECONDS:
+    if progress.seconds_after_first_epoch < _LONG_FIT_SECONDS:
         _network_step(model).set_params(verbose=False)
         start = time.perf_counter()
         with warnings.catch_warnings():

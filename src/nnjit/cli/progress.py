@@ -18,7 +18,13 @@ class _ProgressLine:
     """A text stream that shows the epochs written to it as one line, drawn over and over.
 
     Where the output is no terminal, a line is written every `max_epochs / 10` epochs.
-    Lines that are no epoch (why the fit stopped, validation scores) are kept in `messages`.
+
+    Attributes
+    ----------
+    messages : list of str
+        Lines that are no epoch, such as why the fit stopped; validation scores are dropped.
+    seconds_after_first_epoch : float
+        From the end of the first epoch, which waits for the compiler, to the end of the last.
     """
 
     def __init__(self, stream, label, max_epochs):
@@ -31,6 +37,8 @@ class _ProgressLine:
         self._drawn_at = 0.0
         self._last = None
         self._shown = None
+        self._first_epoch_at = None
+        self.seconds_after_first_epoch = 0.0
 
     def write(self, text):
         *lines, self._pending = (self._pending + text).split("\n")
@@ -55,9 +63,13 @@ class _ProgressLine:
             if line and not line.startswith("Validation score"):
                 self.messages.append(line)
             return
+        now = time.perf_counter()
+        if self._first_epoch_at is None:
+            self._first_epoch_at = now
+        self.seconds_after_first_epoch = now - self._first_epoch_at
         self._last = int(match[1]), match[2]
         if self._live:
-            due = time.perf_counter() - self._drawn_at >= _SECONDS_BETWEEN_DRAWS
+            due = now - self._drawn_at >= _SECONDS_BETWEEN_DRAWS
         else:
             due = self._last[0] == 1 or self._last[0] % max(1, self.max_epochs // 10) == 0
         if due:
@@ -89,12 +101,12 @@ def fit_progress(label, max_epochs, stream=None):
 
     Yields
     ------
-    list of str
-        The other lines that the fit printed, filled while it runs.
+    object
+        With `messages`, the fit's other lines, and `seconds_after_first_epoch`.
     """
     line = _ProgressLine(stream or sys.stdout, label, max_epochs)
     try:
         with contextlib.redirect_stdout(line):
-            yield line.messages
+            yield line
     finally:
         line.close()

@@ -58,7 +58,7 @@ def print_comparison(problem, fits):
         peer = fits["scikit-learn"]
         print(
             f"Compile time apart, nnjit took {ours.second:.3f} s where scikit-learn took"
-            f" {peer.second:.3f} s: {peer.second / ours.second:.1f} times sooner."
+            f" {peer.second:.3f} s: a ratio of {peer.second / ours.second:.1f}."
         )
         print(f"Largest relative difference of the two loss curves: {_curve_gap(ours, peer):.1e}.")
 
