@@ -16,7 +16,6 @@ import nnjit
 
 MODULE = "sklearn.neural_network.tests.test_mlp"
 LEFT_OUT = {
-    "test_fit": "works one step by hand through _backprop, _coef_grads and _unpack",
     "test_gradient": "differentiates the private _loss_grad_lbfgs",
 }
 _PRIVATE_MEMBER = re.compile(r"\b(mlp|clf|reg|estimator)\._[a-z]")
