@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnjit.core.dense import dot_product, prefer_dot, product, transpose_into
+from nnjit.core.dense import prefer_dot
 from nnjit.core.jit import elementwise, inline
 from nnjit.core.layout import ACTIVATION, BIAS, FAN_IN, FAN_OUT, STRIDE, UNITS_AT, WEIGHTS
 from nnjit.core.output import apply_output, output_gradient
@@ -20,6 +20,7 @@ from nnjit.core.scalar import (
     tanh,
     tanh_derivative,
 )
+from nnjit.core.simd import dot_product, product, transpose_into
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.sparse import sparse_product, sparse_transposed_product
 

@@ -4,6 +4,8 @@ import functools
 import types
 
 import numba
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 from nnjit.core.cache import KernelCache
 
@@ -13,6 +15,50 @@ __all__ = ["FASTMATH", "elementwise", "inline", "kernel", "prange", "twins"]
 FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 
 prange = numba.prange
+
+
+class _WithoutEnvironment:
+    """A code generator that does not bind a function's constants to loaded code."""
+
+    def __init__(self, codegen):
+        self._real = codegen
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def set_env(self, env_name, env):
+        """Nothing is loaded yet; kernels raise nothing and so never read it."""
+
+
+class _HelperLibrary(JITCodeLibrary):
+    """Code of a function that only kernels call: linked, but neither optimized nor emitted.
+
+    Numba optimizes and emits every function on its own before it links it into its callers,
+    where all of it happens again; that would make the first fit four times longer.
+    """
+
+    @property
+    def codegen(self):
+        return _WithoutEnvironment(self._codegen)
+
+    def finalize(self):
+        for library in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name):
+        self._ensure_finalized()
+        return 0  # no Python wrapper
+
+
+class _HelperCompiler(Compiler):
+    """Numba's pipeline with a `_HelperLibrary`."""
+
+    def compile_extra(self, func):
+        self.state.library = _HelperLibrary(self.state.targetctx.codegen(), func.__qualname__)
+        return super().compile_extra(func)
 
 
 def inline(function):
@@ -27,6 +73,7 @@ def inline(function):
         error_model="numpy",
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
+        pipeline_class=_HelperCompiler,
     )(function)
 
 
@@ -42,6 +89,7 @@ def elementwise(function):
         error_model="numpy",
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
+        pipeline_class=_HelperCompiler,
     )(function)
 
 

@@ -1,8 +1,8 @@
 """Products of the first layer with CSR rows; nothing is densified."""
 
-from nnjit.core.dense import transpose_into
 from nnjit.core.jit import inline
 from nnjit.core.simd import lanes as lanes_of
+from nnjit.core.simd import transpose_into
 
 __all__ = ["sparse_product", "sparse_transposed_product"]
 
