@@ -11,9 +11,8 @@ Functions, 3rd ed., 2016). The coefficients are minimax and Chebyshev fits of ou
 with 200 bits.
 
 The rest of the core compiles with 'reassoc' and 'arcp'; these functions must not. 'reassoc'
-would merge the two parts of ln 2 and fold away `(t + shifter) - shifter`; 'arcp' would turn a
-vectorized float32 division into a 14-bit reciprocal estimate with one Newton step, but not
-the scalar division of the loop's remainder, so a value would depend on its position.
+would merge the two parts of ln 2 and fold away `(t + shifter) - shifter`; 'arcp' allows a
+division to become a reciprocal estimate, which would cost the promised accuracy.
 """
 
 import numba

@@ -1,0 +1,205 @@
+"""Softmax of the rows of a matrix, its logarithm, its Jacobian and products with that.
+
+Rows are taken in blocks and turned, so that vectors run along the rows and short rows cost
+no more per element than long ones. A row's result depends on that row alone.
+
+Matrices are passed flat, with the number of columns beside them.
+"""
+
+import numpy as np
+
+from nnjit.core.jit import elementwise, prange, twins
+from nnjit.core.output import softmax_columns
+from nnjit.core.scalar import exp, log
+from nnjit.core.simd import lanes, product, transpose_into
+
+__all__ = ["BLOCK", "log_softmax", "softmax", "softmax_jacobian", "softmax_vjp"]
+
+# Rows per block: a few vectors, and a scratch array that stays in the L1 cache for the usual
+# number of classes.
+BLOCK = 64
+
+
+@elementwise
+def _padded(count, length):
+    """`count` rounded up to whole vectors."""
+    return (count + length - 1) // length * length
+
+
+@elementwise
+def _to_columns(x, first, rows, n, work, width):
+    """work[j * width + i] = x[(first + i) * n + j]; lanes past the last row repeat it."""
+    length = lanes(x)
+    reach = _padded(n, length)
+    source = x
+    at = first * n
+    if at + (rows - 1) * n + reach > len(x):  # the last vector would be read past the end
+        source = np.empty(rows * n + length, x.dtype)
+        inside = x[at : at + rows * n]
+        for k in range(len(inside)):
+            source[k] = inside[k]
+        at = 0
+    index = np.empty(1, np.int64)  # rows are not taken through an index
+    transpose_into(rows, reach, source, at, n, index, 0, 0, work, 0, width)
+
+
+@elementwise
+def _to_rows(work, width, n, turned, reach):
+    """turned[i * reach + j] = work[j * width + i]; what lies past column n has no meaning."""
+    index = np.empty(1, np.int64)
+    transpose_into(n, width, work, 0, width, index, 0, 0, turned, 0, reach)
+
+
+@elementwise
+def _store_rows(work, width, n, out, first, rows):
+    """out[(first + i) * n + j] = work[j * width + i]."""
+    reach = _padded(n, lanes(out))
+    turned = np.empty(width * reach, out.dtype)
+    _to_rows(work, width, n, turned, reach)
+    for i in range(rows):
+        source = turned[i * reach : i * reach + n]
+        target = out[(first + i) * n : (first + i) * n + n]
+        for j in range(n):
+            target[j] = source[j]
+
+
+@twins
+def softmax(x, n, out):
+    """out[i] = exp(x[i] - max x[i]) / sum.
+
+    x IN (m * n,), out OUT (m * n,), may be x.
+    """
+    m = len(x) // n
+    for block in prange((m + BLOCK - 1) // BLOCK):
+        first = block * BLOCK
+        rows = min(BLOCK, m - first)
+        width = _padded(rows, lanes(x))
+        work = np.empty((_padded(n, lanes(x)) + 1) * width, x.dtype)
+        _to_columns(x, first, rows, n, work, width)
+        softmax_columns(work, 0, n, width, width, n * width)
+        _store_rows(work, width, n, out, first, rows)
+
+
+@elementwise
+def _log_softmax_columns(work, n, width, top, total):
+    """Log-softmax of every column of work; top and total are free vectors."""
+    for i in range(width):
+        top[i] = -np.inf
+        total[i] = 0
+    for j in range(n):
+        z = work[j * width : j * width + width]
+        for i in range(width):
+            top[i] = top[i] if z[i] <= top[i] else z[i]
+    for j in range(n):
+        z = work[j * width : j * width + width]
+        for i in range(width):
+            z[i] -= top[i]
+        for i in range(width):
+            total[i] += exp(z[i])
+    for i in range(width):
+        total[i] = log(total[i])
+    for j in range(n):
+        z = work[j * width : j * width + width]
+        for i in range(width):
+            z[i] -= total[i]
+
+
+@twins
+def log_softmax(x, n, out):
+    """out[i] = x[i] - log sum_j exp(x[i, j]).
+
+    x IN (m * n,), out OUT (m * n,), may be x.
+    """
+    m = len(x) // n
+    for block in prange((m + BLOCK - 1) // BLOCK):
+        first = block * BLOCK
+        rows = min(BLOCK, m - first)
+        width = _padded(rows, lanes(x))
+        work = np.empty(_padded(n, lanes(x)) * width, x.dtype)
+        _to_columns(x, first, rows, n, work, width)
+        _log_softmax_columns(work, n, width, np.empty(width, x.dtype), np.empty(width, x.dtype))
+        _store_rows(work, width, n, out, first, rows)
+
+
+@elementwise
+def _outer_product(s, negative, at, reach, n, flat, start, end):
+    """flat[start + j n + k] = -s[j] s[k] for j, k < n, by whole vectors as far as `end` allows.
+
+    s and its negative lie at `at`. A row's last vector runs over into the next row, which is
+    written afterwards. Addresses only rise: memory that does not fit a cache takes several
+    times longer in any other order.
+    """
+    j = 0
+    if reach == lanes(flat):  # one vector per row: all rows in one product
+        j = min(n, (end - start - reach) // n + 1) if end - start >= reach else 0
+        product(j, reach, 1, s, at, 1, 0, negative, at, 0, flat, start, n, s, 0, 0, 0)
+    while j < n and start + j * n + reach <= end:
+        product(1, reach, 1, s, at + j, 1, 0, negative, at, 0, flat, start + j * n, n, s, 0, 0, 0)
+        j += 1
+    for i in range(j, n):
+        row_of = flat[start + i * n : start + i * n + n]
+        for k in range(n):
+            row_of[k] = s[at + i] * negative[at + k]
+
+
+@twins
+def softmax_jacobian(x, n, out):
+    """out[i, j, k] = s_j (delta_jk - s_k) with s = softmax(x[i]).
+
+    x IN (m * n,), out OUT (m * n * n,).
+    """
+    m = len(x) // n
+    one = x.dtype.type(1)
+    for block in prange((m + BLOCK - 1) // BLOCK):
+        first = block * BLOCK
+        rows = min(BLOCK, m - first)
+        width = _padded(rows, lanes(x))
+        reach = _padded(n, lanes(x))
+        work = np.empty((reach + 1) * width, x.dtype)
+        _to_columns(x, first, rows, n, work, width)
+        softmax_columns(work, 0, n, width, width, n * width)
+        s = np.empty(width * reach, x.dtype)
+        _to_rows(work, width, n, s, reach)
+        negative = -s
+        end = (first + rows) * n * n
+        for i in range(rows):
+            start = (first + i) * n * n
+            _outer_product(s, negative, i * reach, reach, n, out, start, end)
+            diagonal = out[start : start + n * n]
+            row = s[i * reach : i * reach + n]
+            for j in range(n):
+                diagonal[j * (n + 1)] = row[j] * (one - row[j])
+
+
+@twins
+def softmax_vjp(s, v, n, out):
+    """out[i] = s[i] * (v[i] - s[i].v[i]), the Jacobian of softmax at outputs s times v.
+
+    s, v IN (m * n,), out OUT (m * n,), may be s or v.
+    """
+    m = len(s) // n
+    for block in prange((m + BLOCK - 1) // BLOCK):
+        first = block * BLOCK
+        rows = min(BLOCK, m - first)
+        width = _padded(rows, lanes(s))
+        left = np.empty(_padded(n, lanes(s)) * width, s.dtype)
+        right = np.empty(_padded(n, lanes(s)) * width, s.dtype)
+        _to_columns(s, first, rows, n, left, width)
+        _to_columns(v, first, rows, n, right, width)
+        _vjp_columns(left, right, n, width, np.zeros(width, s.dtype))
+        _store_rows(right, width, n, out, first, rows)
+
+
+@elementwise
+def _vjp_columns(s, v, n, width, dot):
+    """v = s * (v - s.v) in every column; dot starts at 0."""
+    for j in range(n):
+        sj = s[j * width : j * width + width]
+        vj = v[j * width : j * width + width]
+        for i in range(width):
+            dot[i] += sj[i] * vj[i]
+    for j in range(n):
+        sj = s[j * width : j * width + width]
+        vj = v[j * width : j * width + width]
+        for i in range(width):
+            vj[i] = sj[i] * (vj[i] - dot[i])
