@@ -7,7 +7,7 @@ Strides and counts are in elements, 64-bit. See simd.py for what they compute.
 from llvmlite import ir
 from numba.core import cgutils
 
-__all__ = ["emit_dot_product", "emit_product", "emit_transpose_into"]
+__all__ = ["emit_dot_product", "emit_outer_product", "emit_product", "emit_transpose_into"]
 
 _I = ir.IntType(64)
 _VOID = ir.VoidType()
@@ -128,9 +128,7 @@ def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, start, vectors):
     a_offset = builder.phi(_I)
     b_row = builder.phi(b.type)
     sums = [builder.phi(v.type) for _ in initial]
-    columns = [
-        v.load(builder, builder.gep(b_row, [_index(j * v.length)])) for j in range(vectors)
-    ]
+    columns = [v.load(builder, builder.gep(b_row, [_index(j * v.length)])) for j in range(vectors)]
     results = []
     for i, row in enumerate(a_rows):
         scalar = v.splat(builder, builder.load(builder.gep(row, [a_offset])))
@@ -348,6 +346,32 @@ def emit_product(module, real, length, tile_rows):
     return function
 
 
+def emit_outer_product(module, real, length):
+    """C = a b^T by whole vectors, but for its diagonal d; addresses only rise.
+
+    Arguments: rows, vectors, a, b, d, c, c_row.
+    """
+    v = _Vectors(real, length)
+    pointer = real.as_pointer()
+    name = f"nnjit_outer_{v.suffix}x{length}"
+    function, new = _function(module, name, [_I, _I, *[pointer] * 4, _I])
+    if not new:
+        return function
+    rows, vectors, a, b, d, c, c_row = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    with cgutils.for_range(builder, rows) as row:
+        factor = v.splat(builder, builder.load(builder.gep(a, [row.index])))
+        line = builder.gep(c, [builder.mul(row.index, c_row)])
+        with cgutils.for_range(builder, vectors) as vector:
+            offset = builder.mul(vector.index, _index(length))
+            value = builder.fmul(factor, v.load(builder, builder.gep(b, [offset])))
+            v.store(builder, value, builder.gep(line, [offset]))
+        value = builder.load(builder.gep(d, [row.index]))
+        builder.store(value, builder.gep(line, [row.index]))
+    builder.ret_void()
+    return function
+
+
 def emit_dot_product(module, real, length):
     """C = [C +] A B^T in blocks of up to 4 x 4 dot products.
 
@@ -355,9 +379,7 @@ def emit_dot_product(module, real, length):
     """
     pointer = real.as_pointer()
     name = f"nnjit_dots_{_Vectors(real, length).suffix}x{length}"
-    function, new = _function(
-        module, name, [_I, _I, _I, pointer, _I, pointer, _I, pointer, _I, _I]
-    )
+    function, new = _function(module, name, [_I, _I, _I, pointer, _I, pointer, _I, pointer, _I, _I])
     if not new:
         return function
     m, n, vectors, a, a_row, b, b_row, c, c_row, accumulate = function.args
@@ -385,9 +407,7 @@ def emit_transpose_into(module, real, length):
     """
     pointer = real.as_pointer()
     name = f"nnjit_transpose_into_{_Vectors(real, length).suffix}x{length}"
-    function, new = _function(
-        module, name, [_I, _I, pointer, _I, _I.as_pointer(), _I, pointer, _I]
-    )
+    function, new = _function(module, name, [_I, _I, pointer, _I, _I.as_pointer(), _I, pointer, _I])
     if not new:
         return function
     rows, columns, source, stride, index, use_index, target, target_stride = function.args

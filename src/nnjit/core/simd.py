@@ -10,6 +10,9 @@ is an internal LLVM function (emit.py), and a few lines of NumPy when Numba's JI
     its bits do not depend on the tile it falls into.
 `dot_product`
     ``C[i, j] = [C +] sum_n A[i, n] B[j, n]`` with vectors along the summed index.
+`outer_product`
+    ``C[i, j] = a[i] b[j]``, ``C[i, i] = d[i]`` in whole vectors: a row's last vector may run
+    over into the next row, which is written after it.
 `transpose_into`
     a transpose, the source's rows optionally taken through an index.
 `lanes`
@@ -30,9 +33,23 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nnjit.core.emit import emit_dot_product, emit_product, emit_transpose_into
+from nnjit.core.emit import (
+    emit_dot_product,
+    emit_outer_product,
+    emit_product,
+    emit_transpose_into,
+)
 
-__all__ = ["TARGETS", "TILE", "Tile", "dot_product", "lanes", "product", "transpose_into"]
+__all__ = [
+    "TARGETS",
+    "TILE",
+    "Tile",
+    "dot_product",
+    "lanes",
+    "outer_product",
+    "product",
+    "transpose_into",
+]
 
 
 class Tile(NamedTuple):
@@ -77,6 +94,7 @@ def _choose_tile():
 
 
 TILE = _choose_tile()
+
 
 def _real(dtype):
     return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
@@ -133,6 +151,14 @@ def _dot_product(typingctx, m, n, vectors, a, a0, a_row, b, b0, b_row, c, c0, c_
 
 
 @intrinsic
+def _outer_product(typingctx, rows, vectors, a, a0, b, b0, d, d0, c, c0, c_row):
+    def emit(module):
+        return emit_outer_product(module, _real(a.dtype), _lanes(a.dtype))
+
+    return _call(emit, (rows, vectors, a, a0, b, b0, d, d0, c, c0, c_row))
+
+
+@intrinsic
 def _transpose_into(
     typingctx, rows, columns, source, s0, stride, index, index0, indexed, target, t0, t_row
 ):
@@ -179,6 +205,13 @@ def _python_dot_product(m, n, vectors, a, a0, a_row, b, b0, b_row, c, c0, c_row,
     target[...] = target + result if add else result
 
 
+def _python_outer_product(rows, vectors, a, a0, b, b0, d, d0, c, c0, c_row):
+    width = vectors * _python_lanes(a)
+    for i in range(rows):
+        c[c0 + i * c_row : c0 + i * c_row + width] = a[a0 + i] * b[b0 : b0 + width]
+        c[c0 + i * (c_row + 1)] = d[d0 + i]
+
+
 def _python_transpose_into(
     rows, columns, source, s0, stride, index, index0, indexed, target, t0, t_row
 ):
@@ -195,7 +228,9 @@ def _python_lanes(array):
 
 if numba.config.DISABLE_JIT:
     product, dot_product = _python_product, _python_dot_product
+    outer_product = _python_outer_product
     transpose_into, lanes = _python_transpose_into, _python_lanes
 else:
     product, dot_product = _product, _dot_product
+    outer_product = _outer_product
     transpose_into, lanes = _transpose_into, _lanes_of

@@ -11,7 +11,7 @@ import numpy as np
 from nnjit.core.jit import elementwise, prange, twins
 from nnjit.core.output import softmax_columns
 from nnjit.core.scalar import exp, log
-from nnjit.core.simd import lanes, product, transpose_into
+from nnjit.core.simd import lanes, outer_product, transpose_into
 
 __all__ = ["BLOCK", "log_softmax", "softmax", "softmax_jacobian", "softmax_vjp"]
 
@@ -122,24 +122,13 @@ def log_softmax(x, n, out):
 
 
 @elementwise
-def _outer_product(s, negative, at, reach, n, flat, start, end):
-    """flat[start + j n + k] = -s[j] s[k] for j, k < n, by whole vectors as far as `end` allows.
-
-    s and its negative lie at `at`. A row's last vector runs over into the next row, which is
-    written afterwards. Addresses only rise: memory that does not fit a cache takes several
-    times longer in any other order.
-    """
-    j = 0
-    if reach == lanes(flat):  # one vector per row: all rows in one product
-        j = min(n, (end - start - reach) // n + 1) if end - start >= reach else 0
-        product(j, reach, 1, s, at, 1, 0, negative, at, 0, flat, start, n, s, 0, 0, 0)
-    while j < n and start + j * n + reach <= end:
-        product(1, reach, 1, s, at + j, 1, 0, negative, at, 0, flat, start + j * n, n, s, 0, 0, 0)
-        j += 1
-    for i in range(j, n):
-        row_of = flat[start + i * n : start + i * n + n]
+def _careful_rows(s, negative, diagonal, at, first, n, block):
+    """block[j, k] = -s[j] s[k] and s[j] (1 - s[j]) on the diagonal, for the rows from first."""
+    for j in range(first, n):
+        row = block[j * n : j * n + n]
         for k in range(n):
-            row_of[k] = s[at + i] * negative[at + k]
+            row[k] = s[at + j] * negative[at + k]
+        row[j] = diagonal[at + j]
 
 
 @twins
@@ -149,26 +138,28 @@ def softmax_jacobian(x, n, out):
     x IN (m * n,), out OUT (m * n * n,).
     """
     m = len(x) // n
-    one = x.dtype.type(1)
+    length = lanes(x)
+    reach = _padded(n, length)
     for block in prange((m + BLOCK - 1) // BLOCK):
         first = block * BLOCK
         rows = min(BLOCK, m - first)
-        width = _padded(rows, lanes(x))
-        reach = _padded(n, lanes(x))
+        width = _padded(rows, length)
         work = np.empty((reach + 1) * width, x.dtype)
         _to_columns(x, first, rows, n, work, width)
         softmax_columns(work, 0, n, width, width, n * width)
         s = np.empty(width * reach, x.dtype)
         _to_rows(work, width, n, s, reach)
         negative = -s
+        diagonal = s + negative * s
         end = (first + rows) * n * n
         for i in range(rows):
             start = (first + i) * n * n
-            _outer_product(s, negative, i * reach, reach, n, out, start, end)
-            diagonal = out[start : start + n * n]
-            row = s[i * reach : i * reach + n]
-            for j in range(n):
-                diagonal[j * (n + 1)] = row[j] * (one - row[j])
+            at = i * reach
+            # rows whose whole vectors end inside the block, which other threads' blocks follow
+            whole = min(n, (end - start - reach) // n + 1) if end - start >= reach else 0
+            outer_product(whole, reach // length, s, at, negative, at, diagonal, at, out, start, n)
+            if whole < n:
+                _careful_rows(s, negative, diagonal, at, whole, n, out[start : start + n * n])
 
 
 @twins
