@@ -309,11 +309,10 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
         engine.pack(self.coefs_, self.intercepts_)
         return engine
 
-    def _network_output(self, X, output="activation"):
-        """Return the output layer's activation or logits for rows that are still to be checked."""
+    def _prepare_prediction(self, X):
+        """Check the rows; return an engine with the parameters, and the rows as it takes them."""
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        engine = self._make_engine()
-        return engine.predict(engine_input(X, self._parameter_dtype()), output=output)
+        return self._make_engine(), engine_input(X, self._parameter_dtype())
 
     # Solvers
 

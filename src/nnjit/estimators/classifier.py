@@ -273,7 +273,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             Class labels, or for a multilabel target zeros and ones.
         """
         check_is_fitted(self)
-        output = self._network_output(X)
+        engine, X = self._prepare_prediction(X)
+        output = engine.predict(X)
         if self.n_outputs_ == 1:
             output = output.ravel()
         return self._label_binarizer.inverse_transform(output)
@@ -291,11 +292,18 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             Columns in the order of `classes_`; rows sum to 1 unless the target is multilabel.
         """
         check_is_fitted(self)
-        return self._both_classes(self._network_output(X))
+        return self._probabilities(*self._prepare_prediction(X))
 
-    def _both_classes(self, output):
-        """Add the column of the first class, which a network with one output does not have."""
-        return np.hstack([1 - output, output]) if self.n_outputs_ == 1 else output
+    def _probabilities(self, engine, X):
+        p = engine.predict(X)
+        if self.n_outputs_ != 1:
+            return p
+        other = 1 - p
+        lost = p == 1
+        if lost.any():
+            # Here z is so large that 1 / (1 + exp(z)) is exp(-z) to the last bit.
+            other[lost] = np.exp(-engine.predict(X, output="logits")[lost])
+        return np.hstack([other, p])
 
     def predict_log_proba(self, X):
         """Return the logarithm of the probability of each class.
@@ -313,11 +321,12 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             Columns in the order of `classes_`.
         """
         check_is_fitted(self)
-        p = self._both_classes(self._network_output(X))
+        engine, X = self._prepare_prediction(X)
+        p = self._probabilities(engine, X)
         vanished = p < np.finfo(p.dtype).tiny
         if not vanished.any():
             return np.log(p, out=p)
-        log_p = self._log_p_from_logits(self._network_output(X, output="logits"))
+        log_p = self._log_p_from_logits(engine.predict(X, output="logits"))
         np.log(p, out=log_p, where=~vanished)
         return log_p
 

@@ -261,7 +261,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
         check_is_fitted(self)
-        output = self._network_output(X)
+        engine, X = self._prepare_prediction(X)
+        output = engine.predict(X)
         return output.ravel() if output.shape[1] == 1 else output
 
     def __sklearn_tags__(self):

@@ -1,0 +1,30 @@
+"""All of scikit-learn's estimator checks, in several configurations of both classes."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from nnjit import MLPClassifier, MLPRegressor
+
+CLASSIFIERS = [
+    MLPClassifier(max_iter=100),
+    # With the default alpha, logits reach 900: probabilities of exactly 0, whose logarithm the
+    # check wants to be -inf, while ours is finite by design.
+    MLPClassifier(solver="lbfgs", max_iter=100, alpha=0.1),
+    MLPClassifier(solver="sgd", learning_rate="adaptive", learning_rate_init=0.1, max_iter=100),
+    MLPClassifier(hidden_layer_sizes=(), max_iter=300, learning_rate_init=0.01),
+    MLPClassifier(hidden_layer_sizes=(9, 4), activation="tanh", shuffle=False, max_iter=300),
+]
+REGRESSORS = [
+    MLPRegressor(max_iter=100),
+    MLPRegressor(solver="lbfgs", max_iter=100),
+    # 'invscaling' counts rows, so that repeating one is not the same as doubling its weight.
+    MLPRegressor(solver="sgd", tol=1e-2, learning_rate_init=0.01, momentum=0.5),
+    MLPRegressor(loss="poisson", solver="lbfgs", activation="tanh"),
+    MLPRegressor(hidden_layer_sizes=(30, 20), activation="tanh", shuffle=False),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(CLASSIFIERS + REGRESSORS)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)

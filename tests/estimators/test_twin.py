@@ -1,0 +1,212 @@
+"""Twin tests: the same trajectory as scikit-learn's estimators, from the same random_state."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from problems import (
+    CLASSIFICATION,
+    REGRESSION,
+    assert_same_network,
+    pair,
+    problem,
+    quietly,
+    weights,
+)
+
+import nnjit
+
+KINDS = [*CLASSIFICATION, *REGRESSION]
+ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
+SOLVERS = {
+    "adam": {"solver": "adam", "learning_rate_init": 0.01},
+    "sgd-constant": {"solver": "sgd", "learning_rate_init": 0.05},
+    "sgd-invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.1},
+    # A tolerance that brings plateaus within 20 epochs, so that the rate falls.
+    "sgd-adaptive": {
+        "solver": "sgd",
+        "learning_rate": "adaptive",
+        "learning_rate_init": 0.2,
+        "tol": 0.02,
+        "n_iter_no_change": 2,
+    },
+}
+COMMON = {
+    "hidden_layer_sizes": (7, 5),
+    "batch_size": 32,
+    "max_iter": 20,
+    "alpha": 0.01,
+    "random_state": 3,
+}
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+@pytest.mark.parametrize("early_stopping", [False, True], ids=["", "early"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "strings"])
+def test_twenty_epochs(monkeypatch, kind, activation, solver, weighted, early_stopping, sparse):
+    X, y = problem(kind)
+    if early_stopping and kind == "multiclass":
+        # The one exception: scikit-learn does not stratify here, although documented. See
+        # test_defects.py; with its split the trajectories are equal.
+        monkeypatch.setattr(nnjit.MLPClassifier, "_stratification", lambda self, y: (None, False))
+    parameters = {**COMMON, **SOLVERS[solver], "activation": activation}
+    if kind in REGRESSION:
+        parameters["learning_rate_init"] *= 0.1  # with more, identity and exp diverge
+    ours, theirs = pair(kind, **parameters, early_stopping=early_stopping)
+    sample_weight = weights() if weighted else None
+    X = sp.csr_matrix(X) if sparse else X
+    for estimator in (ours, theirs):
+        quietly(estimator.fit, X, y, sample_weight=sample_weight)
+    assert_same_network(ours, theirs)
+    assert_same_predictions(ours, theirs, X)
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+# Not 'multioutput': there scikit-learn's gradient is not its loss's. See test_defects.py.
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "multioutput"])
+def test_lbfgs(kind, activation, weighted, sparse):
+    X, y = problem(kind)
+    ours, theirs = pair(
+        kind, **{**COMMON, "solver": "lbfgs", "alpha": 0.1, "activation": activation}
+    )
+    sample_weight = weights() if weighted else None
+    X = sp.csr_matrix(X) if sparse else X
+    for estimator in (ours, theirs):
+        quietly(estimator.fit, X, y, sample_weight=sample_weight)
+    assert_same_network(ours, theirs)
+    assert_same_predictions(ours, theirs, X)
+
+
+def assert_same_predictions(ours, theirs, X):
+    if hasattr(theirs, "predict_proba"):
+        np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+        assert ours.predict(X).dtype == theirs.predict(X).dtype
+        p = theirs.predict_proba(X)
+        np.testing.assert_allclose(ours.predict_proba(X), p, rtol=1e-6, atol=1e-14)
+        # A small p is often 1 - q, of which few digits are left.
+        sure = p > 1e-8
+        np.testing.assert_allclose(
+            ours.predict_log_proba(X)[sure], np.log(p[sure]), rtol=1e-5, atol=1e-7
+        )
+    else:
+        scale = np.abs(theirs.predict(X)).max()
+        np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-6, atol=1e-9 * scale)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"solver": "sgd", "momentum": 0.0},
+        {"solver": "sgd", "momentum": 1.0, "learning_rate_init": 0.001},
+        {"solver": "sgd", "nesterovs_momentum": False},
+        {"solver": "adam", "beta_1": 0.0, "beta_2": 0.5, "epsilon": 1e-3},
+        {"solver": "adam", "beta_1": 0.5, "beta_2": 0.3},
+        {"shuffle": False},
+        {"alpha": 0.0},
+        {"alpha": 3.0},
+        {"batch_size": 1, "max_iter": 3},
+        {"batch_size": 96},
+        {"batch_size": "auto"},
+        {"batch_size": 95},
+        {"hidden_layer_sizes": ()},
+        {"hidden_layer_sizes": 6},
+        {"hidden_layer_sizes": [6]},
+        {"hidden_layer_sizes": np.array([3, 2])},
+        {"hidden_layer_sizes": (1, 17, 1, 33)},
+        {"max_iter": 200, "tol": 0.01, "n_iter_no_change": 3, "learning_rate_init": 0.02},
+        {"max_iter": 400, "tol": 0.01, "solver": "sgd", "learning_rate": "adaptive"},
+        {"n_iter_no_change": np.inf, "tol": 10.0},
+        {"early_stopping": True, "max_iter": 100, "tol": 0.01, "validation_fraction": 0.3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["binary", "multilabel", "multioutput"])
+def test_parameters(kind, parameters):
+    X, y = problem(kind)
+    ours, theirs = pair(kind, **{**COMMON, "learning_rate_init": 0.01, **parameters})
+    for estimator in (ours, theirs):
+        quietly(estimator.fit, X, y)
+    assert_same_network(ours, theirs)
+    assert ours._no_improvement_count == theirs._no_improvement_count
+    np.testing.assert_allclose(
+        ours._optimizer.learning_rate, theirs._optimizer.learning_rate, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_partial_fit(kind, solver):
+    """Five calls on different rows; a RandomState, since an int begins anew in scikit-learn."""
+    X, y = problem(kind)
+    ours, theirs = (
+        estimator.set_params(random_state=np.random.RandomState(4))
+        for estimator in pair(kind, **{**COMMON, **SOLVERS[solver], "learning_rate_init": 0.01})
+    )
+    for start in (0, 20, 0, 40, 10):
+        for estimator in (ours, theirs):
+            classes = {"classes": np.unique(y)} if kind in CLASSIFICATION else {}
+            if kind == "multilabel":
+                classes = {"classes": [0, 1, 2]}
+            estimator.partial_fit(
+                X[start : start + 50], y[start : start + 50], weights()[:50], **classes
+            )
+        assert_same_network(ours, theirs)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression", "poisson"])
+def test_warm_start_without_convergence(kind, solver):
+    X, y = problem(kind)
+    ours, theirs = pair(kind, **{**COMMON, "solver": solver, "max_iter": 4}, warm_start=True)
+    for _ in range(3):
+        for estimator in (ours, theirs):
+            quietly(estimator.fit, X, y)
+        assert_same_network(ours, theirs)
+
+
+@pytest.mark.parametrize("seed", [None, 0, "RandomState"])
+def test_random_state_is_used_as_scikit_learn_does(seed):
+    X, y = problem("regression")
+    fitted = []
+    for estimator in pair("regression", **COMMON):
+        np.random.seed(11)  # what random_state=None draws from
+        state = np.random.RandomState(7) if seed == "RandomState" else seed
+        quietly(estimator.set_params(random_state=state).fit, X, y)
+        after = state if seed == "RandomState" else np.random
+        fitted.append((estimator, after.uniform()))
+    (ours, draw), (theirs, their_draw) = fitted
+    assert_same_network(ours, theirs)
+    assert draw == their_draw
+
+
+def test_global_random_state_is_untouched_with_a_seed():
+    X, y = problem("binary")
+    before = np.random.get_state()
+    quietly(nnjit.MLPClassifier(**COMMON, early_stopping=True).fit, X, y)
+    after = np.random.get_state()
+    assert before[2] == after[2]
+    np.testing.assert_array_equal(before[1], after[1])
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("learning_rate", ["constant", "adaptive"])
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_verbose_prints_the_same_text(capsys, kind, learning_rate, early_stopping):
+    X, y = problem(kind)
+    printed = []
+    for estimator in pair(
+        kind,
+        **{**COMMON, "max_iter": 300, "tol": 0.02, "n_iter_no_change": 2},
+        solver="sgd",
+        learning_rate=learning_rate,
+        early_stopping=early_stopping,
+        verbose=True,
+    ):
+        quietly(estimator.fit, X, y)
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert "Stopping." in printed[0]
