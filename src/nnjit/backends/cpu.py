@@ -1,13 +1,16 @@
 """The network on the CPU: parameters, workspaces and the calls into compiled kernels."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
 from nnjit.backends import threads
 from nnjit.backends.dataset import as_data, fill_targets
-from nnjit.core import epoch, layout, optimizers, predict
+from nnjit.core import epoch, layout, optimizers
 from nnjit.core.block import Data
+from nnjit.core.frame import Field, address_of
+from nnjit.core.task import compile_task
 
 __all__ = ["CpuEngine", "Optimizer", "TrainResult"]
 
@@ -76,6 +79,43 @@ class Optimizer:
         self._second[:] = state["second"]
 
 
+class Plan:
+    """Shape of the work and buffers for one data set, batch size and optimizer.
+
+    Blocks, slots and ranges follow from the shapes alone, so that threads change nothing.
+    """
+
+    def __init__(self, engine, dataset, batch_size, optimizer):
+        self._for = dataset, batch_size, optimizer
+        lay, dtype = engine._layout, engine.dtype
+        lanes = layout.lanes_of(dtype)
+        batch_size = min(batch_size, dataset.n_samples)
+        wanted = 1
+        if batch_size * lay.n_weights >= PARALLEL_TRAIN and batch_size > lanes:
+            wanted = 2 if batch_size <= 2 * BLOCK_ROWS else 4
+        rows = min(BLOCK_ROWS, layout.round_up(-(-batch_size // wanted), lanes))
+        self.slots = min(wanted, -(-batch_size // rows))
+        ranges = -(-lay.n_weights // RANGE_SIZE) + -(-(lay.n_flat - lay.n_weights) // RANGE_SIZE)
+        self.slot_loss, self.squares = np.zeros(self.slots), np.zeros(ranges)
+        self.report = np.zeros(epoch.REPORT)
+        self._grads = layout.aligned_zeros(self.slots * lay.n_flat, dtype)
+        frame = self._frame = engine._frame(dataset.data, dataset.n_samples)
+        self._work = engine._workspace(frame, rows, self.slots)
+        frame[Field.GRADS_AT], frame[Field.SLOTS] = address_of(self._grads), self.slots
+        frame[Field.FIRST_AT] = address_of(optimizer._first)
+        frame[Field.SECOND_AT] = address_of(optimizer._second) if len(optimizer._second) else 0
+        frame[Field.HYPER_AT] = address_of(optimizer._hyper)
+        frame[Field.CLOCK_AT] = address_of(optimizer._clock)
+        frame[Field.SOLVER], frame[Field.RANGE_SIZE] = optimizer._code, RANGE_SIZE
+        frame[Field.BATCH_SIZE] = batch_size
+        self.frame_at = address_of(frame)
+
+    def serves(self, dataset, batch_size, optimizer):
+        """Whether this plan was made for these."""
+        ours = self._for
+        return ours[0] is dataset and ours[1] == batch_size and ours[2] is optimizer
+
+
 class CpuEngine:
     """One dense network in one precision, its parameters and its workspaces.
 
@@ -93,8 +133,7 @@ class CpuEngine:
         self.loss = loss
         self._layout = layout.make_layout(layer_units, activation, out_activation, self.dtype)
         self._params = layout.aligned_zeros(self._layout.n_flat, self.dtype)
-        self._eps = self.dtype.type(np.finfo(self.dtype).eps)
-        self._plans = {}
+        self._current = None
         self._scratch = {}
 
     @property
@@ -160,6 +199,7 @@ class CpuEngine:
         hyper[optimizers.EPSILON] = epsilon
         hyper[optimizers.MOMENTUM], hyper[optimizers.NESTEROV] = momentum, float(nesterov)
         hyper[optimizers.DELTA_SCALE] = 1.0
+        hyper[optimizers.EPS] = np.finfo(self.dtype).eps
         return Optimizer(kind, self._layout.n_flat, self.dtype, hyper)
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
@@ -178,17 +218,13 @@ class CpuEngine:
         -------
         TrainResult
         """
-        plan, buffers, report = self._plan(dataset.n_samples, int(batch_size))
+        plan = self._plan(dataset, int(batch_size), optimizer)
         hyper = optimizer._hyper
         hyper[optimizers.RATE], hyper[optimizers.ALPHA] = optimizer.learning_rate, alpha
-        grads, work, slot_loss, range_squares = buffers
-        state = epoch.State(
-            self._params, grads, optimizer._first, optimizer._second, optimizer._clock,
-            work, slot_loss, range_squares,
-        )  # fmt: skip
+        report = plan.report
         threads.call(
-            epoch.train, plan.slots > 1, self._layout.layers, plan, state, hyper,
-            optimizer._code, dataset.data, order, first, last, self._eps, report,
+            epoch.train, plan.slots > 1, self._task, plan.frame_at, address_of(order), first,
+            last, hyper, optimizer._clock, plan.slot_loss, plan.squares, report,
         )  # fmt: skip
         return TrainResult(
             float(report[epoch.LOSS]), int(report[epoch.SKIPPED]), report[epoch.FINITE] == 1.0
@@ -225,38 +261,47 @@ class CpuEngine:
         flat = np.concatenate([part.ravel() for part in weights + biases], dtype=np.float64)
         return result.loss / n, flat
 
-    def _plan(self, n_samples, batch_size):
-        key = (n_samples, batch_size)
-        found = self._plans.get(key)
-        if found is None:
-            found = self._plans[key] = self._make_plan(n_samples, min(batch_size, n_samples))
-        return found
+    @functools.cached_property
+    def _task(self):
+        return compile_task(self.dtype == np.float32)
 
-    def _make_plan(self, n_samples, batch_size):
-        """Blocks, slots and ranges; from the shapes alone, so that threads change nothing."""
-        lay, dtype = self._layout, self.dtype
-        lanes = layout.lanes_of(dtype)
-        wanted = 1
-        if batch_size * self._products >= PARALLEL_TRAIN and batch_size > lanes:
-            wanted = 2 if batch_size <= 2 * BLOCK_ROWS else 4
-        rows = min(BLOCK_ROWS, layout.round_up(-(-batch_size // wanted), lanes))
-        rows = min(rows, layout.round_up(batch_size, lanes))
-        slots = min(wanted, -(-batch_size // rows))
-        work_size = layout.round_up(layout.workspace_size(lay, rows, dtype), 64)
-        n_biases = lay.n_flat - lay.n_weights
-        ranges = -(-lay.n_weights // RANGE_SIZE) + -(-n_biases // RANGE_SIZE)
-        plan = epoch.Plan(
-            layout.LOSSES[self.loss], lay.units_total, lay.widest, lay.n_flat, lay.n_weights,
-            n_samples, batch_size, rows, layout.row_stride(rows, dtype), slots, work_size,
-            RANGE_SIZE,
-        )  # fmt: skip
-        buffers = (
-            layout.aligned_zeros(slots * lay.n_flat, dtype),
-            layout.aligned_zeros(slots * work_size, dtype),
-            np.zeros(slots),
-            np.zeros(ranges),
-        )
-        return plan, buffers, np.zeros(epoch.REPORT)
+    def _plan(self, dataset, batch_size, optimizer):
+        plan = self._current
+        if plan is None or not plan.serves(dataset, batch_size, optimizer):
+            plan = self._current = Plan(self, dataset, batch_size, optimizer)
+        return plan
+
+    def _frame(self, data, n_samples):
+        """Frame with everything that training and prediction share."""
+        lay = self._layout
+        frame = np.zeros(len(Field), np.int64)
+        frame[Field.LAYERS_AT], frame[Field.N_LAYERS] = address_of(lay.layers), len(lay.layers)
+        frame[Field.PARAMS_AT] = address_of(self._params)
+        frame[Field.N_FLAT], frame[Field.N_WEIGHTS] = lay.n_flat, lay.n_weights
+        frame[Field.UNITS_TOTAL], frame[Field.WIDEST] = lay.units_total, lay.widest
+        frame[Field.LOSS] = layout.LOSSES[self.loss]
+        frame[Field.X_AT], frame[Field.X_SIZE] = address_of(data.x), len(data.x)
+        frame[Field.X_ROW], frame[Field.X_COLUMN] = data.x_row, data.x_column
+        frame[Field.N_SAMPLES] = n_samples
+        for field, array in [
+            (Field.INDICES_AT, data.indices),
+            (Field.INDPTR_AT, data.indptr),
+            (Field.TARGETS_AT, data.targets),
+            (Field.LABELS_AT, data.labels),
+            (Field.WEIGHTS_AT, data.weights),
+        ]:
+            frame[field] = address_of(array) if len(array) else 0
+        return frame
+
+    def _workspace(self, frame, rows, slots):
+        """Workspaces for blocks of `rows` rows, entered into the frame."""
+        size = layout.round_up(layout.workspace_size(self._layout, rows, self.dtype), 64)
+        frame[Field.BLOCK_ROWS] = rows
+        frame[Field.STRIDE] = layout.row_stride(rows, self.dtype)
+        work = layout.aligned_zeros(slots * size, self.dtype)
+        frame[Field.WORK_AT], frame[Field.WORK_SIZE] = address_of(work), size
+        frame[Field.WORK_BYTES] = size * self.dtype.itemsize
+        return work
 
     # -- prediction ---------------------------------------------------------------------
 
@@ -282,10 +327,12 @@ class CpuEngine:
         parallel = n * self._products >= PARALLEL_PREDICT and n > BLOCK_ROWS
         slots = min(threads.thread_count(), -(-n // BLOCK_ROWS)) if parallel else 1
         rows = min(BLOCK_ROWS, layout.round_up(n, layout.lanes_of(self.dtype)))
-        work_size = layout.round_up(layout.workspace_size(lay, rows, self.dtype), 64)
+        frame = self._frame(data, n)
+        work = self._workspace(frame, rows, slots)
+        frame[Field.OUT_AT], frame[Field.LOGITS] = address_of(out), output == "logits"
+        order = np.arange(rows)
         threads.call(
-            predict.forward, slots > 1, lay.layers, int(output == "logits"), self._params, data,
-            n, np.arange(rows), rows, layout.row_stride(rows, self.dtype), lay.units_total,
-            slots, work_size, layout.aligned_zeros(slots * work_size, self.dtype), out.reshape(-1),
-        )  # fmt: skip
+            epoch.forward, slots > 1, self._task, address_of(frame), address_of(order), slots
+        )
+        del work, order  # alive until here
         return out

@@ -15,8 +15,8 @@ GRADIENT, SGD, ADAM = 0, 1, 2
 SOLVERS = {"gradient": GRADIENT, "sgd": SGD, "adam": ADAM}
 
 # entries of the float64 vector of hyperparameters
-RATE, ALPHA, BETA_1, BETA_2, EPSILON, MOMENTUM, NESTEROV, DELTA_SCALE = range(8)
-HYPER = 8
+RATE, ALPHA, BETA_1, BETA_2, EPSILON, MOMENTUM, NESTEROV, DELTA_SCALE, EPS = range(9)
+HYPER = 9
 # entries of the float64 vector that an optimizer carries from step to step
 STEPS, BETA_1_POWER, BETA_2_POWER = range(3)
 CLOCK = 3

@@ -1,11 +1,11 @@
 """The forward pass over many rows, block by block, in constant memory."""
 
 from nnjit.core.block import forward_block
-from nnjit.core.jit import inline, prange, twins
+from nnjit.core.jit import inline
 from nnjit.core.layout import ACTIVATION, FAN_OUT, UNITS_AT
 from nnjit.core.output import apply_output
 
-__all__ = ["forward"]
+__all__ = ["forward_slot"]
 
 
 @inline
@@ -35,24 +35,3 @@ def forward_slot(slot, slots, layers, logits, params, data, n, order, block_rows
         write_rows(work, z, stride, units, rows, out, start * units)
         start += slots * block_rows
 
-
-@twins
-def forward(layers, logits, params, data, n, order, block_rows, stride, units_total, slots,
-            work_size, work, out):  # fmt: skip
-    """Network outputs for the samples 0..n-1.
-
-    Parameters
-    ----------
-    layers : IN (n_layers, FIELDS) layer table
-    logits : int, 1 to leave out the output activation
-    params : IN flat parameters
-    data : Data; only the samples are read
-    order : IN (block_rows,) int64, 0..block_rows-1
-    work : OUT (slots * work_size,) workspaces; the number of slots does not change the result
-    out : OUT (n * outputs,) row-major
-    """
-    for slot in prange(slots):
-        forward_slot(
-            slot, slots, layers, logits, params, data, n, order, block_rows, stride, units_total,
-            work[slot * work_size : (slot + 1) * work_size], out,
-        )  # fmt: skip
