@@ -37,7 +37,7 @@ def source_digest():
 
 def cache_folder():
     """Folder that holds the compiled kernels, or None where no location is writable."""
-    return KernelCache(source_digest, {}).cache_path
+    return KernelCache(_remove, {}).cache_path  # any function of this folder will do
 
 
 class _FunctionCache(FunctionCache):

@@ -9,7 +9,7 @@ from numba.core.compiler import Compiler
 
 from nnjit.core.cache import KernelCache
 
-__all__ = ["FASTMATH", "elementwise", "inline", "kernel", "prange", "twins"]
+__all__ = ["FASTMATH", "HelperCompiler", "elementwise", "inline", "kernel", "prange", "twins"]
 
 # Never 'nnan' or 'ninf': with them isnan() is folded to False and divergence goes unseen.
 FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
@@ -53,7 +53,7 @@ class _HelperLibrary(JITCodeLibrary):
         return 0  # no Python wrapper
 
 
-class _HelperCompiler(Compiler):
+class HelperCompiler(Compiler):
     """Numba's pipeline with a `_HelperLibrary`."""
 
     def compile_extra(self, func):
@@ -73,7 +73,7 @@ def inline(function):
         error_model="numpy",
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
-        pipeline_class=_HelperCompiler,
+        pipeline_class=HelperCompiler,
     )(function)
 
 
@@ -89,7 +89,7 @@ def elementwise(function):
         error_model="numpy",
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
-        pipeline_class=_HelperCompiler,
+        pipeline_class=HelperCompiler,
     )(function)
 
 

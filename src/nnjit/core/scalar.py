@@ -20,6 +20,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from nnjit.core.jit import HelperCompiler
+
 __all__ = [
     "exp",
     "identity",
@@ -42,6 +44,7 @@ _OPTIONS = {
     "forceinline": True,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
+    "pipeline_class": HelperCompiler,
 }
 
 _helper = numba.njit(**_OPTIONS)

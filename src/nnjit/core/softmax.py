@@ -13,17 +13,19 @@ from nnjit.core.output import softmax_columns
 from nnjit.core.scalar import exp, log
 from nnjit.core.simd import lanes, outer_product, transpose_into
 
-__all__ = ["BLOCK", "log_softmax", "softmax", "softmax_jacobian", "softmax_vjp"]
-
-# Rows per block: a few vectors, and a scratch array that stays in the L1 cache for the usual
-# number of classes.
-BLOCK = 64
+__all__ = ["log_softmax", "softmax", "softmax_jacobian", "softmax_vjp"]
 
 
 @elementwise
 def _padded(count, length):
     """`count` rounded up to whole vectors."""
     return (count + length - 1) // length * length
+
+
+@elementwise
+def _block_rows(n):
+    """Rows per block: whole vectors, and a scratch array of the L1 cache's size."""
+    return min(256, max(16, 4096 // n // 16 * 16))
 
 
 @elementwise
@@ -70,9 +72,10 @@ def softmax(x, n, out):
     x IN (m * n,), out OUT (m * n,), may be x.
     """
     m = len(x) // n
-    for block in prange((m + BLOCK - 1) // BLOCK):
-        first = block * BLOCK
-        rows = min(BLOCK, m - first)
+    height = _block_rows(n)
+    for block in prange((m + height - 1) // height):
+        first = block * height
+        rows = min(height, m - first)
         width = _padded(rows, lanes(x))
         work = np.empty((_padded(n, lanes(x)) + 1) * width, x.dtype)
         _to_columns(x, first, rows, n, work, width)
@@ -111,9 +114,10 @@ def log_softmax(x, n, out):
     x IN (m * n,), out OUT (m * n,), may be x.
     """
     m = len(x) // n
-    for block in prange((m + BLOCK - 1) // BLOCK):
-        first = block * BLOCK
-        rows = min(BLOCK, m - first)
+    height = _block_rows(n)
+    for block in prange((m + height - 1) // height):
+        first = block * height
+        rows = min(height, m - first)
         width = _padded(rows, lanes(x))
         work = np.empty(_padded(n, lanes(x)) * width, x.dtype)
         _to_columns(x, first, rows, n, work, width)
@@ -140,9 +144,10 @@ def softmax_jacobian(x, n, out):
     m = len(x) // n
     length = lanes(x)
     reach = _padded(n, length)
-    for block in prange((m + BLOCK - 1) // BLOCK):
-        first = block * BLOCK
-        rows = min(BLOCK, m - first)
+    height = _block_rows(n)
+    for block in prange((m + height - 1) // height):
+        first = block * height
+        rows = min(height, m - first)
         width = _padded(rows, length)
         work = np.empty((reach + 1) * width, x.dtype)
         _to_columns(x, first, rows, n, work, width)
@@ -155,8 +160,9 @@ def softmax_jacobian(x, n, out):
         for i in range(rows):
             start = (first + i) * n * n
             at = i * reach
-            # rows whose whole vectors end inside the block, which other threads' blocks follow
-            whole = min(n, (end - start - reach) // n + 1) if end - start >= reach else 0
+            whole = n
+            if start + (n - 1) * n + reach > end:  # would run over into another thread's block
+                whole = max(0, end - start - reach + n) // n
             outer_product(whole, reach // length, s, at, negative, at, diagonal, at, out, start, n)
             if whole < n:
                 _careful_rows(s, negative, diagonal, at, whole, n, out[start : start + n * n])
@@ -169,9 +175,10 @@ def softmax_vjp(s, v, n, out):
     s, v IN (m * n,), out OUT (m * n,), may be s or v.
     """
     m = len(s) // n
-    for block in prange((m + BLOCK - 1) // BLOCK):
-        first = block * BLOCK
-        rows = min(BLOCK, m - first)
+    height = _block_rows(n)
+    for block in prange((m + height - 1) // height):
+        first = block * height
+        rows = min(height, m - first)
         width = _padded(rows, lanes(s))
         left = np.empty(_padded(n, lanes(s)) * width, s.dtype)
         right = np.empty(_padded(n, lanes(s)) * width, s.dtype)
