@@ -201,12 +201,12 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if self.loss == "poisson" and np.any(y < 0):
-            raise ValueError("loss='poisson' needs y >= 0, but y has negative values.")
         if y.ndim == 1:
             y = y[:, np.newaxis]
-        dtype = X.dtype if reset else self._parameter_dtype()
-        return X, to_dtype(y, dtype, "y")
+        y = to_dtype(y, X.dtype if reset else self._parameter_dtype(), "y")
+        if self.loss == "poisson" and (y < 0).any():
+            raise ValueError("loss='poisson' needs y >= 0, but y has negative values.")
+        return X, y
 
     def _output_activation(self):
         return "exp" if self.loss == "poisson" else "identity"
