@@ -7,6 +7,7 @@ import numpy as np
 
 from nnjit.backends import threads
 from nnjit.backends.dataset import as_data, fill_targets
+from nnjit.backends.pace import Pace
 from nnjit.core import epoch, layout, optimizers
 from nnjit.core.block import Data
 from nnjit.core.frame import Field, address_of
@@ -98,6 +99,8 @@ class Plan:
         ranges = -(-lay.n_weights // RANGE_SIZE) + -(-(lay.n_flat - lay.n_weights) // RANGE_SIZE)
         self.slot_loss, self.squares = np.zeros(self.slots), np.zeros(ranges)
         self.report = np.zeros(epoch.REPORT)
+        self.fresh = 1
+        self.pace = Pace(epoch.train)
         self._grads = layout.aligned_zeros(self.slots * lay.n_flat, dtype)
         frame = self._frame = engine._frame(dataset.data, dataset.n_samples)
         self._work = engine._workspace(frame, rows, self.slots)
@@ -152,6 +155,8 @@ class CpuEngine:
     def pack(self, coefs, intercepts):
         """Copy weight matrices (fan_in, fan_out) and biases (fan_out,) in."""
         self._copy_in(self._params, coefs, intercepts)
+        if self._current is not None:
+            self._current.fresh = 1
 
     def unpack(self):
         """Fresh C-contiguous copies of all weight matrices and of all biases."""
@@ -219,13 +224,23 @@ class CpuEngine:
         TrainResult
         """
         plan = self._plan(dataset, int(batch_size), optimizer)
-        hyper = optimizer._hyper
+        hyper, report = optimizer._hyper, plan.report
         hyper[optimizers.RATE], hyper[optimizers.ALPHA] = optimizer.learning_rate, alpha
-        report = plan.report
-        threads.call(
-            epoch.train, plan.slots > 1, self._task, plan.frame_at, address_of(order), first,
-            last, hyper, optimizer._clock, plan.slot_loss, plan.squares, report,
-        )  # fmt: skip
+        report[:] = 0.0, 0.0, 1.0
+        order_at = address_of(order)
+
+        def run(parallel, start, stop):
+            threads.call(
+                epoch.train, parallel, self._task, plan.frame_at, order_at, start, stop,
+                plan.fresh, hyper, optimizer._clock, plan.slot_loss, plan.squares, report,
+            )  # fmt: skip
+            plan.fresh = 0
+            return report[epoch.FINITE] == 1.0
+
+        if plan.slots == 1:
+            run(False, first, last)
+        else:
+            plan.pace.run(run, first, last)
         return TrainResult(
             float(report[epoch.LOSS]), int(report[epoch.SKIPPED]), report[epoch.FINITE] == 1.0
         )
@@ -331,8 +346,19 @@ class CpuEngine:
         work = self._workspace(frame, rows, slots)
         frame[Field.OUT_AT], frame[Field.LOGITS] = address_of(out), output == "logits"
         order = np.arange(rows)
-        threads.call(
-            epoch.forward, slots > 1, self._task, address_of(frame), address_of(order), slots
-        )
-        del work, order  # alive until here
+        frame_at, order_at = address_of(frame), address_of(order)
+
+        def run(parallel, first, last):
+            start, stop = first * rows, min(last * rows, n)
+            threads.call(
+                epoch.forward, parallel, self._task, frame_at, order_at, slots if parallel else 1,
+                start, stop - start,
+            )  # fmt: skip
+            return True
+
+        if slots == 1:
+            run(False, 0, -(-n // rows))
+        else:
+            Pace(epoch.forward).run(run, 0, -(-n // rows))
+        del work  # alive until here
         return out

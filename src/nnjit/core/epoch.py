@@ -39,7 +39,9 @@ def total_of(values, n):
 
 
 @twins
-def train(task, frame_at, order_at, first, last, hyper, clock, slot_loss, squares, report):
+def train(
+    task, frame_at, order_at, first, last, fresh, hyper, clock, slot_loss, squares, report
+):
     """Minibatches first..last-1 of an epoch.
 
     Parameters
@@ -48,21 +50,24 @@ def train(task, frame_at, order_at, first, last, hyper, clock, slot_loss, square
         Address of the compiled task (task.py).
     frame_at, order_at : int
         Addresses of the frame and of the epoch's order of samples, int64.
+    fresh : int
+        1 if the parameters were changed since the last call with these `squares`.
     hyper : IN (HYPER,) float64
     clock : INOUT (CLOCK,) float64
-    slot_loss, squares : OUT, float64 scratch, one entry per slot and per range
-    report : OUT (REPORT,) float64
-        Sum over batches of loss times rows; batches skipped because their weights sum to
-        zero; 1, or 0 if a loss was not finite (the call ends before that batch's update).
+    slot_loss : OUT (slots,) float64 scratch
+    squares : INOUT (ranges,) float64, sums of squared weights by range
+    report : INOUT (REPORT,) float64
+        Added to: sum over batches of loss times rows; batches skipped because their weights
+        sum to zero. Set: 1, or 0 if a loss was not finite (the call ends before that batch's
+        update). Adding makes the sum the same however an epoch is cut into calls.
     """
     frame = view(frame_at, FRAME_SIZE, np.int64(0))
     batch_size, block_rows, n_samples = frame[BATCH_SIZE], frame[BLOCK_ROWS], frame[N_SAMPLES]
     n_ranges = squares.shape[0]
-    for number in range(n_ranges):
-        squares[number] = call_task(task, SQUARES, frame_at, order_at, number, 0, 0, 0, 0.0)
+    if fresh:
+        for number in range(n_ranges):
+            squares[number] = call_task(task, SQUARES, frame_at, order_at, number, 0, 0, 0, 0.0)
     penalty = total_of(squares, n_ranges)
-    report[LOSS] = 0.0
-    report[SKIPPED] = 0.0
     report[FINITE] = 1.0
     for batch in range(first, last):
         start = batch * batch_size
@@ -91,7 +96,7 @@ def train(task, frame_at, order_at, first, last, hyper, clock, slot_loss, square
 
 
 @twins
-def forward(task, frame_at, order_at, slots):
-    """Network outputs of all samples of a frame; `slots` blocks at a time."""
+def forward(task, frame_at, order_at, slots, start, rows):
+    """Network outputs of the samples start..start+rows-1, `slots` blocks at a time."""
     for slot in prange(slots):
-        call_task(task, FORWARD, frame_at, order_at, slot, slots, 0, 0, 0.0)
+        call_task(task, FORWARD, frame_at, order_at, slot, slots, start, rows, 0.0)

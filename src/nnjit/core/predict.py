@@ -17,16 +17,16 @@ def write_rows(work, z, stride, units, rows, out, at):
 
 
 @inline
-def forward_slot(slot, slots, layers, logits, params, data, n, order, block_rows, stride,
+def forward_slot(slot, slots, layers, logits, params, data, first, n, order, block_rows, stride,
                  units_total, work, out):  # fmt: skip
-    """Every `slots`-th block of rows from number `slot` on."""
+    """Every `slots`-th block of the rows first..first+n-1, from number `slot` on."""
     last = layers.shape[0] - 1
     units = layers[last, FAN_OUT]
     z = layers[last, UNITS_AT] * stride
     spare = units_total * stride
-    start = slot * block_rows
-    while start < n:
-        rows = min(block_rows, n - start)
+    start = first + slot * block_rows
+    while start < first + n:
+        rows = min(block_rows, first + n - start)
         forward_block(
             layers, params, data, start, order, 0, rows, work, stride, spare + stride
         )

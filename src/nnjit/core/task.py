@@ -136,7 +136,7 @@ def run_task(real, kind, frame_at, order_at, number, count, start, rows, scale):
         order = view(order_at, frame[BLOCK_ROWS], np.int64(0))
         out = view(frame[OUT_AT], frame[N_SAMPLES] * units, real)
         forward_slot(
-            number, count, layers, frame[LOGITS], params, data, frame[N_SAMPLES], order,
+            number, count, layers, frame[LOGITS], params, data, start, rows, order,
             frame[BLOCK_ROWS], frame[STRIDE], frame[UNITS_TOTAL], work, out,
         )  # fmt: skip
         return 0.0

@@ -1,0 +1,86 @@
+"""Serial or parallel, decided while the work runs.
+
+A fork and join costs a microsecond on an idle machine and a time slice of the scheduler (many
+milliseconds) when another process holds a core. Nobody can tell in advance, and both drivers
+give the same bits, so a long job is run in pieces, the pieces are timed, and the faster driver
+goes on. What one job learns about a busy machine holds for the next ones.
+"""
+
+import time
+
+__all__ = ["Pace"]
+
+# Serial seconds before the parallel driver is tried; it may have to be compiled first.
+FIRST_TRY, FIRST_TRY_COLD = 0.001, 0.05
+# Aimed length of a piece, and how many units a trial gets.
+PIECE = 0.02
+TRIAL = 4
+# Parallel must be this much faster than serial to be kept.
+GAIN = 0.95
+# Seconds until parallel is tried again after it lost; doubled each time it loses.
+RETRY, RETRY_MOST = 0.05, 2.0
+
+
+class _Machine:
+    """What is known about the machine by all jobs of this process."""
+
+    retry_at = 0.0
+    pause = RETRY
+
+
+class Pace:
+    """Timings of one job, in seconds per unit (a minibatch, a block of rows).
+
+    Parameters
+    ----------
+    twins : Twins
+        The driver that the job calls; its parallel twin costs a compilation at first use.
+    """
+
+    def __init__(self, twins):
+        self._twins = twins
+        self._serial = None
+        self._parallel = None
+        self._serial_time = 0.0
+
+    def run(self, function, first, last):
+        """Call `function(parallel, start, stop)` piece by piece until it returns False."""
+        while first < last:
+            parallel = self._wants_parallel()
+            units = min(self._units(parallel), last - first)
+            if parallel and "parallel" not in self._twins.__dict__:
+                function(True, first, first)  # compile: not to be timed
+            begin = time.perf_counter()
+            if not function(parallel, first, first + units):
+                return
+            self._record(parallel, (time.perf_counter() - begin) / units, units)
+            first += units
+
+    def _wants_parallel(self):
+        if self._serial is None:
+            return False
+        cold = "parallel" not in self._twins.__dict__
+        if self._serial_time < (FIRST_TRY_COLD if cold else FIRST_TRY):
+            return False
+        if self._parallel is None or self._parallel > GAIN * self._serial:
+            return time.perf_counter() >= _Machine.retry_at
+        return True
+
+    def _units(self, parallel):
+        known = self._parallel if parallel else self._serial
+        if known is None or (parallel and known > GAIN * self._serial):
+            return TRIAL
+        piece = PIECE if self._parallel is not None else FIRST_TRY
+        return max(TRIAL, int(piece / known))
+
+    def _record(self, parallel, seconds, units):
+        if not parallel:
+            self._serial = seconds if self._serial is None else min(self._serial, seconds)
+            self._serial_time += seconds * units
+            return
+        self._parallel = seconds
+        if seconds > GAIN * self._serial:
+            _Machine.retry_at = time.perf_counter() + _Machine.pause
+            _Machine.pause = min(2.0 * _Machine.pause, RETRY_MOST)
+        else:
+            _Machine.pause = RETRY
