@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnjit.backends import threads
 from nnjit.backends.dataset import as_data, fill_targets
 from nnjit.backends.pace import Pace
-from nnjit.core import epoch, layout, optimizers
+from nnjit.core import epoch, layout, optimizers, threads
 from nnjit.core.block import Data
 from nnjit.core.frame import Field, address_of
 from nnjit.core.task import compile_task

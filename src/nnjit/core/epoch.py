@@ -39,9 +39,7 @@ def total_of(values, n):
 
 
 @twins
-def train(
-    task, frame_at, order_at, first, last, fresh, hyper, clock, slot_loss, squares, report
-):
+def train(task, frame_at, order_at, first, last, fresh, hyper, clock, slot_loss, squares, report):
     """Minibatches first..last-1 of an epoch.
 
     Parameters

@@ -100,8 +100,6 @@ def update_range(
         )  # fmt: skip
     elif solver == SGD:
         nesterov = hyper[NESTEROV] != 0.0
-        sgd_step(
-            w, g, m, alpha, real(scale), real(hyper[RATE]), real(hyper[MOMENTUM]), nesterov
-        )
+        sgd_step(w, g, m, alpha, real(scale), real(hyper[RATE]), real(hyper[MOMENTUM]), nesterov)
     else:
         finish_gradient(w, g, m, alpha, real(scale))

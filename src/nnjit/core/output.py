@@ -94,7 +94,9 @@ def clip_probability(p, eps):
 
 
 @elementwise
-def softmax_gradient(work, z, units, stride, delta, labels, order, start, rows, weights, spare, eps):
+def softmax_gradient(
+    work, z, units, stride, delta, labels, order, start, rows, weights, spare, eps
+):
     """Loss and delta of softmax with log loss; `labels` are class numbers."""
     one = work.dtype.type(1)
     chosen = work[spare : spare + rows]

@@ -27,11 +27,8 @@ def forward_slot(slot, slots, layers, logits, params, data, first, n, order, blo
     start = first + slot * block_rows
     while start < first + n:
         rows = min(block_rows, first + n - start)
-        forward_block(
-            layers, params, data, start, order, 0, rows, work, stride, spare + stride
-        )
+        forward_block(layers, params, data, start, order, 0, rows, work, stride, spare + stride)
         if not logits:
             apply_output(layers[last, ACTIVATION], work, z, units, rows, stride, spare)
         write_rows(work, z, stride, units, rows, out, start * units)
         start += slots * block_rows
-

@@ -147,15 +147,11 @@ def run_task(real, kind, frame_at, order_at, number, count, start, rows, scale):
 
 
 def task_single(kind, frame_at, order_at, number, count, start, rows, scale):
-    return run_task(
-        np.float32(0), kind, frame_at, order_at, number, count, start, rows, scale
-    )
+    return run_task(np.float32(0), kind, frame_at, order_at, number, count, start, rows, scale)
 
 
 def task_double(kind, frame_at, order_at, number, count, start, rows, scale):
-    return run_task(
-        np.float64(0), kind, frame_at, order_at, number, count, start, rows, scale
-    )
+    return run_task(np.float64(0), kind, frame_at, order_at, number, count, start, rows, scale)
 
 
 _SIGNATURE = types.float64(*[types.int64] * 7, types.float64)
@@ -180,9 +176,7 @@ _KEEP = []
 
 
 @intrinsic
-def _call_task(
-    typingctx, address, kind, frame_at, order_at, number, count, start, rows, scale
-):
+def _call_task(typingctx, address, kind, frame_at, order_at, number, count, start, rows, scale):
     def codegen(context, builder, signature, args):
         real, integer = ir.DoubleType(), ir.IntType(64)
         kind_of = ir.FunctionType(real, [integer] * 7 + [real])
