@@ -103,7 +103,7 @@ def loss(code, y, p, weights, eps, parts):
     for b in prange(len(parts)):
         first, last = b * height, min(m, (b + 1) * height)
         values = p[first * k : last * k].copy()
-        if code == BERNOULLI or code == CATEGORICAL:
+        if code >= BERNOULLI:
             _clip(values, eps)
         _loss_piece(code, y[first * k : last * k], values)
         parts[b] = _weighted_sum(values, weights[first:last], k)
@@ -139,7 +139,7 @@ def loss_gradient(code, linked, y, p, weights, scale, eps, copied, out):
             source = p[first * k : last * k]
             for i in range(len(target)):
                 target[i] = source[i]
-        if (code == BERNOULLI or code == CATEGORICAL) and not linked:
+        if code >= BERNOULLI and not linked:
             _clip(target, eps)
         _gradient_piece(code, linked, y[first * k : last * k], target)
         _scale_rows(target, weights[first:last], scale, k)
