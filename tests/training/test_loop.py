@@ -1,0 +1,276 @@
+"""The loop over epochs, on the NumPy engine: nothing here depends on compiled code."""
+
+import copy
+import math
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import shuffle as sklearn_shuffle
+
+from nnjit.training import loop
+from nnjit.training.initialization import glorot_uniform
+from nnjit.training.solvers import make_adam, make_sgd
+from nnjit.training.state import EpochPlan, TrainingState
+from nnjit.training.stopping import LossMonitor, ScoreMonitor
+from numpy_engine import make_engine
+
+N_SAMPLES, N_FEATURES, N_OUTPUTS = 50, 4, 2
+
+
+def run(engine=None, state=None, sample_weight=None, **changes):
+    """Train a small regression; return the engine and the state after it."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((N_SAMPLES, N_FEATURES))
+    y = np.tanh(X @ rng.standard_normal((N_FEATURES, N_OUTPUTS)))
+    if engine is None:
+        engine = make_engine((N_FEATURES, 5, N_OUTPUTS), "tanh", "identity", "squared_error", "f8")
+        units = (N_FEATURES, 5, N_OUTPUTS)
+        layers = [glorot_uniform(rng, a, b, "tanh", "f8") for a, b in zip(units, units[1:])]
+        engine.pack([w for w, _ in layers], [b for _, b in layers])
+    if state is None:
+        state = TrainingState(
+            rng=np.random.RandomState(1),
+            solver=changes.pop("solver", None)
+            or make_adam(learning_rate_init=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
+            monitor=changes.pop("monitor", None) or LossMonitor(1e-4, math.inf),
+            order=np.arange(N_SAMPLES),
+        )
+    plan = {
+        "batch_size": 8,
+        "alpha": 0.01,
+        "shuffle": True,
+        "max_epochs": 6,
+        "single_epoch": False,
+        "verbose": False,
+    }
+    dataset = engine.dataset(X, y, sample_weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        loop.run_epochs(engine, dataset, state, EpochPlan(**{**plan, **changes}), sample_weight)
+    return engine, state
+
+
+def parameters(engine):
+    return engine.flat.copy()
+
+
+def test_number_of_calls_does_not_change_the_parameters(monkeypatch):
+    whole, state = run()
+    monkeypatch.setattr(loop, "WORK_PER_CALL", 1.0)
+    assert loop.batches_per_call(37, 8) == 1
+    pieces, piecewise = run()
+    np.testing.assert_array_equal(parameters(whole), parameters(pieces))
+    np.testing.assert_allclose(state.loss_curve, piecewise.loss_curve, rtol=1e-14)
+
+
+@pytest.mark.parametrize("n_parameters", [10, 1_000, 1_000_000, 10**10])
+@pytest.mark.parametrize("batch_size", [1, 200, 10**6])
+def test_a_call_is_bounded_but_never_empty(n_parameters, batch_size):
+    batches = loop.batches_per_call(n_parameters, batch_size)
+    assert batches >= 1
+    work = 6 * n_parameters * batch_size * batches
+    assert batches == 1 or work <= loop.WORK_PER_CALL
+
+
+def test_shuffles_are_those_of_scikit_learn():
+    orders = []
+
+    class Spy:
+        def __init__(self, engine):
+            self.__dict__.update(engine=engine)
+
+        def __getattr__(self, name):
+            return getattr(self.engine, name)
+
+        def train(self, dataset, order, *args):
+            orders.append(order.copy())
+            return self.engine.train(dataset, order, *args)
+
+    engine, _ = run(max_epochs=1)
+    run(engine=Spy(engine))
+    generator, expected = np.random.RandomState(1), np.arange(N_SAMPLES)
+    for order in orders:
+        expected = sklearn_shuffle(expected, random_state=generator)
+        np.testing.assert_array_equal(order, expected)
+
+
+def test_without_shuffle_no_random_number_is_drawn():
+    _, state = run(shuffle=False)
+    np.testing.assert_array_equal(state.order, np.arange(N_SAMPLES))
+    assert state.rng.uniform() == np.random.RandomState(1).uniform()
+
+
+@pytest.mark.parametrize("solver_name", ["adam", "sgd"])
+def test_state_holds_all_that_is_needed_to_go_on(solver_name):
+    """Six epochs are three epochs, a copy of state and parameters, and three more."""
+
+    def solver():
+        if solver_name == "adam":
+            return make_adam(learning_rate_init=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+        return make_sgd(
+            learning_rate_init=0.1,
+            learning_rate="invscaling",
+            power_t=0.3,
+            momentum=0.9,
+            nesterovs_momentum=True,
+        )
+
+    whole, reference = run(solver=solver())
+    engine, state = run(solver=solver(), max_epochs=3)
+    kept = copy.deepcopy((engine.unpack(), state))
+    run(engine=engine, state=state)  # what goes on here must not matter
+    (coefs, intercepts), state = kept
+    fresh = make_engine((N_FEATURES, 5, N_OUTPUTS), "tanh", "identity", "squared_error", "f8")
+    fresh.pack(coefs, intercepts)
+    run(engine=fresh, state=state)
+    np.testing.assert_array_equal(parameters(whole), parameters(fresh))
+    assert state.loss_curve == reference.loss_curve
+    assert (state.epoch, state.samples_seen) == (6, 6 * N_SAMPLES)
+    assert state.solver.rate == reference.solver.rate
+
+
+class Failing:
+    """An engine whose train call number `when` raises, or reports a loss that is not finite."""
+
+    def __init__(self, engine, when, error=None):
+        self.engine, self.when, self.error, self.calls = engine, when, error, 0
+
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+    def train(self, *args):
+        self.calls += 1
+        if self.calls != self.when:
+            return self.engine.train(*args)
+        if self.error:
+            raise self.error
+        return self.engine.train(*args)._replace(finite=False)
+
+
+def test_interrupt_keeps_the_last_minibatch(monkeypatch):
+    monkeypatch.setattr(loop, "WORK_PER_CALL", 1.0)  # 7 calls an epoch
+    engine, _ = run(max_epochs=1)
+    before = parameters(engine)
+    failing = Failing(engine, 7 + 3, KeyboardInterrupt())
+    with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):
+        _, state = run(engine=failing)
+    assert state.interrupted
+    assert state.epoch == 1
+    assert len(state.loss_curve) == 1
+    assert state.solver.steps == 7 + 2
+    assert not np.array_equal(before, parameters(engine))
+
+
+def test_other_errors_are_not_swallowed():
+    engine, _ = run(max_epochs=1)
+    with pytest.raises(MemoryError):
+        run(engine=Failing(engine, 2, MemoryError()))
+
+
+def test_loss_that_is_not_finite_ends_the_run():
+    engine, _ = run(max_epochs=1)
+    _, state = run(engine=Failing(engine, 3))
+    assert state.diverged
+    assert not state.converged
+    assert state.epoch == 3
+    assert math.isnan(state.loss)
+    assert math.isnan(state.loss_curve[-1])
+
+
+def test_loss_is_the_mean_over_the_rows_trained_on():
+    weight = np.ones(N_SAMPLES)
+    weight[8:16] = 0.0
+    weight[48:] = 0.0  # the last minibatch, of two rows
+    _, state = run(sample_weight=weight, shuffle=False, max_epochs=1)
+    assert state.skipped_batches == 2
+    engine, _ = run(max_epochs=1, shuffle=False, solver=frozen_solver())
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((N_SAMPLES, N_FEATURES))
+    y = np.tanh(X @ rng.standard_normal((N_FEATURES, N_OUTPUTS)))
+    _, frozen = run(
+        sample_weight=weight, shuffle=False, max_epochs=1, solver=frozen_solver(), alpha=0.0
+    )
+    kept = weight > 0
+    expected, _ = engine.backward(X[kept], y[kept], None, 0.0)
+    np.testing.assert_allclose(frozen.loss, expected, rtol=1e-12)
+
+
+def frozen_solver():
+    return make_sgd(
+        learning_rate_init=1e-300,
+        learning_rate="constant",
+        power_t=0.5,
+        momentum=0.0,
+        nesterovs_momentum=False,
+    )
+
+
+def test_single_epoch_does_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, state = run(single_epoch=True)
+    assert state.epoch == 1
+
+
+def test_last_epoch_warns():
+    engine, state = run(max_epochs=1)
+    rng = np.random.RandomState(0)
+    dataset = engine.dataset(
+        rng.standard_normal((N_SAMPLES, N_FEATURES)), rng.standard_normal((N_SAMPLES, N_OUTPUTS))
+    )
+    plan = EpochPlan(8, 0.0, True, 2, False, False)
+    with pytest.warns(
+        ConvergenceWarning,
+        match=r"Maximum iterations \(2\) reached and the optimization hasn't converged yet",
+    ):
+        loop.run_epochs(engine, dataset, state, plan)
+
+
+def test_plateau_ends_the_run_after_patience_and_one_more_epoch():
+    monitor = LossMonitor(tol=1e9, patience=4)
+    _, state = run(monitor=monitor, max_epochs=100)
+    assert state.converged
+    assert state.epoch == 1 + 5  # the first epoch always improves on infinity
+    assert monitor.count == 5
+
+
+def test_adaptive_rate_falls_until_it_is_too_small(capsys):
+    solver = make_sgd(
+        learning_rate_init=1e-5,
+        learning_rate="adaptive",
+        power_t=0.5,
+        momentum=0.0,
+        nesterovs_momentum=False,
+    )
+    _, state = run(
+        solver=solver, monitor=LossMonitor(tol=1e9, patience=1), max_epochs=100, verbose=True
+    )
+    printed = capsys.readouterr().out.splitlines()
+    said = [line for line in printed if "consecutive" in line]
+    assert len(said) == 3  # 1e-5 -> 2e-6 -> 4e-7, and then the end
+    assert said[0].endswith("for 1 consecutive epochs. Setting learning rate to 0.000002")
+    assert said[-1].endswith("Learning rate too small. Stopping.")
+    assert state.converged
+    np.testing.assert_allclose(solver.learning_rate, 4e-7)
+
+
+def test_score_monitor_keeps_the_weights_of_the_best_epoch():
+    scores = iter([0.1, 0.7, 0.3, 0.7, 0.2])
+    engine, _ = run(max_epochs=1)
+    seen = []
+
+    class Recording(ScoreMonitor):
+        def evaluate(self, engine):
+            seen.append(parameters(engine))
+            return next(scores)
+
+    monitor = Recording(None, None, 0.0, 10, scores=[], best_weights=None)
+    run(engine=engine, monitor=monitor, max_epochs=5)
+    assert monitor.scores == [0.1, 0.7, 0.3, 0.7, 0.2]
+    assert monitor.best == 0.7
+    coefs, intercepts = monitor.best_weights
+    kept = np.concatenate([a.ravel() for a in coefs + intercepts])
+    np.testing.assert_array_equal(kept, seen[1])
+    assert monitor.count == 1  # 0.7 again is no fall below the best; 0.2 is
