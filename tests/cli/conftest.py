@@ -8,19 +8,35 @@ import numpy as np
 import pytest
 
 
+def _interpreter(folder, arguments, environment):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "MPLBACKEND": "Agg", **environment},
+        timeout=300,
+    )
+
+
 @pytest.fixture
 def command(tmp_path):
     """Run `python -m nnjit ...` in an empty folder; returns the finished process."""
 
     def run(*arguments, **environment):
-        return subprocess.run(
-            [sys.executable, "-m", "nnjit", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "MPLBACKEND": "Agg", **environment},
-            timeout=300,
-        )
+        return _interpreter(tmp_path, ["-m", "nnjit", *arguments], environment)
+
+    return run
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Run code in a fresh interpreter and an empty folder; returns its output."""
+
+    def run(code, **environment):
+        done = _interpreter(tmp_path, ["-c", code], environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     return run
 

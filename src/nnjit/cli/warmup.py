@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import time
 
 import numpy as np
@@ -10,10 +12,12 @@ from nnjit.cli.cache_report import cache_size
 
 __all__ = ["add_parser", "run"]
 
-# Shapes decide nothing about what is compiled; the number of rows decides whether the serial
-# or the parallel twin of a kernel runs.
-_LAYERS = (64, 100, 10)
-_ROWS = {"serial": 64, "parallel": 8192}
+# What is compiled depends on the precision alone: any shape will do.
+_LAYERS = (8, 16, 3)
+_N_ROWS = 600
+# Rows and columns for the functions on arrays: one thread does the first, all share the second.
+_SHAPES = ((2, 3), (8192, 64))
+_JACOBIAN_ROWS = 64
 
 
 def add_parser(subparsers):
@@ -22,65 +26,133 @@ def add_parser(subparsers):
         "warmup",
         help="compile every kernel once",
         description=(
-            "Compiles the kernels of training and prediction for one and for several threads, "
-            "in float32 and float64, and keeps them on disk: no later fit compiles anything."
+            "Compiles the kernels for one and for several threads, in float32 and float64, and "
+            "keeps them on disk: no later fit compiles anything."
         ),
+    )
+    parser.add_argument(
+        "--functional", action="store_true", help="the functions of nnjit.functional as well"
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments):
-    """Compile, or load from the cache, and say how long each kernel took.
+    """Compile, or load from the cache, and say how long each kernel's first call took.
 
     Parameters
     ----------
     arguments : argparse.Namespace
-        Unused.
 
     Returns
     -------
     int
         0.
     """
-    from nnjit.backends.threads import thread_count
     from nnjit.core.cache import cache_folder
 
     folder = cache_folder()
     files_before, _ = _cached(folder)
     started = time.perf_counter()
-    twins = list(_ROWS) if thread_count() > 1 else ["serial"]
-    print(f"{'kernel':<12}{'twin':<10}{'dtype':<10}{'seconds':>8}")
+    print(f"{'kernel':<28}{'dtype':<10}{'seconds':>8}")
     for dtype in ("float32", "float64"):
-        for twin in twins:
-            for kernel, call in _calls(_ROWS[twin], dtype):
-                start = time.perf_counter()
-                call()
-                seconds = time.perf_counter() - start
-                print(f"{kernel:<12}{twin:<10}{dtype:<10}{seconds:>8.2f}", flush=True)
+        with _both_twins():
+            _time_calls(_engine_calls(dtype), dtype)
+        if arguments.functional:
+            _time_calls(_functional_calls(dtype), dtype)
     files, size = _cached(folder)
-    print(f"\n{time.perf_counter() - started:.1f} s; {files - files_before} kernels were compiled.")
+    print(f"\n{time.perf_counter() - started:.1f} s")
     if folder is None:
         print("No cache folder is writable: the next process compiles them again.")
     else:
-        print(f"{files} files, {size / 1e6:.1f} MB in {folder}")
+        print(f"{files - files_before} new files, {files} in all, {size / 1e6:.1f} MB in {folder}")
     return 0
 
 
-def _calls(n_rows, dtype):
-    """Name and call of each compiled entry point, on data of the given size."""
+def _time_calls(calls, dtype):
+    for name, call in calls:
+        start = time.perf_counter()
+        call()
+        print(f"{name:<28}{dtype:<10}{time.perf_counter() - start:>8.2f}", flush=True)
+
+
+@contextlib.contextmanager
+def _both_twins():
+    """Run the engine's kernels by their serial and by their parallel twin, inside the block.
+
+    Which of them a fit runs is found out by timing, so no size of data could make sure of both.
+    """
+    from nnjit.core import threads
+
+    choose = threads.call
+
+    def call(twins, parallel, *arguments):
+        choose(twins, False, *arguments)
+        choose(twins, True, *arguments)
+
+    threads.call = call
+    try:
+        yield
+    finally:
+        threads.call = choose
+
+
+def _engine_calls(dtype):
+    """Name and call of training and of prediction."""
     from nnjit.backends.select import make_engine
 
     rng = np.random.default_rng(0)
     engine = make_engine(_LAYERS, "relu", "softmax", "log_loss", np.dtype(dtype))
     shapes = list(zip(_LAYERS, _LAYERS[1:]))
     engine.pack([rng.normal(0, 0.1, shape) for shape in shapes], [np.zeros(s[1]) for s in shapes])
-    X = rng.standard_normal((n_rows, _LAYERS[0])).astype(dtype)
-    dataset = engine.dataset(X, np.arange(n_rows) % _LAYERS[-1])
+    X = rng.standard_normal((_N_ROWS, _LAYERS[0])).astype(dtype)
+    dataset = engine.dataset(X, np.arange(_N_ROWS) % _LAYERS[-1])
     solver = engine.optimizer("adam")
     solver.learning_rate = 1e-3
-    order = np.arange(n_rows)
-    yield "train", lambda: engine.train(dataset, order, n_rows, solver, 1e-4, 0, 1)
+    order = np.arange(_N_ROWS)
+    yield "train", lambda: engine.train(dataset, order, _N_ROWS, solver, 1e-4, 0, 1)
     yield "predict", lambda: engine.predict(X)
+
+
+def _functional_calls(dtype):
+    """Name and call of every function of `nnjit.functional`, at both sizes."""
+    from nnjit import functional as F
+
+    rng = np.random.default_rng(0)
+
+    def both(function, *makers):
+        for shape in _SHAPES:
+            function(*(make(shape) for make in makers))
+
+    def normal(shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    def weights(shape):
+        return normal((shape[1], 64))
+
+    def labels(shape):
+        return rng.integers(0, shape[1], shape[0])
+
+    def probabilities(shape):
+        return F.softmax(normal(shape))
+
+    def few_rows(shape):
+        return normal((min(shape[0], _JACOBIAN_ROWS), shape[1]))
+
+    one = ["relu", "relu_derivative", "sigmoid", "sigmoid_derivative", "tanh", "tanh_derivative"]
+    one += ["softmax", "log_softmax"]
+    two = ["hadamard", "softmax_vjp", "squared_error", "squared_error_gradient"]
+    calls = [(name, (normal,)) for name in one] + [(name, (normal, normal)) for name in two]
+    calls += [
+        ("softmax_jacobian", (few_rows,)),
+        ("dense_forward", (normal, weights)),
+        ("dense_backward", (lambda shape: normal((shape[0], 64)), normal, weights)),
+        ("poisson", (probabilities, probabilities)),
+        ("poisson_gradient", (probabilities, probabilities)),
+        ("cross_entropy", (labels, probabilities)),
+        ("cross_entropy_gradient", (labels, probabilities)),
+    ]
+    for name, makers in calls:
+        yield name, functools.partial(both, getattr(F, name), *makers)
 
 
 def _cached(folder):
