@@ -1,0 +1,235 @@
+"""Matrix products on register tiles against NumPy, around the edges of tiles and vectors."""
+
+import os
+import subprocess
+import sys
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+import pytest
+from llvmlite import ir
+
+from nnjit.core import simd
+from nnjit.core.emit import emit_dot_product, emit_product, emit_transpose_into
+from nnjit.core.jit import kernel
+from nnjit.core.simd import TARGETS, TILE, dot_product, product, transpose_into
+
+DTYPES = [np.float32, np.float64]
+EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 100]
+jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
+
+
+@kernel
+def run_product(m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, biased, add):
+    product(m, n, depth, a, 1, a_row, a_k, b, 0, b_k, c, 1, c_row, bias, 0, biased, add)
+
+
+@kernel
+def run_dot(m, n, vectors, a, a_row, b, b_row, c, c_row, add):
+    dot_product(m, n, vectors, a, 0, a_row, b, 0, b_row, c, 2, c_row, add)
+
+
+@kernel
+def run_transpose(rows, columns, source, stride, index, indexed, target, t_row):
+    transpose_into(rows, columns, source, 0, stride, index, 1, indexed, target, 0, t_row)
+
+
+def lanes(dtype):
+    return TILE.bytes // np.dtype(dtype).itemsize
+
+
+def padded(n, dtype):
+    return -(-n // lanes(dtype)) * lanes(dtype)
+
+
+def sizes(rng, count):
+    """Every edge as every dimension at least once, in random company."""
+    columns = [rng.permutation(EDGES) for _ in range(3 * count)]
+    return [tuple(int(c[i]) for c in columns[3 * k : 3 * k + 3])
+            for k in range(count) for i in range(len(EDGES))]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("biased", [0, 1])
+@pytest.mark.parametrize("add", [0, 1])
+def test_product(dtype, transposed, biased, add):
+    rng = np.random.default_rng(0)
+    for m, n, depth in sizes(rng, 3):
+        left = rng.standard_normal((m, depth)).astype(dtype)
+        b = rng.standard_normal((depth, padded(n, dtype))).astype(dtype)
+        bias = rng.standard_normal(m).astype(dtype)
+        stored = left.T if transposed else left
+        a = np.concatenate([np.full(1, np.nan, dtype), stored.ravel()])
+        strides = (1, m) if transposed else (depth, 1)
+        c_row = n + 3
+        c = rng.standard_normal(1 + m * c_row).astype(dtype)
+        before = c.copy()
+        run_product(m, n, depth, a, *strides, b.ravel(), b.shape[1], c, c_row, bias, biased, add)
+        expected = left.astype(float) @ b[:, :n] + biased * bias[:, None]
+        old, new = before[1:].reshape(m, c_row), c[1:].reshape(m, c_row)
+        tolerance = 4 * np.finfo(dtype).eps * np.sqrt(depth + 1)
+        np.testing.assert_allclose(
+            new[:, :n], expected + add * old[:, :n], rtol=tolerance, atol=8 * tolerance
+        )
+        np.testing.assert_array_equal(new[:, n:], old[:, n:], "wrote beyond its columns")
+        assert c[0] == before[0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("add", [0, 1])
+def test_dot_product(dtype, add):
+    rng = np.random.default_rng(1)
+    for m, n, depth in sizes(rng, 2):
+        width = padded(depth, dtype)
+        a, b = (rng.standard_normal((k, width)).astype(dtype) for k in (m, n))
+        c = rng.standard_normal((m, n + 2)).astype(dtype)
+        before = c.copy()
+        flat = c.ravel()
+        run_dot(m, n, width // lanes(dtype), a.ravel(), width, b.ravel(), width, flat, n + 2, add)
+        expected = a.astype(float) @ b.T.astype(float)
+        got = np.concatenate([flat[2:], np.zeros(2, dtype)]).reshape(m, n + 2)[:, :n]
+        old = np.concatenate([before.ravel()[2:], np.zeros(2, dtype)]).reshape(m, n + 2)[:, :n]
+        tolerance = 4 * np.finfo(dtype).eps * np.sqrt(width)
+        np.testing.assert_allclose(got, expected + add * old, rtol=tolerance, atol=8 * tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("indexed", [0, 1])
+def test_transpose_into(dtype, indexed):
+    rng = np.random.default_rng(2)
+    for rows, columns, extra in sizes(rng, 1):
+        stride = columns + extra
+        source = rng.standard_normal((rows, stride)).astype(dtype)
+        index = np.concatenate([[-1], rng.permutation(rows)]).astype(np.int64)
+        t_row = padded(rows, dtype) + lanes(dtype)
+        target = np.full((columns, t_row), np.nan, dtype)
+        run_transpose(rows, columns, source.ravel(), stride, index, indexed, target.ravel(), t_row)
+        wanted = source[index[1:]] if indexed else source
+        np.testing.assert_array_equal(target[:, :rows], wanted[:, :columns].T)
+        padding = target[:, rows : padded(rows, dtype)]
+        np.testing.assert_array_equal(
+            padding, np.broadcast_to(wanted[-1:, :columns].T, padding.shape)
+        )
+        assert np.isnan(target[:, padded(rows, dtype) :]).all()
+
+
+@jit_only
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bits_do_not_depend_on_the_tile(dtype):
+    """One element alone has the bits that it has inside a large product."""
+    rng = np.random.default_rng(3)
+    m, n, depth = 13, 50, 37
+    a = rng.standard_normal(1 + m * depth).astype(dtype)
+    b = rng.standard_normal((depth, padded(n, dtype))).astype(dtype)
+    bias = rng.standard_normal(m).astype(dtype)
+    whole = np.zeros(1 + m * n, dtype)
+    run_product(m, n, depth, a, depth, 1, b.ravel(), b.shape[1], whole, n, bias, 1, 0)
+    for i in range(m):
+        for j in range(n):
+            column = np.zeros((depth, lanes(dtype)), dtype)
+            column[:, 0] = b[:, j]
+            one = np.zeros(2, dtype)
+            run_product(1, 1, depth, a[i * depth :].copy(), depth, 1, column.ravel(),
+                        lanes(dtype), one, 1, bias[i:].copy(), 1, 0)  # fmt: skip
+            assert one[1] == whole[1 + i * n + j]
+
+
+MACHINES = {
+    "avx512": ("x86_64-unknown-linux-gnu", "skylake-avx512", "", ["zmm", "vfmadd"]),
+    "avx2": ("x86_64-unknown-linux-gnu", "haswell", "", ["ymm", "vfmadd"]),
+    "neon": ("aarch64-unknown-linux-gnu", "generic", "+neon", ["fmla", "v0."]),
+    "generic": ("x86_64-unknown-linux-gnu", "x86-64", "", ["mulps", "addps"]),
+}
+
+
+def assembly(target_name, emit, *arguments):
+    triple, cpu, features, _ = MACHINES[target_name]
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple(triple).create_target_machine(
+        cpu=cpu, features=features, opt=3
+    )
+    module = ir.Module()
+    module.triple = triple
+    module.data_layout = str(machine.target_data)
+    emit(module, *arguments)
+    parsed = llvm.parse_assembly(str(module))
+    parsed.verify()
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(3))
+    builder.getModulePassManager().run(parsed, builder)
+    for function in parsed.functions:  # nothing may be dropped as unused
+        function.linkage = "external" if not function.is_declaration else function.linkage
+    return machine.emit_assembly(parsed)
+
+
+@jit_only
+@pytest.mark.parametrize("name", sorted(TARGETS))
+@pytest.mark.parametrize("real", [ir.FloatType(), ir.DoubleType()], ids=["single", "double"])
+def test_other_machines(name, real):
+    """The IR of each target's tile compiles to its vector instructions, without spills."""
+    target = TARGETS[name]
+    length = target.bytes // (4 if isinstance(real, ir.FloatType) else 8)
+
+    def emit(module):
+        functions = [
+            emit_product(module, real, length, target.rows),
+            emit_dot_product(module, real, length),
+            emit_transpose_into(module, real, length),
+        ]
+        for function in module.functions:
+            if not function.is_declaration:
+                function.linkage = "external"
+        assert len(functions) == 3
+
+    text = assembly(name, emit)
+    for token in MACHINES[name][3]:
+        wanted = token if isinstance(real, ir.FloatType) else token.replace("ps", "pd")
+        assert wanted in text, f"no {wanted} in the code for {name}"
+    tile = f"nnjit_tile_{'f32' if isinstance(real, ir.FloatType) else 'f64'}x{length}"
+    body = text.split(f"{tile}_{target.rows}x{target.vectors}:")[1].split(".Lfunc_end")[0]
+    assert "callq\tfma" not in body and "bl\tfma" not in body
+    loop = innermost_loop(body)
+    assert not any(word in loop for word in ("Spill", "Reload", "(%rsp)", "[sp")), loop
+
+
+def innermost_loop(body):
+    """The block that jumps back to itself."""
+    blocks, name = {}, None
+    for line in body.splitlines():
+        label = line.split(":")[0].strip()
+        if line.startswith(".L") and ":" in line:
+            name = label
+            blocks[name] = []
+        elif name:
+            blocks[name].append(line)
+    loops = []
+    for label, lines in blocks.items():
+        jumps = [n for n, line in enumerate(lines) if line.rstrip().endswith(label)]
+        if jumps:
+            loops.append("\n".join(lines[: jumps[-1] + 1]))
+    products = [loop for loop in loops if "fmadd" in loop or "fmla" in loop or "mulp" in loop]
+    assert products, "no loop of products"
+    return max(products, key=len)
+
+
+def test_unknown_forced_tile(monkeypatch):
+    monkeypatch.setenv("NNJIT_TILE", "abacus")
+    with pytest.raises(ValueError, match="NNJIT_TILE must be one of"):
+        simd._choose_tile()
+    monkeypatch.setenv("NNJIT_TILE", "avx2")
+    assert simd._choose_tile() is TARGETS["avx2"]
+
+
+@jit_only
+@pytest.mark.parametrize("name", ["avx2", "generic"])
+def test_narrower_tiles_compute_the_same(name):
+    """This machine also runs the tiles of lesser ones."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k",
+               "test_product or test_dot or test_transpose or test_bits"]  # fmt: skip
+    done = subprocess.run(
+        command, env=os.environ | {"NNJIT_TILE": name}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout

@@ -1,0 +1,186 @@
+"""The scalar functions in compiled loops: accuracy over the whole range, and vector code."""
+
+import re
+
+import naive
+import numba
+import numpy as np
+import pytest
+
+from nnjit.core import scalar
+from nnjit.core.jit import FASTMATH
+
+DTYPES = [np.float32, np.float64]
+EXACT_DOUBLE = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant,
+    reason="this platform has no type wider than float64 to compare with",
+)
+
+
+def softplus(x):
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+# name -> reference; evaluated in float64 for float32 and in the wider long double for float64
+REFERENCES = {
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sigmoid": naive.logistic,
+    "softplus": softplus,
+    "tanh": np.tanh,
+}
+ULPS = {np.float32: 2, np.float64: 4}
+
+_loops = {}
+
+
+def loop(name):
+    """A loop over an array as kernels have it, with the kernels' own fast-math flags."""
+    if name not in _loops:
+        function = getattr(scalar, name)
+
+        @numba.njit(fastmath=set(FASTMATH), error_model="numpy")
+        def run(x, out):
+            for i in range(len(x)):
+                out[i] = function(x[i])
+
+        _loops[name] = run
+    return _loops[name]
+
+
+def apply(name, x):
+    out = np.empty_like(x)
+    loop(name)(x, out)
+    return out
+
+
+def ulps(values, reference):
+    """Distance in units in the last place of the correctly rounded result's binade."""
+    info = np.finfo(values.dtype)
+    with np.errstate(all="ignore"):
+        rounded = reference.astype(values.dtype)
+        exponent = np.maximum(np.frexp(reference)[1] - 1, info.minexp)
+        distance = np.abs(values - reference) * np.ldexp(reference.dtype.type(1), -exponent)
+        distance = np.ldexp(distance, info.nmant)
+    same = (values == rounded) | (np.isnan(values) & np.isnan(reference))
+    return np.where(same & ~np.isfinite(rounded), 0, np.where(np.isfinite(distance), distance, np.inf))
+
+
+def points(dtype, count=60_000):
+    """Dense sweeps: the range of exp, around 0 and 1, all binades, and random bit patterns."""
+    rng = np.random.default_rng(0)
+    limit = 110 if dtype == np.float32 else 760
+    bits = rng.integers(0, 2**64, count, dtype=np.uint64)
+    anything = bits.view(np.float64)
+    if dtype == np.float32:
+        anything = (bits >> np.uint64(32)).astype(np.uint32).view(np.float32)
+    sign = rng.choice([-1, 1], count)
+    info = np.finfo(dtype)
+    return np.concatenate(
+        [
+            np.linspace(-limit, limit, count),
+            np.linspace(-3, 3, count),
+            1 + rng.normal(size=count) * np.exp2(rng.uniform(-info.nmant, 0, count)),
+            sign * np.exp2(rng.uniform(info.minexp - info.nmant, 12, count)),
+        ]
+    ).astype(dtype), anything
+
+
+def reference(name, x):
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
+        return REFERENCES[name](wide)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=EXACT_DOUBLE)])
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_accuracy(name, dtype):
+    for x in points(dtype):
+        error = ulps(apply(name, x), reference(name, x))
+        worst = error.argmax()
+        assert error[worst] <= ULPS[dtype], (x[worst], error[worst])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_accuracy_at_every_float32(name):
+    """All numbers at which the result is neither constant nor the argument itself."""
+    for low, high in ((2.0**-26, 110.0), (0.4, 3.0)):
+        first, last = (int(np.float32(edge).view(np.uint32)) for edge in (low, high))
+        for start in range(first, last, 2**22):
+            x = np.arange(start, min(last, start + 2**22), dtype=np.uint32).view(np.float32)
+            for signed in (x, -x):
+                assert ulps(apply(name, signed), reference(name, signed)).max() <= 2
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_special_values(dtype):
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype)
+    expected = {
+        "exp": [np.nan, np.inf, 0, 1, 1],
+        "log": [np.nan, np.inf, np.nan, -np.inf, -np.inf],
+        "log1p": [np.nan, np.inf, np.nan, 0, 0],
+        "sigmoid": [np.nan, 1, 0, 0.5, 0.5],
+        "softplus": [np.nan, np.inf, 0, dtype(np.log(2)), dtype(np.log(2))],
+        "tanh": [np.nan, 1, -1, 0, 0],
+        "relu": [np.nan, np.inf, 0, 0, 0],
+        "identity": x,
+        "identity_derivative": [1, 1, 1, 1, 1],
+        "relu_derivative": [0, 1, 0, 0, 0],
+    }
+    for name, values in expected.items():
+        np.testing.assert_array_equal(apply(name, x), np.array(values, dtype), err_msg=name)
+    assert np.signbit(apply("tanh", x)).tolist()[3:] == [False, True]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_edges_of_the_exponential(dtype):
+    """The last finite value, the first infinite one, the least subnormal one and the first 0."""
+    largest = np.log(np.finfo(dtype).max.astype(np.longdouble)).astype(dtype)
+    while np.exp(largest.astype(np.longdouble)) > np.finfo(dtype).max:
+        largest = np.nextafter(largest, dtype(0))
+    least = dtype(-103.27893 if dtype == np.float32 else -744.4400719213812)
+    zero = dtype(-103.98 if dtype == np.float32 else -745.14)
+    x = np.array([largest, np.nextafter(largest, dtype(np.inf)) + 1, least, zero], dtype)
+    result = apply("exp", x)
+    assert np.isfinite(result[0]) and result[0] > np.finfo(dtype).max / 2
+    assert result[1] == np.inf
+    assert result[2] == np.finfo(dtype).smallest_subnormal
+    assert result[3] == 0
+    assert apply("sigmoid", x)[2] == np.finfo(dtype).smallest_subnormal
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
+def test_derivative_of_the_output(name, dtype):
+    x = np.linspace(-5, 5, 401).astype(dtype)
+    h = apply(name, x)
+    key = {"sigmoid": "logistic"}.get(name, name)
+    expected = naive.DERIVATIVES[key](h.astype(np.float64))
+    np.testing.assert_allclose(
+        apply(f"{name}_derivative", h), expected, rtol=0, atol=np.finfo(dtype).eps
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_value_does_not_depend_on_the_position(name, dtype):
+    """The vector body and the scalar remainder of a loop agree to the bit."""
+    x = np.random.default_rng(1).uniform(0.01, 9, 131).astype(dtype)
+    alone = np.concatenate([apply(name, x[i : i + 1]) for i in range(len(x))])
+    assert apply(name, x).tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*sorted(REFERENCES), "relu", "relu_derivative", "tanh_derivative"])
+def test_loop_is_vectorized(name, dtype):
+    """Vector arithmetic, and no call of the C library."""
+    apply(name, np.ones(3, dtype))
+    run = loop(name)
+    signature = next(s for s in run.signatures if str(s[0].dtype) == np.dtype(dtype).name)
+    code = run.inspect_llvm(signature)
+    kind = "float" if dtype == np.float32 else "double"
+    assert re.search(rf"<\d+ x {kind}>", code)
+    library = r"@(?:llvm\.)?(?:exp|expm1|log|log1p|tanh|rint|floor|ldexp)f?2?(?:\.f\d+)?\("
+    assert not re.findall(library, code)

@@ -1,0 +1,89 @@
+"""The oracle itself: against scikit-learn, and its gradients against differences."""
+
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import naive
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+
+def problem(loss, rows=23, features=4, outputs=3, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, features))
+    if loss == "squared_error":
+        return x, rng.normal(size=(rows, outputs))
+    if loss == "poisson":
+        return x, rng.poisson(2.0, size=(rows, outputs)).astype(float)
+    if loss == "multinomial":
+        return x, np.eye(outputs)[rng.permutation(np.arange(rows) % outputs)]
+    return x, rng.integers(0, 2, size=(rows, outputs)).astype(float)
+
+
+def network(sizes, seed=1):
+    rng = np.random.default_rng(seed)
+    coefs = [rng.normal(size=shape) / 2 for shape in zip(sizes[:-1], sizes[1:])]
+    return coefs, [rng.normal(size=n) for n in sizes[1:]]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("loss", sorted(naive.PAIRS))
+def test_gradient_is_that_of_the_loss(loss, activation, weighted):
+    x, y = problem(loss)
+    coefs, intercepts = network((4, 5, 3))
+    w = np.random.default_rng(2).uniform(0.5, 2, len(x)) if weighted else None
+    grads = naive.network_gradient(coefs, intercepts, x, y, loss, activation, 0.3, w)
+    for kind, params in enumerate((coefs, intercepts)):
+        for number, param in enumerate(params):
+
+            def value(changed, kind=kind, number=number):
+                changed_net = [list(coefs), list(intercepts)]
+                changed_net[kind][number] = changed
+                return naive.network_loss(*changed_net, x, y, loss, activation, 0.3, w)
+
+            expected = naive.central_differences(value, param)
+            error = np.abs(grads[kind][number] - expected).max()
+            assert error < 1e-6 * max(1.0, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("loss", ["squared_error", "multinomial", "bernoulli"])
+def test_epochs_follow_scikit_learn(loss, solver):
+    """From the same start, in the same order: same weights and same loss after each of three epochs."""
+    x, y = problem(loss, rows=50)
+    settings = dict(
+        hidden_layer_sizes=(6,), activation="tanh", solver=solver, alpha=0.1, batch_size=16,
+        learning_rate_init=0.01, momentum=0.8, shuffle=False, random_state=0,
+    )  # fmt: skip
+    targets = y.argmax(axis=1) if loss == "multinomial" else y
+    model = MLPRegressor if loss == "squared_error" else MLPClassifier
+    fits = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for epochs in (1, 2, 3):
+            fits.append(model(max_iter=epochs, **settings).fit(x, targets))
+    if solver == "sgd":
+        step = naive.SGD(0.01, 0.8, nesterov=True)
+    else:
+        step = naive.Adam(0.01)
+    # The weights that scikit-learn starts from, drawn as it draws them.
+    rng = np.random.RandomState(0)
+    coefs, intercepts = [], []
+    for fan_in, fan_out in ((4, 6), (6, 3)):
+        bound = np.sqrt(6 / (fan_in + fan_out))
+        coefs.append(rng.uniform(-bound, bound, (fan_in, fan_out)))
+        intercepts.append(rng.uniform(-bound, bound, fan_out))
+    for fit in fits:
+        total = naive.train_epoch(
+            coefs, intercepts, x, y, np.arange(50), 16, step, loss, "tanh", 0.1
+        )
+        assert fit.loss_ == pytest.approx(total / 50, rel=1e-10)
+        for ours, theirs in zip([*coefs, *intercepts], [*fit.coefs_, *fit.intercepts_]):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
