@@ -332,7 +332,7 @@ class CpuEngine:
         -------
         ndarray of shape (n_samples, n_outputs)
         """
-        lay, n = self._layout, X.shape[0]
+        n = X.shape[0]
         units = self.layer_units[-1]
         out = np.empty((n, units), self.dtype)
         if n == 0:
