@@ -1,1 +1,23 @@
-"""Looking into a network: gradient checks and plots."""
+"""Looking into a network: plots and a gradient check.
+
+The displays work like scikit-learn's: `from_estimator` computes and draws, `plot` draws again,
+`ax_` and `figure_` are what was drawn on. They take fitted MLPs of nnjit and of scikit-learn,
+alone or as the last step of a Pipeline or search. matplotlib is imported when something is drawn.
+"""
+
+from nnjit.inspection.activation import ActivationDisplay
+from nnjit.inspection.gradient_check import GradientCheck, check_gradient
+from nnjit.inspection.gradient_flow import GradientFlowDisplay
+from nnjit.inspection.loss_curve import LossCurveDisplay
+from nnjit.inspection.network import NetworkDisplay
+from nnjit.inspection.weights import WeightsDisplay
+
+__all__ = [
+    "ActivationDisplay",
+    "GradientCheck",
+    "GradientFlowDisplay",
+    "LossCurveDisplay",
+    "NetworkDisplay",
+    "WeightsDisplay",
+    "check_gradient",
+]

@@ -1,0 +1,177 @@
+"""What the hidden units do: the distribution of their values, dead and saturated ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnjit.inspection._drawing import BLUE, GREY, VERMILLION, new_axes
+from nnjit.inspection._network import find_network, layer_names, layer_values
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+N_BINS = 60
+# Beyond these values the derivative is below 2% of tanh's, and 4% of logistic's, largest.
+TANH_SATURATED = 0.99
+LOGISTIC_SATURATED = 0.99
+
+
+class ActivationDisplay:
+    """Distribution of each hidden layer's activations over some rows.
+
+    Each layer is a histogram of all its values (rows times units). Beside it stand, for 'relu',
+    the share of values that are zero and of units that are zero on every row (dead: no gradient
+    reaches them); for 'tanh' and 'logistic' the share of values and of units that are always
+    within 0.01 of an end of the range (saturated).
+
+    Parameters
+    ----------
+    values : list of ndarray of shape (n_samples, units)
+        Activations of each hidden layer.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}
+        What computed them.
+    layer_names : list of str, default=None
+        One per layer.
+
+    Attributes
+    ----------
+    inactive_values_ : ndarray of shape (n_layers,)
+        Share of values that are zero or saturated; NaN for 'identity'.
+    inactive_units_ : ndarray of shape (n_layers,)
+        Share of units that are so on every row.
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    histograms_ : list of matplotlib artists
+        One filled histogram per layer.
+    """
+
+    def __init__(
+        self,
+        values: list[NDArray[Any]],
+        activation: str,
+        *,
+        layer_names: list[str] | None = None,
+    ) -> None:
+        self.values = values
+        self.activation = activation
+        self.layer_names = layer_names
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, *, ax: Axes | None = None) -> ActivationDisplay:
+        """Run rows through a fitted network and draw its hidden layers.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted MLP, alone or in a Pipeline or search.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as `estimator` takes them; some hundreds will do.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        ActivationDisplay
+
+        Raises
+        ------
+        ValueError
+            If the network has no hidden layer.
+        """
+        network, X = find_network(estimator, X)
+        if len(network.coefs_) == 1:
+            raise ValueError("The network has no hidden layer whose activations could be drawn.")
+        hidden = layer_values(network, X)[1:-1]
+        return cls(hidden, network.activation, layer_names=layer_names(network)[1:-1]).plot(ax=ax)
+
+    def plot(self, ax: Axes | None = None) -> ActivationDisplay:
+        """Draw the histograms.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        ActivationDisplay
+            This display.
+        """
+        n = len(self.values)
+        self.inactive_values_, self.inactive_units_ = self._inactive_shares()
+        self.ax_ = new_axes("ActivationDisplay", ax, (7.2, 1.4 + 0.85 * n))
+        self.figure_ = self.ax_.figure
+        low, high = self._range()
+        bins = np.linspace(low, high, N_BINS + 1)
+        self.histograms_ = [self._draw(i, bins) for i in range(n)]
+        names = self.layer_names or [f"layer {i + 1}" for i in range(n)]
+        labels = [f"{name}\n{v.shape[1]} units" for name, v in zip(names, self.values)]
+        self.ax_.set_yticks(np.arange(n), labels)
+        self.ax_.set_ylim(n - 0.85, -0.95)
+        self.ax_.set_xlim(low, high)
+        self.ax_.set_xlabel(f"activation ({self.activation})")
+        zeros = "; zeros are not drawn" if self.activation == "relu" else ""
+        self.ax_.set_title(
+            f"{self.values[0].shape[0]} rows; heights relative within each layer{zeros}",
+            fontsize="medium",
+        )
+        for side in ("top", "right", "left"):
+            self.ax_.spines[side].set_visible(False)
+        return self
+
+    def _inactive(self, values: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Return which values have (next to) no derivative."""
+        if self.activation == "relu":
+            return np.asarray(values <= 0.0)
+        if self.activation == "tanh":
+            return np.asarray(np.abs(values) > TANH_SATURATED)
+        if self.activation == "logistic":
+            return np.asarray(np.abs(values - 0.5) > LOGISTIC_SATURATED - 0.5)
+        return None
+
+    def _inactive_shares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        shares = np.full((2, len(self.values)), np.nan)
+        for i, values in enumerate(self.values):
+            inactive = self._inactive(values)
+            if inactive is not None:
+                shares[:, i] = inactive.mean(), inactive.all(axis=0).mean()
+        return shares[0], shares[1]
+
+    def _range(self) -> tuple[float, float]:
+        if self.activation == "tanh":
+            return -1.0, 1.0
+        if self.activation == "logistic":
+            return 0.0, 1.0
+        pooled = np.concatenate([np.ravel(v) for v in self.values])
+        low, high = np.quantile(pooled, [0.001, 0.999])
+        if self.activation == "relu":
+            low = 0.0
+        return float(low), float(high if high > low else low + 1.0)
+
+    def _draw(self, i: int, bins: NDArray[np.float64]) -> Any:
+        values = np.ravel(self.values[i])
+        drawn = values[values > 0.0] if self.activation == "relu" else values
+        counts = np.histogram(drawn, bins)[0]
+        heights = 0.75 * counts / max(1, counts.max())
+        fill = self.ax_.fill_between(
+            bins, i, i - np.append(heights, heights[-1]), step="post", color=BLUE, alpha=0.85, lw=0
+        )
+        self.ax_.axhline(i, color=GREY, lw=0.8, zorder=0)
+        if not np.isnan(self.inactive_values_[i]):
+            word, unit = ("zero", "dead") if self.activation == "relu" else ("saturated",) * 2
+            n_units = self.values[i].shape[1]
+            n_inactive = round(self.inactive_units_[i] * n_units)
+            self.ax_.text(
+                1.02,
+                i - 0.4,
+                f"{self.inactive_values_[i]:.0%} of values {word}\n"
+                f"{n_inactive} of {n_units} units {unit}",
+                transform=self.ax_.get_yaxis_transform(),
+                va="center",
+                fontsize="small",
+                color=VERMILLION if n_inactive else "black",
+            )
+        return fill

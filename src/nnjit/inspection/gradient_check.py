@@ -1,0 +1,157 @@
+"""Whether the compiled gradient is the derivative of the compiled loss."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from nnjit.inspection._network import encode_target, find_network, layer_units
+
+
+class GradientCheck(NamedTuple):
+    """Outcome of `check_gradient`.
+
+    Attributes
+    ----------
+    error : float
+        Largest difference beside the largest gradient component.
+    indices : ndarray of int
+        The parameters checked, numbered as all weights and then all biases in one vector.
+    gradient, differences : ndarray
+        Derivative by each of them: backpropagated, and by central differences.
+    """
+
+    error: float
+    indices: NDArray[np.intp]
+    gradient: NDArray[np.float64]
+    differences: NDArray[np.float64]
+
+
+def check_gradient(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: ArrayLike | None = None,
+    *,
+    n_parameters: int | None = 200,
+    step: float = 1e-5,
+    random_state: Any = None,
+) -> GradientCheck:
+    r"""Compare a network's backpropagated gradient with central differences of its loss.
+
+    .. math:: \frac{\partial L}{\partial\theta_i} \approx
+        \frac{L(\theta + h e_i) - L(\theta - h e_i)}{2h}
+
+    The loss is that of all rows, L2 term included, at the fitted parameters, in float64. An error
+    up to about 1e-6 is rounding. With 'relu' a parameter whose step crosses a kink differs more;
+    a smaller `step` tells the two apart.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted `nnjit` MLP, alone or in a Pipeline or search.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows, as `estimator` takes them.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Their targets.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row in the loss.
+    n_parameters : int, default=200
+        How many parameters, drawn at random, are checked; None for all.
+    step : float, default=1e-5
+        The h above.
+    random_state : int, RandomState instance or None, default=None
+        Draws the parameters.
+
+    Returns
+    -------
+    GradientCheck
+
+    Raises
+    ------
+    TypeError
+        If the network is not one of nnjit's.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from nnjit import MLPClassifier
+    >>> from nnjit.inspection import check_gradient
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = MLPClassifier((10,), activation="tanh", solver="lbfgs", max_iter=5)
+    >>> check = check_gradient(network.set_params(tol=10.0).fit(X, y), X, y, random_state=0)
+    >>> check.error < 1e-6
+    True
+    """
+    from sklearn.utils import check_random_state
+
+    from nnjit.backends import select
+
+    network, X = find_network(estimator, X)
+    if not type(network).__module__.startswith("nnjit.") and not hasattr(network, "_make_engine"):
+        raise TypeError(
+            "The gradient of nnjit's networks can be checked, not that of a "
+            f"{type(network).__module__}.{type(network).__name__}."
+        )
+    engine = select.make_engine(
+        tuple(layer_units(network)),
+        network.activation,
+        network.out_activation_,
+        network.loss,
+        np.dtype(np.float64),
+    )
+    target = encode_target(network, y)
+    if network.out_activation_ == "softmax":
+        target = target.argmax(axis=1)
+    if sample_weight is not None:
+        sample_weight = np.asarray(sample_weight, dtype=np.float64)
+    dataset = engine.dataset(X.tocsr() if sp.issparse(X) else X, target, sample_weight)
+    packed = np.concatenate(
+        [np.ravel(a).astype(np.float64) for a in (*network.coefs_, *network.intercepts_)]
+    )
+
+    def loss_at(parameters: NDArray[np.float64]) -> float:
+        return float(engine.loss_gradient(parameters, dataset, network.alpha)[0])
+
+    gradient = engine.loss_gradient(packed, dataset, network.alpha)[1]
+    indices = np.arange(len(packed))
+    if n_parameters is not None and n_parameters < len(packed):
+        random = check_random_state(random_state)
+        indices = np.sort(random.choice(len(packed), n_parameters, replace=False))
+    differences = central_differences(loss_at, packed, indices, step)
+    scale = max(float(np.abs(gradient).max()), np.finfo(np.float64).tiny)
+    error = float(np.abs(gradient[indices] - differences).max(initial=0.0)) / scale
+    return GradientCheck(error, indices, gradient[indices], differences)
+
+
+def central_differences(
+    function: Any, at: NDArray[np.float64], indices: NDArray[np.intp], step: float
+) -> NDArray[np.float64]:
+    """Return ``(f(x + h e_i) - f(x - h e_i)) / 2h`` for each i of `indices`.
+
+    Parameters
+    ----------
+    function : callable
+        Maps a vector to a float.
+    at : ndarray of shape (n,)
+        The point x; left as it is.
+    indices : ndarray of int
+    step : float
+        The step h.
+
+    Returns
+    -------
+    ndarray, one value per index
+    """
+    moved = at.copy()
+    slopes = np.empty(len(indices))
+    for place, i in enumerate(indices):
+        moved[i] = at[i] + step
+        above = function(moved)
+        moved[i] = at[i] - step
+        slopes[place] = (above - function(moved)) / (2.0 * step)
+        moved[i] = at[i]
+    return slopes

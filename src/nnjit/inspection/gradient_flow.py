@@ -1,0 +1,148 @@
+"""How much gradient reaches each layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnjit.inspection._drawing import BLUE, ORANGE, VERMILLION, new_axes
+from nnjit.inspection._network import find_network, layer_names, layer_units, loss_gradient
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class GradientFlowDisplay:
+    """Norm of the loss gradient by each layer's weights and biases, for one batch.
+
+    Norms that fall by orders of magnitude towards the input are a vanishing gradient, norms that
+    grow an exploding one. Above each layer stands the norm of the weight gradient beside that of
+    the weights themselves: times the learning rate it is the relative size of an SGD step.
+
+    Parameters
+    ----------
+    weight_norms, bias_norms : array-like of shape (n_layers,)
+        Euclidean norms of the gradient.
+    relative : array-like of shape (n_layers,), default=None
+        Norm of the weight gradient divided by that of the weights.
+    layer_names : list of str, default=None
+        One per layer of weights.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    weight_bars_, bias_bars_ : matplotlib BarContainer
+    """
+
+    def __init__(
+        self,
+        weight_norms: ArrayLike,
+        bias_norms: ArrayLike,
+        *,
+        relative: ArrayLike | None = None,
+        layer_names: list[str] | None = None,
+    ) -> None:
+        self.weight_norms = weight_norms
+        self.bias_norms = bias_norms
+        self.relative = relative
+        self.layer_names = layer_names
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, ax: Axes | None = None
+    ) -> GradientFlowDisplay:
+        """Draw the gradient of the mean loss over a batch, L2 term left out.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted MLP, alone or in a Pipeline or search.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The batch, as `estimator` takes it.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Its targets.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        GradientFlowDisplay
+        """
+        network, X = find_network(estimator, X)
+        gradient = loss_gradient(network, X, y)
+        weight_norms = np.array([np.linalg.norm(g) for g in gradient.weights])
+        sizes = np.array([np.linalg.norm(weights) for weights in network.coefs_])
+        units = layer_units(network)
+        names = [
+            f"{name}\n{fan_in}×{fan_out}"
+            for name, fan_in, fan_out in zip(layer_names(network)[1:], units[:-1], units[1:])
+        ]
+        display = cls(
+            weight_norms,
+            np.array([np.linalg.norm(g) for g in gradient.biases]),
+            relative=np.divide(weight_norms, sizes, out=np.zeros_like(sizes), where=sizes > 0),
+            layer_names=names,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Axes | None = None) -> GradientFlowDisplay:
+        """Draw the norms on a logarithmic scale.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        GradientFlowDisplay
+            This display.
+        """
+        weights = np.asarray(self.weight_norms, dtype=np.float64)
+        biases = np.asarray(self.bias_norms, dtype=np.float64)
+        n = len(weights)
+        place = np.arange(n)
+        self.ax_ = new_axes("GradientFlowDisplay", ax, (max(5.0, 1.6 + 1.15 * n), 4.0))
+        self.figure_ = self.ax_.figure
+        positive = np.concatenate([weights, biases])
+        positive = positive[np.isfinite(positive) & (positive > 0)]
+        floor, top = (positive.min(), positive.max()) if len(positive) else (1e-3, 1.0)
+        self.ax_.set_yscale("log")
+        self.weight_bars_ = self.ax_.bar(place - 0.2, weights, 0.38, color=BLUE, label="weights")
+        self.bias_bars_ = self.ax_.bar(place + 0.2, biases, 0.38, color=ORANGE, label="biases")
+        # Two decades at least, so that small differences do not look large, and room on top.
+        bottom = 10.0 ** np.floor(min(np.log10(floor) - 0.3, np.log10(top) - 1.5))
+        self.ax_.set_ylim(bottom, top * (top / bottom) ** 0.25)
+        self._annotate(weights, biases, float(self.ax_.get_ylim()[0]))
+        names = self.layer_names or [f"layer {i + 1}" for i in range(n)]
+        self.ax_.set_xticks(place, names)
+        self.ax_.set_ylabel("norm of the loss gradient")
+        if self.relative is not None:
+            self.ax_.set_title("numbers: weight gradient / weights", fontsize="medium")
+        self.ax_.grid(visible=True, axis="y", color="0.9")
+        self.ax_.set_axisbelow(True)
+        self.ax_.legend(loc="upper right", ncols=2)
+        return self
+
+    def _annotate(self, weights: Any, biases: Any, bottom: float) -> None:
+        relative = None if self.relative is None else np.asarray(self.relative)
+        for i in range(len(weights)):
+            if relative is not None and weights[i] > 0:
+                self._write(i - 0.2, weights[i], f"{relative[i]:.1e}", "black")
+            for x, norm in ((i - 0.2, weights[i]), (i + 0.2, biases[i])):
+                if norm == 0:  # a logarithmic scale has no place for it
+                    self._write(x, bottom, "zero", VERMILLION)
+
+    def _write(self, x: float, y: float, text: str, color: str) -> None:
+        self.ax_.annotate(
+            text,
+            (x, y),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize="small",
+            color=color,
+        )

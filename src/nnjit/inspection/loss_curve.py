@@ -1,0 +1,214 @@
+"""The course of a fit: loss, validation score and learning rate by epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnjit.inspection._drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, pyplot
+from nnjit.inspection._network import find_network
+from nnjit.inspection._rates import learning_rates
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# A loss that falls by more than this factor is drawn on a logarithmic scale.
+LOGARITHMIC_FROM = 20.0
+_CURVES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
+
+
+class LossCurveDisplay:
+    """Training loss by epoch, with panels for the validation score and the learning rate.
+
+    Parameters
+    ----------
+    loss : array-like of shape (n_epochs,)
+        Training loss of each epoch.
+    validation_score : array-like of shape (n_epochs,), default=None
+        Score on the held-out rows after each epoch; drawn in a panel of its own.
+    learning_rate : array-like of shape (n_epochs,), default=None
+        Learning rate of each epoch; drawn in a panel of its own.
+    score_name : str, default='validation score'
+        Label of the score's axis.
+    name : str, default=None
+        Name of the curve, for a legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The panel of the loss.
+    axes_ : list of matplotlib Axes
+        All panels, that of the loss first. Pass it as `ax` to draw a second fit into them.
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib Line2D
+        One line per panel.
+
+    Examples
+    --------
+    >>> from nnjit.inspection import LossCurveDisplay
+    >>> display = LossCurveDisplay([1.2, 0.6, 0.4]).plot()
+    >>> display.ax_.get_ylabel()
+    'training loss'
+    """
+
+    def __init__(
+        self,
+        loss: ArrayLike,
+        *,
+        validation_score: ArrayLike | None = None,
+        learning_rate: ArrayLike | None = None,
+        score_name: str = "validation score",
+        name: str | None = None,
+    ) -> None:
+        self.loss = loss
+        self.validation_score = validation_score
+        self.learning_rate = learning_rate
+        self.score_name = score_name
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, ax: Any = None, name: str | None = None
+    ) -> LossCurveDisplay:
+        """Draw what a fitted estimator recorded.
+
+        The learning rate has a panel only if it changed.
+
+        Parameters
+        ----------
+        estimator : estimator
+            An MLP fitted by 'sgd' or 'adam', alone or in a Pipeline or search.
+        ax : matplotlib Axes or list of them, default=None
+            Where to draw; a new figure if None.
+        name : str, default=None
+            Name of the curve, for a legend.
+
+        Returns
+        -------
+        LossCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If the solver records no loss curve ('lbfgs').
+        """
+        network, _ = find_network(estimator)
+        if not hasattr(network, "loss_curve_"):
+            raise ValueError(
+                f"The network was fitted by solver={network.solver!r}, which records no loss "
+                "curve; 'sgd' and 'adam' do."
+            )
+        rates = learning_rates(network)
+        varies = rates is not None and len(rates) > 1 and np.ptp(rates) > 0
+        display = cls(
+            network.loss_curve_,
+            validation_score=getattr(network, "validation_scores_", None),
+            learning_rate=rates if varies else None,
+            score_name="validation accuracy" if hasattr(network, "classes_") else "validation R²",
+            name=name,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> LossCurveDisplay:
+        """Draw the panels.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or list of them, default=None
+            Axes to divide into the panels, or the `axes_` of another display; None for a new
+            figure.
+
+        Returns
+        -------
+        LossCurveDisplay
+            This display.
+        """
+        below = [
+            (values, label, draw)
+            for values, label, draw in (
+                (self.validation_score, self.score_name, self._draw_score),
+                (self.learning_rate, "learning rate", self._draw_rate),
+            )
+            if values is not None
+        ]
+        self.axes_ = self._panels(ax, len(below))
+        self.ax_ = self.axes_[0]
+        self.figure_ = self.ax_.figure
+        color = _CURVES[len(self.ax_.lines) % len(_CURVES)]
+        self.lines_ = [self._draw_loss(self.ax_, color)]
+        for panel, (values, label, draw) in zip(self.axes_[1:], below):
+            self.lines_.append(draw(panel, np.asarray(values), color))
+            panel.set_ylabel(label)
+        for panel in self.axes_:
+            panel.grid(visible=True, color="0.9")
+            panel.set_axisbelow(True)
+            panel.tick_params(labelbottom=panel is self.axes_[-1])
+        self.axes_[-1].set_xlabel("epoch")
+        if self.name is not None:
+            self.ax_.legend()
+        return self
+
+    def _panels(self, ax: Any, n_below: int) -> list[Axes]:
+        if ax is not None and not hasattr(ax, "plot"):
+            given = list(np.ravel(ax))
+            if len(given) < 1 + n_below:
+                raise ValueError(f"{1 + n_below} axes are needed, got {len(given)}.")
+            return given[: 1 + n_below]
+        plt = pyplot("LossCurveDisplay")
+        if ax is None:
+            panels = plt.subplots(
+                1 + n_below,
+                sharex=True,
+                squeeze=False,
+                figsize=(6.4, 3.6 + 1.4 * n_below),
+                height_ratios=[1.0] + [0.5] * n_below,
+                layout="constrained",
+            )[1]
+            return list(panels[:, 0])
+        from mpl_toolkits.axes_grid1 import make_axes_locatable
+
+        divider = make_axes_locatable(ax)
+        return [
+            ax,
+            *(
+                divider.append_axes("bottom", size="45%", pad=0.15, sharex=ax)
+                for _ in range(n_below)
+            ),
+        ]
+
+    def _draw_loss(self, ax: Axes, color: str) -> Any:
+        loss = np.asarray(self.loss, dtype=np.float64)
+        epochs = np.arange(1, len(loss) + 1)
+        marker = "o" if len(loss) <= 20 else None
+        (line,) = ax.plot(epochs, loss, color=color, marker=marker, ms=4, label=self.name)
+        finite = loss[np.isfinite(loss)]
+        if len(finite) and finite.min() > 0 and finite.max() > LOGARITHMIC_FROM * finite.min():
+            ax.set_yscale("log")
+        ax.set_ylabel("training loss")
+        return line
+
+    def _draw_score(self, ax: Axes, score: Any, color: str) -> Any:
+        (line,) = ax.plot(np.arange(1, len(score) + 1), score, color=color)
+        if np.isfinite(score).any():
+            best = int(np.nanargmax(score))
+            ax.plot(best + 1, score[best], "o", color=color, mec="black", ms=7)
+            ax.axvline(best + 1, color=GREY, lw=1, ls=":")
+            ax.annotate(
+                f"best {score[best]:.3f}, epoch {best + 1}",
+                (best + 1, score[best]),
+                xytext=(-8, -14) if best > len(score) / 2 else (8, -14),
+                textcoords="offset points",
+                ha="right" if best > len(score) / 2 else "left",
+                fontsize="small",
+            )
+        return line
+
+    def _draw_rate(self, ax: Axes, rate: Any, color: str) -> Any:
+        (line,) = ax.plot(
+            np.arange(1, len(rate) + 1), rate, color=color, drawstyle="steps-mid", lw=1.5
+        )
+        if (rate > 0).all() and rate.max() > LOGARITHMIC_FROM / 5 * rate.min():
+            ax.set_yscale("log")
+        return line

@@ -1,0 +1,269 @@
+"""The network as lectures draw it: columns of units, joined by lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from nnjit.inspection._drawing import (
+    BLUE,
+    GREY,
+    SEQUENTIAL,
+    VERMILLION,
+    default_names,
+    new_axes,
+    strongest,
+    symmetric_limit,
+)
+from nnjit.inspection._network import find_network, input_names, layer_names, layer_values
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Columns of at most this many units have room for numbers inside the circles.
+NUMBERS_UP_TO = 10
+MAX_LINES = 2500
+
+
+class NetworkDisplay:
+    """Layers as columns of circles, weights as lines.
+
+    Lines are orange for positive and blue for negative weights, the thicker the larger the weight
+    beside the largest of its layer. A layer of more than `max_units` units is drawn
+    by those with the largest weights, and the picture says so. Given the activations of one row,
+    circles are filled by them, each layer on a scale of its own from its lowest to its highest.
+
+    Parameters
+    ----------
+    coefs : list of ndarray of shape (units of layer i, units of layer i + 1)
+        Weights.
+    activations : list of ndarray of shape (units of layer i,), default=None
+        Values of all layers, inputs included, for one row.
+    layer_names : list of str, default=None
+        One per layer.
+    input_names, output_names : list of str, default=None
+        One per input, one per output unit. Inputs without names are x0, x1, ...
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib LineCollection
+        The weights between each two neighbouring layers.
+    units_ : list of matplotlib PathCollection
+        The circles of each layer.
+    shown_ : list of ndarray of int
+        The indices of the units drawn of each layer.
+    """
+
+    def __init__(
+        self,
+        coefs: list[NDArray[Any]],
+        *,
+        activations: list[NDArray[Any]] | None = None,
+        layer_names: list[str] | None = None,
+        input_names: Any = None,
+        output_names: Any = None,
+    ) -> None:
+        self.coefs = coefs
+        self.activations = activations
+        self.layer_names = layer_names
+        self.input_names = input_names
+        self.output_names = output_names
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, x: Any = None, *, ax: Axes | None = None, max_units: int = 12
+    ) -> NetworkDisplay:
+        """Draw a fitted network, and the values of its units for the row `x` if one is given.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted MLP, alone or in a Pipeline or search.
+        x : array-like of shape (n_features,) or (1, n_features), default=None
+            One row, as `estimator` takes it.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+        max_units : int, default=12
+            Most units drawn of a layer.
+
+        Returns
+        -------
+        NetworkDisplay
+
+        Raises
+        ------
+        ValueError
+            If `x` is more than one row.
+        """
+        if x is not None and not hasattr(x, "iloc") and not sp.issparse(x):
+            x = np.atleast_2d(x)
+        network, rows = find_network(estimator, x)
+        activations = None
+        if rows is not None:
+            if rows.shape[0] != 1:
+                raise ValueError(f"The values of one row are drawn; x has {rows.shape[0]} rows.")
+            rows = rows.toarray() if sp.issparse(rows) else rows
+            activations = [values[0] for values in layer_values(network, rows)]
+        classes = getattr(network, "classes_", None)
+        named = classes is not None and len(classes) == network.coefs_[-1].shape[1]
+        display = cls(
+            network.coefs_,
+            activations=activations,
+            layer_names=layer_names(network),
+            input_names=input_names(estimator, network),
+            output_names=classes if named else None,
+        )
+        return display.plot(ax=ax, max_units=max_units)
+
+    def plot(self, ax: Axes | None = None, *, max_units: int = 12) -> NetworkDisplay:
+        """Draw the network.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+        max_units : int, default=12
+            Most units drawn of a layer.
+
+        Returns
+        -------
+        NetworkDisplay
+            This display.
+        """
+        self.shown_ = self._choose(max_units)
+        tallest = max(len(units) for units in self.shown_)
+        size = (max(5.6, 1.9 * len(self.shown_)), 1.6 + 0.4 * max(tallest, 5))
+        self.ax_ = new_axes("NetworkDisplay", ax, size)
+        self.figure_ = self.ax_.figure
+        positions = [self._column(i, tallest) for i in range(len(self.shown_))]
+        self.lines_ = [self._draw_weights(i, positions) for i in range(len(self.coefs))]
+        self.units_ = [self._draw_units(i, positions[i], tallest) for i in range(len(positions))]
+        self._write_headings(tallest)
+        self._name_units(positions)
+        self.ax_.set_ylim(-2.6, tallest + 0.5)
+        self.ax_.axis("off")
+        return self
+
+    def _choose(self, max_units: int) -> list[NDArray[np.intp]]:
+        """Return which units of each layer are drawn: those with the largest weights."""
+        shown = []
+        for i in range(len(self.coefs) + 1):
+            strength = np.zeros(1)
+            if i > 0:
+                strength = strength + np.square(self.coefs[i - 1]).sum(axis=0)
+            if i < len(self.coefs):
+                strength = strength + np.square(self.coefs[i]).sum(axis=1)
+            shown.append(strongest(strength, max_units))
+        return shown
+
+    def _total(self, i: int) -> int:
+        return int(self.coefs[0].shape[0] if i == 0 else self.coefs[i - 1].shape[1])
+
+    def _column(self, i: int, tallest: int) -> NDArray[np.float64]:
+        """Return the places of a layer's circles, first unit on top, centred in height."""
+        n = len(self.shown_[i])
+        y = (tallest - 1) / 2 + np.arange(n)[::-1] - (n - 1) / 2
+        return np.column_stack([np.full(n, float(i)), y])
+
+    def _draw_weights(self, i: int, positions: list[NDArray[np.float64]]) -> Any:
+        from matplotlib.collections import LineCollection
+
+        weights = self.coefs[i][np.ix_(self.shown_[i], self.shown_[i + 1])].ravel()
+        weights = np.asarray(weights, dtype=np.float64)
+        left = np.repeat(positions[i], len(positions[i + 1]), axis=0)
+        right = np.tile(positions[i + 1], (len(positions[i]), 1))
+        # The weakest lines first, and below the others.
+        order = np.argsort(np.abs(weights), kind="stable")[-MAX_LINES:]
+        share = np.abs(weights) / symmetric_limit(weights)
+        lines = LineCollection(
+            np.stack([left, right], axis=1)[order],
+            colors=[BLUE if w < 0 else VERMILLION for w in weights[order]],
+            linewidths=list((0.2 + 2.4 * share**1.5)[order]),
+            alpha=(0.08 + 0.8 * share**1.5)[order],
+            zorder=1,
+        )
+        self.ax_.add_collection(lines)
+        return lines
+
+    def _draw_units(self, i: int, position: NDArray[np.float64], tallest: int) -> Any:
+        area = 520.0 if tallest <= NUMBERS_UP_TO else 170.0
+        if self.activations is None:
+            return self.ax_.scatter(
+                position[:, 0],
+                position[:, 1],
+                s=area,
+                c="white",
+                edgecolors="black",
+                linewidths=1.2,
+                zorder=2,
+            )
+        values = np.asarray(self.activations[i], dtype=np.float64)
+        shown = values[self.shown_[i]]
+        low, high = values.min(), values.max()
+        circles = self.ax_.scatter(
+            position[:, 0],
+            position[:, 1],
+            s=area,
+            c=shown,
+            cmap=SEQUENTIAL,
+            vmin=low,
+            vmax=high if high > low else low + 1.0,
+            edgecolors="black",
+            linewidths=1.2,
+            zorder=2,
+        )
+        if tallest <= NUMBERS_UP_TO:
+            middle = (low + high) / 2
+            for (x, y), value in zip(position, shown):
+                dark = value < middle or high == low
+                color = "white" if dark else "black"
+                text = f"{value:.2f}" if abs(value) < 10 else f"{value:.3g}"
+                self.ax_.text(
+                    x, y, text, ha="center", va="center", fontsize=7.5, color=color, zorder=3
+                )
+        return circles
+
+    def _write_headings(self, tallest: int) -> None:
+        names = self.layer_names or [f"layer {i}" for i in range(len(self.shown_))]
+        reduced = False
+        for i, (name, units) in enumerate(zip(names, self.shown_)):
+            total = self._total(i)
+            reduced |= len(units) < total
+            count = f"{total} units" if total != 1 else "1 unit"
+            if len(units) < total:
+                count = f"{len(units)} of {count}"
+            self.ax_.text(i, tallest - 0.3, name, ha="center", va="bottom", weight="bold")
+            self.ax_.text(i, -0.65, count, ha="center", va="top", fontsize="small")
+        notes = ["lines: orange +, blue −, thickness by size within the layer"]
+        if self.activations is not None:
+            notes.append("fill: value, dark lowest to yellow highest of the layer")
+        if reduced:
+            notes.append("of large layers, the units with the largest weights")
+        self.ax_.text(
+            (len(self.shown_) - 1) / 2,
+            -1.15,
+            "\n".join(notes),
+            ha="center",
+            va="top",
+            fontsize="small",
+            color=GREY,
+        )
+
+    def _name_units(self, positions: list[NDArray[np.float64]]) -> None:
+        inputs = self.input_names
+        if inputs is None:
+            inputs = default_names(self._total(0))
+        margins = []
+        for i, names, side, align in ((0, inputs, -1, "right"), (-1, self.output_names, 1, "left")):
+            texts = [] if names is None else [str(names[unit])[:24] for unit in self.shown_[i]]
+            for (x, y), text in zip(positions[i], texts):
+                self.ax_.text(
+                    x + 0.16 * side, y, text, ha=align, va="center", fontsize="small", color="0.3"
+                )
+            margins.append(0.35 + 0.045 * max(map(len, texts), default=0))
+        self.ax_.set_xlim(-margins[0], len(positions) - 1 + margins[1])

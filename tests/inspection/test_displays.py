@@ -1,0 +1,312 @@
+"""Each display is drawn, and what was drawn is looked at."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import neural_network as peer
+
+import nnjit
+from nnjit.inspection import (
+    ActivationDisplay,
+    GradientFlowDisplay,
+    LossCurveDisplay,
+    NetworkDisplay,
+    WeightsDisplay,
+)
+from nnjit.inspection._drawing import BLUE, VERMILLION
+from nnjit.inspection._network import layer_values, loss_gradient
+
+plt = pytest.importorskip("matplotlib.pyplot")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    plt.switch_backend("Agg")
+    yield
+    plt.close("all")
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def rendered(display):
+    """Render the figure, and check that something other than white is in it."""
+    figure = display.figure_
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())
+    assert (pixels[..., :3] < 250).any()
+    return display
+
+
+# Loss curve
+
+
+def test_loss_and_validation_score(classifier):
+    display = rendered(LossCurveDisplay.from_estimator(classifier, name="wine"))
+    network = classifier[-1]
+    assert len(display.axes_) == 2
+    assert display.ax_ is display.axes_[0]
+    loss, score = (line.get_ydata() for line in display.lines_)
+    np.testing.assert_array_equal(loss, network.loss_curve_)
+    np.testing.assert_array_equal(score, network.validation_scores_)
+    np.testing.assert_array_equal(display.lines_[0].get_xdata(), np.arange(1, 13))
+    assert display.axes_[1].get_ylabel() == "validation accuracy"
+    assert display.axes_[1].get_xlabel() == "epoch"
+    best = int(np.argmax(network.validation_scores_)) + 1
+    assert texts(display.axes_[1]) == [f"best {max(score):.3f}, epoch {best}"]
+    assert display.ax_.get_legend().get_texts()[0].get_text() == "wine"
+
+
+def test_two_fits_in_the_same_panels_have_two_colours(classifier):
+    first = LossCurveDisplay.from_estimator(classifier, name="a")
+    second = rendered(LossCurveDisplay.from_estimator(classifier, name="b", ax=first.axes_))
+    assert second.axes_ == first.axes_
+    assert len(first.ax_.lines) == 2
+    assert first.lines_[0].get_color() != second.lines_[0].get_color()
+
+
+def test_given_axes_are_divided(classifier):
+    figure, (left, right) = plt.subplots(1, 2)
+    display = rendered(LossCurveDisplay.from_estimator(classifier, ax=right))
+    assert display.ax_ is right
+    assert display.figure_ is figure
+    assert len(figure.axes) == 3
+    assert not left.lines
+
+
+@pytest.mark.parametrize("house", [nnjit, peer], ids=["nnjit", "scikit-learn"])
+@pytest.mark.parametrize("schedule", ["invscaling", "adaptive"])
+def test_learning_rate_is_that_of_the_fit(house, schedule, regression, capsys):
+    _, X, y = regression
+    network = house.MLPRegressor(
+        hidden_layer_sizes=(5,), solver="sgd", learning_rate=schedule, learning_rate_init=0.02,
+        max_iter=40, tol=0.05, n_iter_no_change=2, random_state=0, verbose=True,
+    )  # fmt: skip
+    network.fit(X, y)
+    display = rendered(LossCurveDisplay.from_estimator(network))
+    rates = display.lines_[1].get_ydata()
+    assert display.axes_[1].get_ylabel() == "learning rate"
+    assert len(rates) == network.n_iter_
+    assert rates[0] == 0.02
+    if schedule == "invscaling":
+        np.testing.assert_allclose(rates[1:], 0.02 / np.sqrt(60 * np.arange(1, len(rates)) + 1))
+    else:
+        # The fit itself says when it lowers the rate.
+        printed = capsys.readouterr().out
+        announced = [float(part.split()[0]) for part in printed.split("learning rate to ")[1:]]
+        assert len(announced) >= 2
+        drawn = list(dict.fromkeys(rates))[1:]
+        np.testing.assert_allclose(drawn, announced[: len(drawn)], atol=5e-7)
+        assert len(announced) - len(drawn) <= 1  # lowered after the last epoch
+
+
+def test_large_fall_is_logarithmic_and_bad_numbers_are_drawn():
+    assert rendered(LossCurveDisplay([100.0, 1.0]).plot()).ax_.get_yscale() == "log"
+    assert rendered(LossCurveDisplay([2.0, 1.0, np.nan]).plot()).ax_.get_yscale() == "linear"
+    rendered(LossCurveDisplay([1.0], validation_score=[np.nan]).plot())
+
+
+def test_lbfgs_has_no_curve(wine):
+    network = nnjit.MLPClassifier((3,), solver="lbfgs", max_iter=2).fit(wine.data, wine.target)
+    with pytest.raises(ValueError, match="lbfgs"):
+        LossCurveDisplay.from_estimator(network)
+
+
+# Network
+
+
+def test_small_network_is_drawn_whole(classifier, wine):
+    display = rendered(NetworkDisplay.from_estimator(classifier, wine.data[0], max_units=13))
+    network = classifier[-1]
+    assert [len(lines.get_segments()) for lines in display.lines_] == [13 * 5, 5 * 4, 4 * 3]
+    values = layer_values(network, classifier[:-1].transform(wine.data[:1]))
+    for circles, layer in zip(display.units_, values):
+        np.testing.assert_allclose(circles.get_array(), layer[0])
+    written = texts(display.ax_)
+    for text in ("input", "hidden 1", "hidden 2", "output", "13 units", "x12", "2"):
+        assert text in written
+
+
+def test_colour_and_thickness_of_lines_follow_the_weights():
+    display = rendered(NetworkDisplay([np.array([[1.0, -2.0]])]).plot())
+    from matplotlib.colors import to_rgba
+
+    (lines,) = display.lines_
+    # Sorted by size: 1, then -2.
+    np.testing.assert_allclose(
+        lines.get_colors()[:, :3], [to_rgba(c)[:3] for c in (VERMILLION, BLUE)]
+    )
+    thin, thick = lines.get_linewidths()
+    assert thin < thick
+    assert np.isfinite(lines.get_colors()).all()
+
+
+def test_large_network_shows_the_strongest_units_and_says_so(regression):
+    network, _, _ = regression
+    display = rendered(NetworkDisplay.from_estimator(network, max_units=6))
+    assert [len(units) for units in display.shown_] == [6, 6, 6, 3]
+    written = " ".join(texts(display.ax_))
+    assert "6 of 64 units" in written
+    assert "largest weights" in written
+    strength = np.square(network.coefs_[0]).sum(axis=1)
+    assert set(display.shown_[0]) == set(np.argsort(strength)[-6:])
+
+
+def test_numbers_stand_in_the_circles_of_small_networks():
+    values = [np.array([0.25, -1.5]), np.array([0.75])]
+    display = NetworkDisplay([np.ones((2, 1))], activations=values).plot()
+    assert {"0.25", "-1.50", "0.75"} <= set(texts(rendered(display).ax_))
+
+
+def test_input_names_come_from_the_data_frame(wine):
+    frame = pd.DataFrame(wine.data[:, :3], columns=["alcohol", "acid", "ash"])
+    network = nnjit.MLPClassifier((3,), max_iter=2).fit(frame, wine.target)
+    display = rendered(NetworkDisplay.from_estimator(network, frame.iloc[[0]]))
+    assert {"alcohol", "acid", "ash"} <= set(texts(display.ax_))
+
+
+def test_one_row_only(classifier, wine):
+    with pytest.raises(ValueError, match="2 rows"):
+        NetworkDisplay.from_estimator(classifier, wine.data[:2])
+
+
+# Weights
+
+
+def test_images_stand_in_a_mosaic(regression):
+    network, _, _ = regression
+    display = rendered(WeightsDisplay.from_estimator(network, image_shape=(8, 8), max_units=9))
+    mosaic = np.ma.filled(display.image_.get_array(), np.nan)
+    assert mosaic.shape == (3 * 9 + 1, 3 * 9 + 1)
+    for place, unit in enumerate(display.units_):
+        top, left = place // 3 * 9 + 1, place % 3 * 9 + 1
+        picture = mosaic[top : top + 8, left : left + 8]
+        np.testing.assert_array_equal(picture.ravel(), network.coefs_[0][:, unit])
+    assert "9 of 40 units" in display.ax_.get_title()
+    low, high = display.image_.get_clim()
+    assert low == -high
+
+
+def test_heat_map_has_the_names_of_the_features(classifier, wine):
+    display = rendered(WeightsDisplay.from_estimator(classifier, feature_names=wine.feature_names))
+    weights = classifier[-1].coefs_[0]
+    np.testing.assert_array_equal(display.image_.get_array(), weights)
+    assert [t.get_text() for t in display.ax_.get_yticklabels()] == wine.feature_names
+    assert "of" not in display.ax_.get_title().split()
+
+
+def test_large_heat_map_says_what_it_leaves_out(regression):
+    display = rendered(WeightsDisplay.from_estimator(regression[0], max_features=10))
+    assert display.image_.get_array().shape == (10, 36)
+    assert "10 of 64 features" in display.ax_.get_title()
+    assert "36 of 40 units" in display.ax_.get_title()
+
+
+def test_shapes_that_do_not_fit_are_refused(regression):
+    with pytest.raises(ValueError, match="49 pixels"):
+        WeightsDisplay.from_estimator(regression[0], image_shape=(7, 7))
+    with pytest.raises(ValueError, match="64 feature names"):
+        WeightsDisplay.from_estimator(regression[0], feature_names=["a"])
+
+
+# Activations
+
+
+def test_dead_units_are_counted():
+    values = [np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 2.0]])]
+    display = rendered(ActivationDisplay(values, "relu").plot())
+    assert display.inactive_values_[0] == pytest.approx(4 / 6)
+    assert display.inactive_units_[0] == pytest.approx(1 / 3)
+    assert texts(display.ax_) == ["67% of values zero\n1 of 3 units dead"]
+
+
+@pytest.mark.parametrize(
+    ("activation", "row"), [("tanh", [-0.999, 0.0, 0.5]), ("logistic", [0.999, 0.5, 0.3])]
+)
+def test_saturated_units_are_counted(activation, row):
+    display = rendered(ActivationDisplay([np.array([row])], activation).plot())
+    assert display.inactive_values_[0] == pytest.approx(1 / 3)
+    assert "1 of 3 units saturated" in texts(display.ax_)[0]
+
+
+def test_one_histogram_per_hidden_layer(classifier, wine):
+    display = rendered(ActivationDisplay.from_estimator(classifier, wine.data))
+    assert len(display.histograms_) == 2
+    assert [t.get_text() for t in display.ax_.get_yticklabels()] == [
+        "hidden 1\n5 units",
+        "hidden 2\n4 units",
+    ]
+    assert "178 rows" in display.ax_.get_title()
+
+
+def test_histogram_heights_are_the_counts():
+    values = np.array([[0.05], [0.15], [0.15], [0.95]])
+    (fill,) = rendered(ActivationDisplay([values], "logistic").plot()).histograms_
+    heights = -fill.get_paths()[0].vertices[:, 1]
+    assert sorted(np.unique(heights.round(3))) == [0.0, 0.375, 0.75]
+
+
+def test_identity_has_no_inactive_units_and_linear_models_no_layer(regression):
+    _, X, y = regression
+    network = nnjit.MLPRegressor(hidden_layer_sizes=(4,), activation="identity", max_iter=2)
+    assert np.isnan(ActivationDisplay.from_estimator(network.fit(X, y), X).inactive_values_).all()
+    linear = nnjit.MLPRegressor(hidden_layer_sizes=(), max_iter=2).fit(X, y)
+    with pytest.raises(ValueError, match="no hidden layer"):
+        ActivationDisplay.from_estimator(linear, X)
+
+
+# Gradient flow
+
+
+def test_bars_are_the_norms_of_the_gradient(regression):
+    network, X, y = regression
+    display = rendered(GradientFlowDisplay.from_estimator(network, X, y))
+    gradient = loss_gradient(network, X, y)
+    heights = [bar.get_height() for bar in display.weight_bars_]
+    np.testing.assert_allclose(heights, [np.linalg.norm(g) for g in gradient.weights])
+    heights = [bar.get_height() for bar in display.bias_bars_]
+    np.testing.assert_allclose(heights, [np.linalg.norm(g) for g in gradient.biases])
+    labels = [t.get_text() for t in display.ax_.get_xticklabels()]
+    assert labels == ["hidden 1\n64×40", "hidden 2\n40×30", "output\n30×3"]
+    assert display.ax_.get_yscale() == "log"
+    bottom, top = display.ax_.get_ylim()
+    assert top / bottom > 50
+    assert len(texts(display.ax_)) == 3
+
+
+def test_zero_gradient_is_written_out():
+    display = rendered(GradientFlowDisplay([0.0, 1e-3], [0.0, 1e-2], relative=[0.0, 0.1]).plot())
+    assert texts(display.ax_).count("zero") == 2
+    rendered(GradientFlowDisplay([0.0], [0.0]).plot())
+
+
+# All
+
+
+def test_scikit_learns_network_is_drawn_by_all(wine):
+    network = peer.MLPClassifier((30,) * 3, max_iter=3).fit(wine.data, wine.target)
+    for display in (
+        LossCurveDisplay.from_estimator(network),
+        NetworkDisplay.from_estimator(network, wine.data[0]),
+        WeightsDisplay.from_estimator(network),
+        ActivationDisplay.from_estimator(network, wine.data),
+        GradientFlowDisplay.from_estimator(network, wine.data, wine.target),
+    ):
+        rendered(display)
+
+
+def test_without_matplotlib_the_import_works_and_drawing_says_what_to_install():
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from nnjit.inspection import LossCurveDisplay\n"
+        "try:\n    LossCurveDisplay([1.0]).plot()\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "LossCurveDisplay needs matplotlib" in done.stdout, done.stderr
+    assert "pip install" in done.stdout
