@@ -25,6 +25,17 @@ def _finish(block, reach, bias, rows, out):
             target[j] = source[j] + bias[j]
 
 
+@elementwise
+def _affine_block(code, depth, a, a0, a_row, a_column, b, reach, bias, rows, out):
+    sums = np.empty(rows * reach, out.dtype)
+    product(
+        rows, reach, depth, a, a0, a_row, a_column, b, 0, reach, sums, 0, reach, bias, 0, 0, 0
+    )  # fmt: skip
+    _finish(sums, reach, bias, rows, out)
+    if code != IDENTITY:
+        activate_piece(code, out)
+
+
 @twins
 def affine(code, depth, a, a_row, a_column, b, reach, bias, out):
     """out = phi(A B + bias) for A of m x depth and B of depth x n.
@@ -41,15 +52,10 @@ def affine(code, depth, a, a_row, a_column, b, reach, bias, out):
     for block in prange((m + HEIGHT - 1) // HEIGHT):
         first = block * HEIGHT
         rows = min(HEIGHT, m - first)
-        sums = np.empty(rows * reach, out.dtype)
-        product(
-            rows, reach, depth, a, first * a_row, a_row, a_column, b, 0, reach,
-            sums, 0, reach, bias, 0, 0, 0,
+        _affine_block(
+            code, depth, a, first * a_row, a_row, a_column, b, reach, bias, rows,
+            out[first * n : (first + rows) * n],
         )  # fmt: skip
-        target = out[first * n : (first + rows) * n]
-        _finish(sums, reach, bias, rows, target)
-        if code != IDENTITY:
-            activate_piece(code, target)
 
 
 @twins

@@ -65,22 +65,24 @@ def _store_rows(work, width, n, out, first, rows):
             target[j] = source[j]
 
 
+@elementwise
+def _softmax_block(x, first, rows, n, out):
+    width = _padded(rows, lanes(x))
+    work = np.empty((_padded(n, lanes(x)) + 1) * width, x.dtype)
+    _to_columns(x, first, rows, n, work, width)
+    softmax_columns(work, 0, n, width, width, n * width)
+    _store_rows(work, width, n, out, first, rows)
+
+
 @twins
 def softmax(x, n, out):
     """out[i] = exp(x[i] - max x[i]) / sum.
 
     x IN (m * n,), out OUT (m * n,), may be x.
     """
-    m = len(x) // n
-    height = _block_rows(n)
+    m, height = len(x) // n, _block_rows(n)
     for block in prange((m + height - 1) // height):
-        first = block * height
-        rows = min(height, m - first)
-        width = _padded(rows, lanes(x))
-        work = np.empty((_padded(n, lanes(x)) + 1) * width, x.dtype)
-        _to_columns(x, first, rows, n, work, width)
-        softmax_columns(work, 0, n, width, width, n * width)
-        _store_rows(work, width, n, out, first, rows)
+        _softmax_block(x, block * height, min(height, m - block * height), n, out)
 
 
 @elementwise
@@ -107,22 +109,24 @@ def _log_softmax_columns(work, n, width, top, total):
             z[i] -= total[i]
 
 
+@elementwise
+def _log_softmax_block(x, first, rows, n, out):
+    width = _padded(rows, lanes(x))
+    work = np.empty(_padded(n, lanes(x)) * width, x.dtype)
+    _to_columns(x, first, rows, n, work, width)
+    _log_softmax_columns(work, n, width, np.empty(width, x.dtype), np.empty(width, x.dtype))
+    _store_rows(work, width, n, out, first, rows)
+
+
 @twins
 def log_softmax(x, n, out):
     """out[i] = x[i] - log sum_j exp(x[i, j]).
 
     x IN (m * n,), out OUT (m * n,), may be x.
     """
-    m = len(x) // n
-    height = _block_rows(n)
+    m, height = len(x) // n, _block_rows(n)
     for block in prange((m + height - 1) // height):
-        first = block * height
-        rows = min(height, m - first)
-        width = _padded(rows, lanes(x))
-        work = np.empty(_padded(n, lanes(x)) * width, x.dtype)
-        _to_columns(x, first, rows, n, work, width)
-        _log_softmax_columns(work, n, width, np.empty(width, x.dtype), np.empty(width, x.dtype))
-        _store_rows(work, width, n, out, first, rows)
+        _log_softmax_block(x, block * height, min(height, m - block * height), n, out)
 
 
 @elementwise
@@ -135,57 +139,42 @@ def _careful_rows(s, negative, diagonal, at, first, n, block):
         row[j] = diagonal[at + j]
 
 
+@elementwise
+def _jacobian_block(x, first, rows, n, out):
+    one = x.dtype.type(1)
+    length = lanes(x)
+    width, reach = _padded(rows, length), _padded(n, length)
+    work = np.empty((reach + 1) * width, x.dtype)
+    _to_columns(x, first, rows, n, work, width)
+    softmax_columns(work, 0, n, width, width, n * width)
+    s = np.empty(width * reach, x.dtype)
+    negative, diagonal = np.empty(len(s), x.dtype), np.empty(len(s), x.dtype)
+    _to_rows(work, width, n, s, reach)
+    for i in range(len(s)):
+        negative[i] = -s[i]
+    for i in range(len(s)):
+        diagonal[i] = s[i] * (one - s[i])
+    end = (first + rows) * n * n
+    for i in range(rows):
+        start = (first + i) * n * n
+        at = i * reach
+        whole = n
+        if start + (n - 1) * n + reach > end:  # would run over into another thread's block
+            whole = max(0, end - start - reach + n) // n
+        outer_product(whole, reach // length, s, at, negative, at, diagonal, at, out, start, n)
+        if whole < n:
+            _careful_rows(s, negative, diagonal, at, whole, n, out[start : start + n * n])
+
+
 @twins
 def softmax_jacobian(x, n, out):
     """out[i, j, k] = s_j (delta_jk - s_k) with s = softmax(x[i]).
 
     x IN (m * n,), out OUT (m * n * n,).
     """
-    m = len(x) // n
-    length = lanes(x)
-    reach = _padded(n, length)
-    height = _block_rows(n)
+    m, height = len(x) // n, _block_rows(n)
     for block in prange((m + height - 1) // height):
-        first = block * height
-        rows = min(height, m - first)
-        width = _padded(rows, length)
-        work = np.empty((reach + 1) * width, x.dtype)
-        _to_columns(x, first, rows, n, work, width)
-        softmax_columns(work, 0, n, width, width, n * width)
-        s = np.empty(width * reach, x.dtype)
-        _to_rows(work, width, n, s, reach)
-        negative = -s
-        diagonal = s + negative * s
-        end = (first + rows) * n * n
-        for i in range(rows):
-            start = (first + i) * n * n
-            at = i * reach
-            whole = n
-            if start + (n - 1) * n + reach > end:  # would run over into another thread's block
-                whole = max(0, end - start - reach + n) // n
-            outer_product(whole, reach // length, s, at, negative, at, diagonal, at, out, start, n)
-            if whole < n:
-                _careful_rows(s, negative, diagonal, at, whole, n, out[start : start + n * n])
-
-
-@twins
-def softmax_vjp(s, v, n, out):
-    """out[i] = s[i] * (v[i] - s[i].v[i]), the Jacobian of softmax at outputs s times v.
-
-    s, v IN (m * n,), out OUT (m * n,), may be s or v.
-    """
-    m = len(s) // n
-    height = _block_rows(n)
-    for block in prange((m + height - 1) // height):
-        first = block * height
-        rows = min(height, m - first)
-        width = _padded(rows, lanes(s))
-        left = np.empty(_padded(n, lanes(s)) * width, s.dtype)
-        right = np.empty(_padded(n, lanes(s)) * width, s.dtype)
-        _to_columns(s, first, rows, n, left, width)
-        _to_columns(v, first, rows, n, right, width)
-        _vjp_columns(left, right, n, width, np.zeros(width, s.dtype))
-        _store_rows(right, width, n, out, first, rows)
+        _jacobian_block(x, block * height, min(height, m - block * height), n, out)
 
 
 @elementwise
@@ -201,3 +190,28 @@ def _vjp_columns(s, v, n, width, dot):
         vj = v[j * width : j * width + width]
         for i in range(width):
             vj[i] = sj[i] * (vj[i] - dot[i])
+
+
+@elementwise
+def _vjp_block(s, v, first, rows, n, out):
+    width = _padded(rows, lanes(s))
+    left = np.empty(_padded(n, lanes(s)) * width, s.dtype)
+    right = np.empty(_padded(n, lanes(s)) * width, s.dtype)
+    dot = np.empty(width, s.dtype)
+    for i in range(width):
+        dot[i] = 0
+    _to_columns(s, first, rows, n, left, width)
+    _to_columns(v, first, rows, n, right, width)
+    _vjp_columns(left, right, n, width, dot)
+    _store_rows(right, width, n, out, first, rows)
+
+
+@twins
+def softmax_vjp(s, v, n, out):
+    """out[i] = s[i] * (v[i] - s[i].v[i]), the Jacobian of softmax at outputs s times v.
+
+    s, v IN (m * n,), out OUT (m * n,), may be s or v.
+    """
+    m, height = len(s) // n, _block_rows(n)
+    for block in prange((m + height - 1) // height):
+        _vjp_block(s, v, block * height, min(height, m - block * height), n, out)
