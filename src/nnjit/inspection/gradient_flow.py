@@ -110,12 +110,12 @@ class GradientFlowDisplay:
         positive = np.concatenate([weights, biases])
         positive = positive[np.isfinite(positive) & (positive > 0)]
         floor, top = (positive.min(), positive.max()) if len(positive) else (1e-3, 1.0)
-        self.ax_.set_yscale("log")
-        self.weight_bars_ = self.ax_.bar(place - 0.2, weights, 0.38, color=BLUE, label="weights")
-        self.bias_bars_ = self.ax_.bar(place + 0.2, biases, 0.38, color=ORANGE, label="biases")
         # Two decades at least, so that small differences do not look large, and room on top.
         bottom = 10.0 ** np.floor(min(np.log10(floor) - 0.3, np.log10(top) - 1.5))
+        self.ax_.set_yscale("log")
         self.ax_.set_ylim(bottom, top * (top / bottom) ** 0.25)
+        self.weight_bars_ = self.ax_.bar(place - 0.2, weights, 0.38, color=BLUE, label="weights")
+        self.bias_bars_ = self.ax_.bar(place + 0.2, biases, 0.38, color=ORANGE, label="biases")
         self._annotate(weights, biases, float(self.ax_.get_ylim()[0]))
         names = self.layer_names or [f"layer {i + 1}" for i in range(n)]
         self.ax_.set_xticks(place, names)
