@@ -9,9 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import naive
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+import naive
 
 
 def problem(loss, rows=23, features=4, outputs=3, seed=0):
@@ -56,12 +57,19 @@ def test_gradient_is_that_of_the_loss(loss, activation, weighted):
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("loss", ["squared_error", "multinomial", "bernoulli"])
 def test_epochs_follow_scikit_learn(loss, solver):
-    """From the same start, in the same order: same weights and same loss after each of three epochs."""
+    """Same start, same order: same weights and loss after each of three epochs."""
     x, y = problem(loss, rows=50)
-    settings = dict(
-        hidden_layer_sizes=(6,), activation="tanh", solver=solver, alpha=0.1, batch_size=16,
-        learning_rate_init=0.01, momentum=0.8, shuffle=False, random_state=0,
-    )  # fmt: skip
+    settings = {
+        "hidden_layer_sizes": (6,),
+        "activation": "tanh",
+        "solver": solver,
+        "alpha": 0.1,
+        "batch_size": 16,
+        "learning_rate_init": 0.01,
+        "momentum": 0.8,
+        "shuffle": False,
+        "random_state": 0,
+    }
     targets = y.argmax(axis=1) if loss == "multinomial" else y
     model = MLPRegressor if loss == "squared_error" else MLPClassifier
     fits = []

@@ -1,9 +1,9 @@
 """Array kernels of the activations against the oracle, in place, and as twins."""
 
-import naive
 import numpy as np
 import pytest
 
+import naive
 from nnjit.core import activations
 from nnjit.core.activations import CODES, PIECE
 

@@ -2,11 +2,11 @@
 
 import re
 
-import naive
 import numba
 import numpy as np
 import pytest
 
+import naive
 from nnjit.core import scalar
 from nnjit.core.jit import FASTMATH
 
@@ -64,7 +64,9 @@ def ulps(values, reference):
         distance = np.abs(values - reference) * np.ldexp(reference.dtype.type(1), -exponent)
         distance = np.ldexp(distance, info.nmant)
     same = (values == rounded) | (np.isnan(values) & np.isnan(reference))
-    return np.where(same & ~np.isfinite(rounded), 0, np.where(np.isfinite(distance), distance, np.inf))
+    return np.where(
+        same & ~np.isfinite(rounded), 0, np.where(np.isfinite(distance), distance, np.inf)
+    )
 
 
 def points(dtype, count=60_000):
@@ -173,7 +175,9 @@ def test_value_does_not_depend_on_the_position(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [*sorted(REFERENCES), "relu", "relu_derivative", "tanh_derivative"])
+@pytest.mark.parametrize(
+    "name", [*sorted(REFERENCES), "relu", "relu_derivative", "tanh_derivative"]
+)
 def test_loop_is_vectorized(name, dtype):
     """Vector arithmetic, and no call of the C library."""
     apply(name, np.ones(3, dtype))

@@ -1,9 +1,9 @@
 """Softmax kernels against the oracle at sizes around the vectors' and blocks' edges."""
 
-import naive
 import numpy as np
 import pytest
 
+import naive
 from nnjit.core import softmax as kernels
 
 DTYPES = [np.float32, np.float64]

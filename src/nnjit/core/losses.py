@@ -159,13 +159,13 @@ def _scale_rows(values, weights, scale, k):
 def label_loss(labels, p, weights, eps, parts):
     """Like `loss` for the categorical loss with class numbers: -w_i log p[i, labels[i]].
 
-    labels IN int64 (m,), p IN (m * k,), weights IN (m,), parts OUT float64.
+    labels IN int64 (m,), p IN (m * k,), weights IN (m,), parts OUT
+    float64, one per BLOCK rows.
     """
     m = len(labels)
     k = len(p) // m
-    height = block_rows(k)
     for b in prange(len(parts)):
-        first, last = b * height, min(m, (b + 1) * height)
+        first, last = b * BLOCK, min(m, (b + 1) * BLOCK)
         chosen = np.empty(last - first, p.dtype)
         for i in range(first, last):
             chosen[i - first] = p[i * k + labels[i]]
