@@ -39,14 +39,27 @@ COMMON = {
 }
 
 
-@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+CONTAINERS = [np.asarray, sp.csr_matrix, sp.csc_array]
+
+
+def compare(kind, parameters, sample_weight):
+    """Fit ours on dense and sparse rows, and scikit-learn's once; compare everything."""
+    X, y = problem(kind)
+    _, theirs = pair(kind, **parameters)
+    quietly(theirs.fit, X, y, sample_weight=sample_weight)
+    for container in CONTAINERS:
+        ours, _ = pair(kind, **parameters)
+        quietly(ours.fit, container(X), y, sample_weight=sample_weight)
+        assert_same_network(ours, theirs)
+        assert_same_predictions(ours, theirs, X, container(X))
+
+
 @pytest.mark.parametrize("early_stopping", [False, True], ids=["", "early"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "strings"])
-def test_twenty_epochs(monkeypatch, kind, activation, solver, weighted, early_stopping, sparse):
-    X, y = problem(kind)
+def test_twenty_epochs(monkeypatch, kind, activation, solver, weighted, early_stopping):
     if early_stopping and kind == "multiclass":
         # The one exception: scikit-learn does not stratify here, although documented. See
         # test_defects.py; with its split the trajectories are equal.
@@ -54,47 +67,35 @@ def test_twenty_epochs(monkeypatch, kind, activation, solver, weighted, early_st
     parameters = {**COMMON, **SOLVERS[solver], "activation": activation}
     if kind in REGRESSION:
         parameters["learning_rate_init"] *= 0.1  # with more, identity and exp diverge
-    ours, theirs = pair(kind, **parameters, early_stopping=early_stopping)
-    sample_weight = weights() if weighted else None
-    X = sp.csr_matrix(X) if sparse else X
-    for estimator in (ours, theirs):
-        quietly(estimator.fit, X, y, sample_weight=sample_weight)
-    assert_same_network(ours, theirs)
-    assert_same_predictions(ours, theirs, X)
+    parameters["early_stopping"] = early_stopping
+    compare(kind, parameters, weights() if weighted else None)
 
 
-@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 # Not 'multioutput': there scikit-learn's gradient is not its loss's. See test_defects.py.
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "multioutput"])
-def test_lbfgs(kind, activation, weighted, sparse):
-    X, y = problem(kind)
-    ours, theirs = pair(
-        kind, **{**COMMON, "solver": "lbfgs", "alpha": 0.1, "activation": activation}
-    )
-    sample_weight = weights() if weighted else None
-    X = sp.csr_matrix(X) if sparse else X
-    for estimator in (ours, theirs):
-        quietly(estimator.fit, X, y, sample_weight=sample_weight)
-    assert_same_network(ours, theirs)
-    assert_same_predictions(ours, theirs, X)
+def test_lbfgs(kind, activation, weighted):
+    parameters = {**COMMON, "solver": "lbfgs", "alpha": 0.1, "activation": activation}
+    compare(kind, parameters, weights() if weighted else None)
 
 
-def assert_same_predictions(ours, theirs, X):
+def assert_same_predictions(ours, theirs, X, rows):
     if hasattr(theirs, "predict_proba"):
-        np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
-        assert ours.predict(X).dtype == theirs.predict(X).dtype
+        np.testing.assert_array_equal(ours.predict(rows), theirs.predict(X))
+        assert ours.predict(rows).dtype == theirs.predict(X).dtype
         p = theirs.predict_proba(X)
-        np.testing.assert_allclose(ours.predict_proba(X), p, rtol=1e-6, atol=1e-14)
+        np.testing.assert_allclose(ours.predict_proba(rows), p, rtol=1e-6, atol=1e-14)
         # A small p is often 1 - q, of which few digits are left.
         sure = p > 1e-8
         np.testing.assert_allclose(
-            ours.predict_log_proba(X)[sure], np.log(p[sure]), rtol=1e-5, atol=1e-7
+            ours.predict_log_proba(rows)[sure], np.log(p[sure]), rtol=1e-5, atol=1e-7
         )
     else:
         scale = np.abs(theirs.predict(X)).max()
-        np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-6, atol=1e-9 * scale)
+        np.testing.assert_allclose(
+            ours.predict(rows), theirs.predict(X), rtol=1e-6, atol=1e-9 * scale
+        )
 
 
 @pytest.mark.parametrize(

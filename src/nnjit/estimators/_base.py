@@ -329,7 +329,12 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
             verbose=self.verbose,
         )
         self.n_iter_ = outcome.n_iter
-        self.loss_ = outcome.loss
+        if outcome.loss is not None:
+            if not np.isfinite(outcome.loss):
+                raise ValueError(
+                    f"{NON_FINITE} The loss is not finite. {self._divergence_advice()}"
+                )
+            self.loss_ = outcome.loss
         self.coefs_, self.intercepts_ = unpack_parameters(
             outcome.parameters, self.coefs_, self.intercepts_, self._parameter_dtype()
         )

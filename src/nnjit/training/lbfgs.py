@@ -9,10 +9,13 @@ import numpy as np
 
 
 class LbfgsOutcome(NamedTuple):
-    """Where the solver stopped: packed parameters, objective there, iterations done."""
+    """Where the solver stopped: packed parameters, objective there, iterations done.
+
+    The objective is None if the solver was interrupted before its first iterate.
+    """
 
     parameters: np.ndarray
-    loss: float
+    loss: float | None
     n_iter: int
 
 
@@ -75,9 +78,9 @@ class _LastIterate:
 
     def __init__(self, start):
         self.parameters = np.array(start, dtype=np.float64)
-        self.loss = np.nan
+        self.loss = None
         self.n_iter = 0
-        self.evaluated_loss = np.nan
+        self.evaluated_loss = None
 
     def accept(self, packed):
         self.parameters = np.array(packed)
