@@ -76,3 +76,25 @@ def encode(binarizer, y):
     if len(classes) == 1:
         return np.zeros((len(y), 1), dtype=bool)
     return (y == classes[1])[:, np.newaxis]
+
+
+def decode(binarizer, output):
+    """Return the labels that the network's output says are most probable.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer
+    output : ndarray of shape (n_samples, n_outputs)
+        Activations of the output layer.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        Sparse if the labels of the fit were.
+    """
+    classes = binarizer.classes_
+    if binarizer.y_type_ == "multiclass":
+        return classes[output.argmax(axis=1)]
+    if binarizer.y_type_ == "binary" and len(classes) == 2:
+        return classes[(output[:, 0] > 0.5).astype(np.intp)]
+    return binarizer.inverse_transform(output.ravel() if output.shape[1] == 1 else output)

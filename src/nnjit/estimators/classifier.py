@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from nnjit.estimators._base import BaseMultilayerPerceptron
-from nnjit.estimators._labels import check_known_classes, encode, fit_binarizer
+from nnjit.estimators._labels import check_known_classes, decode, encode, fit_binarizer
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.scoring import ClassAccuracy, LabelAccuracy
 
@@ -274,10 +274,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         """
         check_is_fitted(self)
         engine, X = self._prepare_prediction(X)
-        output = engine.predict(X)
-        if self.n_outputs_ == 1:
-            output = output.ravel()
-        return self._label_binarizer.inverse_transform(output)
+        return decode(self._label_binarizer, engine.predict(X))
 
     def predict_proba(self, X):
         """Return the probability of each class.
