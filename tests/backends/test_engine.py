@@ -1,0 +1,323 @@
+"""The compiled network against the oracle: gradients, epochs, prediction, bits."""
+
+import itertools
+
+import numba
+import numpy as np
+import pytest
+from scipy import sparse
+
+import naive
+from nnjit.backends import cpu
+from nnjit.backends.select import make_engine
+from nnjit.core import epoch, threads
+
+DTYPES = [np.float32, np.float64]
+LOSSES = {  # loss of the oracle -> (loss, output activation) of the engine
+    "squared_error": ("squared_error", "identity"),
+    "poisson": ("poisson", "exp"),
+    "multinomial": ("log_loss", "softmax"),
+    "bernoulli": ("log_loss", "logistic"),
+}
+ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
+jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
+
+
+def problem(loss, dtype, n, units, weighted=False, seed=0):
+    """(engine, coefs, intercepts, X, targets of the engine, targets of the oracle, weights)."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, units[0])).astype(dtype)
+    k = units[-1]
+    if loss == "multinomial":
+        labels = rng.integers(0, k, n)
+        y, dense = labels, np.eye(k, dtype=dtype)[labels]
+    elif loss == "bernoulli":
+        y = dense = rng.integers(0, 2, (n, k)).astype(dtype)
+    elif loss == "poisson":
+        y = dense = rng.poisson(2.0, (n, k)).astype(dtype)
+    else:
+        y = dense = rng.standard_normal((n, k)).astype(dtype)
+    coefs = [
+        (rng.standard_normal((a, b)) / np.sqrt(a)).astype(dtype)
+        for a, b in itertools.pairwise(units)
+    ]
+    intercepts = [rng.standard_normal(b).astype(dtype) / 4 for b in units[1:]]
+    w = rng.integers(0, 4, n).astype(dtype) if weighted else None
+    return coefs, intercepts, X, y, dense, w
+
+
+def engine_for(loss, activation, units, dtype):
+    name, out_activation = LOSSES[loss]
+    return make_engine(units, activation, out_activation, name, dtype)
+
+
+def packed(coefs, intercepts):
+    return np.concatenate([part.ravel() for part in [*coefs, *intercepts]]).astype(float)
+
+
+def tolerance(dtype):
+    return 3e-4 if dtype == np.float32 else 1e-11
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_equals_the_oracle(dtype, loss, activation, weighted):
+    shapes = [
+        (5, (3, 4, 2)),
+        (33, (7, 16, 17, 3)),
+        (300, (9, 31, 1 if loss != "multinomial" else 2)),
+    ]
+    for seed, (n, units) in enumerate(shapes):
+        coefs, intercepts, X, y, dense, w = problem(loss, dtype, n, units, weighted, seed)
+        engine = engine_for(loss, activation, units, dtype)
+        value, gradient = engine.loss_gradient(
+            packed(coefs, intercepts), engine.dataset(X, y, w), 0.3
+        )
+        arguments = (coefs, intercepts, X, dense, loss, activation, 0.3, w)
+        expected = packed(*naive.network_gradient(*arguments))
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance(dtype) * scale)
+        np.testing.assert_allclose(value, naive.network_loss(*arguments), rtol=tolerance(dtype))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_by_differences(loss, activation, weighted):
+    units = (4, 5, 6, 3)
+    coefs, intercepts, X, y, _, w = problem(loss, np.float64, 20, units, weighted, seed=5)
+    engine = engine_for(loss, activation, units, np.float64)
+    dataset = engine.dataset(X, y, w)
+    theta = packed(coefs, intercepts)
+    _, gradient = engine.loss_gradient(theta, dataset, 0.1)
+    numeric = naive.central_differences(
+        lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-5
+    )
+    error = np.abs(gradient - numeric).max() / np.abs(gradient).max()
+    assert error < 1e-6
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("solver", ["sgd", "nesterov", "adam"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_epochs_equal_the_oracle(dtype, solver, loss):
+    units, n, batch = (6, 18, 5, 3), 150, 32
+    coefs, intercepts, X, y, dense, w = problem(loss, dtype, n, units, True, seed=3)
+    w[64:96] = 0  # the third minibatch of the first epoch is skipped
+    rng = np.random.default_rng(1)
+    orders = [np.arange(n), rng.permutation(n), rng.permutation(n)]
+    engine = engine_for(loss, "tanh", units, dtype)
+    engine.pack(coefs, intercepts)
+    dataset = engine.dataset(X, y, w)
+    if solver == "adam":
+        optimizer, reference = engine.optimizer("adam"), naive.Adam(0.01)
+    else:
+        optimizer = engine.optimizer("sgd", momentum=0.9, nesterov=solver == "nesterov")
+        reference = naive.SGD(0.01, 0.9, solver == "nesterov")
+    optimizer.learning_rate = 0.01
+    skipped = []
+    for order in orders:
+        result = engine.train(dataset, order, batch, optimizer, 0.1, 0, -(-n // batch))
+        expected = naive.train_epoch(
+            coefs, intercepts, X, dense, order, batch, reference, loss, "tanh", 0.1, w
+        )
+        np.testing.assert_allclose(result.loss, expected, rtol=tolerance(dtype))
+        assert result.finite
+        skipped.append(result.skipped)
+    assert skipped[0] == 1
+    for got, wanted in zip(engine.unpack(), (coefs, intercepts), strict=True):
+        for a, b in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sparse_and_column_major_input(dtype):
+    """CSR, C and Fortran order give the oracle's gradient and prediction."""
+    units, n = (40, 20, 4), 70
+    coefs, intercepts, X, y, dense, w = problem("multinomial", dtype, n, units, True)
+    X[np.random.default_rng(0).random(X.shape) < 0.8] = 0
+    arguments = (coefs, intercepts, X, dense, "multinomial", "relu", 0.1, w)
+    expected = packed(*naive.network_gradient(*arguments))
+    outputs = naive.network_forward(coefs, intercepts, X, "relu", "softmax")[-1]
+    for form in (X, np.asfortranarray(X), sparse.csr_array(X), sparse.csr_matrix(X)):
+        engine = engine_for("multinomial", "relu", units, dtype)
+        theta = packed(coefs, intercepts)
+        _, gradient = engine.loss_gradient(theta, engine.dataset(form, y, w), 0.1)
+        np.testing.assert_allclose(
+            gradient, expected, rtol=0, atol=tolerance(dtype) * np.abs(expected).max()
+        )
+        np.testing.assert_allclose(engine.predict(form), outputs, rtol=tolerance(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_row_is_predicted_the_same_in_any_company(dtype, loss):
+    units = (11, 33, 4)
+    coefs, intercepts, X, *_ = problem(loss, dtype, 700, units)
+    engine = engine_for(loss, "logistic", units, dtype)
+    engine.pack(coefs, intercepts)
+    whole = engine.predict(X)
+    outputs = naive.network_forward(coefs, intercepts, X, "logistic", LOSSES[loss][1])[-1]
+    np.testing.assert_allclose(whole, outputs, rtol=tolerance(dtype), atol=1e-6)
+    for start, stop in [(0, 1), (3, 4), (1, 17), (250, 300), (5, 262), (699, 700)]:
+        np.testing.assert_array_equal(engine.predict(X[start:stop]), whole[start:stop])
+    np.testing.assert_array_equal(engine.predict(X[::-1]), whole[::-1])
+    np.testing.assert_array_equal(engine.predict(np.asfortranarray(X)), whole)
+
+
+def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=None):
+    """Parameters, loss and optimizer state after two epochs with `count` threads."""
+    coefs, intercepts, X, y, _, w = problem(loss, dtype, n, units, True)
+    engine = engine_for(loss, "relu", units, dtype)
+    engine.pack(coefs, intercepts)
+    dataset = engine.dataset(X, y, w)
+    optimizer = engine.optimizer("adam")
+    optimizer.learning_rate = 0.001
+    order = np.random.default_rng(0).permutation(n)
+    n_batches = -(-n // batch)
+
+    def always(pace, function, first, last):  # the choice left to the clock, forced
+        function(count > 1, first, last)
+
+    monkeypatch.setattr(cpu.Pace, "run", always)
+    losses = []
+    for _ in range(2):
+        bounds = [0, *[c for c in cuts if c < n_batches], n_batches]
+        losses.append(
+            [engine.train(dataset, order, batch, optimizer, 0.1, a, b).loss
+             for a, b in itertools.pairwise(bounds)]
+        )  # fmt: skip
+    state = optimizer.state()
+    return [*itertools.chain(*engine.unpack()), state["first"], state["second"]], losses
+
+
+@jit_only
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch", [200, 700, 2500])
+def test_bits_do_not_depend_on_threads(dtype, batch, monkeypatch):
+    units, n = (64, 150, 7), 2500
+    assert batch * (64 * 150 + 150 * 7) >= cpu.PARALLEL_TRAIN
+    before = numba.get_num_threads()
+    results = []
+    try:
+        for count in (1, 2, min(4, numba.config.NUMBA_NUM_THREADS)):
+            numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+            results.append(
+                train_with(count, "multinomial", dtype, units, n, batch, (), monkeypatch)
+            )
+    finally:
+        numba.set_num_threads(before)
+    for arrays, losses in results[1:]:
+        assert losses == results[0][1]
+        for a, b in zip(arrays, results[0][0], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bits_do_not_depend_on_the_cuts_of_an_epoch(dtype, monkeypatch):
+    units, n, batch = (5, 9, 3), 100, 8
+    one, _ = train_with(1, "multinomial", dtype, units, n, batch, (), monkeypatch)
+    many, _ = train_with(1, "multinomial", dtype, units, n, batch, (1, 5, 6), monkeypatch)
+    for a, b in zip(one, many, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update():
+    units = (3, 4, 1)
+    coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 20, units)
+    X[13] = np.inf
+    engine = engine_for("squared_error", "relu", units, np.float64)
+    engine.pack(coefs, intercepts)
+    optimizer = engine.optimizer("sgd")
+    optimizer.learning_rate = 0.0
+    result = engine.train(engine.dataset(X, y), np.arange(20), 5, optimizer, 0.1, 0, 4)
+    assert not result.finite
+    assert optimizer.t == 2
+    for a, b in zip(engine.unpack()[0], coefs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_read_only_and_foreign_arrays_are_taken_and_left_alone():
+    units = (6, 8, 2)
+    coefs, intercepts, X, y, _, w = problem("squared_error", np.float64, 50, units, True)
+    engine = engine_for("squared_error", "tanh", units, np.float64)
+    theta = packed(coefs, intercepts)
+    expected = engine.loss_gradient(theta, engine.dataset(X, y, w), 0.1)
+    swapped = X.astype(X.dtype.newbyteorder())
+    strided = np.repeat(X, 2, axis=0)[::2, :]
+    unaligned = np.frombuffer(b"x" + X.tobytes(), np.uint8)[1:].view(np.float64).reshape(X.shape)
+    locked = X.copy()
+    locked.flags.writeable = False
+    for form in (swapped, strided, unaligned, locked):
+        bytes_before = form.tobytes()
+        got = engine.loss_gradient(theta, engine.dataset(form, y, w), 0.1)
+        assert got[0] == expected[0]
+        np.testing.assert_array_equal(got[1], expected[1])
+        np.testing.assert_array_equal(engine.predict(form), engine.predict(X))
+        assert form.tobytes() == bytes_before
+
+
+def test_optimizer_state_resumes_bit_for_bit():
+    units, n = (5, 9, 3), 100
+    coefs, intercepts, X, y, _, _ = problem("multinomial", np.float32, n, units)
+    for kind in ("adam", "sgd"):
+        engine = engine_for("multinomial", "relu", units, np.float32)
+        engine.pack(coefs, intercepts)
+        dataset, optimizer = engine.dataset(X, y), engine.optimizer(kind)
+        optimizer.learning_rate = 0.01
+        engine.train(dataset, np.arange(n), 10, optimizer, 0.1, 0, 5)
+        saved, weights = optimizer.state(), engine.unpack()
+        engine.train(dataset, np.arange(n), 10, optimizer, 0.1, 5, 10)
+        other = engine_for("multinomial", "relu", units, np.float32)
+        other.pack(*weights)
+        resumed = other.optimizer(kind)
+        resumed.load_state(saved)
+        other.train(other.dataset(X, y), np.arange(n), 10, resumed, 0.1, 5, 10)
+        for a, b in zip(itertools.chain(*engine.unpack()), itertools.chain(*other.unpack()),
+                        strict=True):  # fmt: skip
+            np.testing.assert_array_equal(a, b)
+
+
+def test_parameter_padding_stays_zero():
+    """Rows 512 bytes apart are padded; the padding must not take part."""
+    units = (4, 128, 3)
+    coefs, intercepts, X, y, _, _ = problem("multinomial", np.float32, 40, units)
+    engine = engine_for("multinomial", "relu", units, np.float32)
+    engine.pack(coefs, intercepts)
+    assert engine._layout.n_flat > engine.n_parameters
+    optimizer = engine.optimizer("adam")
+    optimizer.learning_rate = 0.1
+    engine.train(engine.dataset(X, y), np.arange(40), 10, optimizer, 0.1, 0, 4)
+    flat = engine._params.copy()
+    from nnjit.core.layout import weight_views
+
+    for parts in weight_views(engine._layout, flat):
+        for part in parts:
+            part[...] = 0
+    assert not flat.any()
+
+
+@jit_only
+def test_drivers_are_called_as_the_guard_says(monkeypatch):
+    calls = []
+
+    class Spy:
+        @staticmethod
+        def serial(*arguments):
+            calls.append("serial")
+
+        @staticmethod
+        def parallel(*arguments):
+            calls.append("parallel")
+            threads.call(Spy, True)  # a second caller while the first is inside
+
+    monkeypatch.setattr(threads, "thread_count", lambda: 2)
+    threads.call(Spy, True)
+    threads.call(Spy, False)
+    assert calls == ["parallel", "serial", "serial"]
+    monkeypatch.setattr(threads, "thread_count", lambda: 1)
+    threads.call(Spy, True)
+    assert calls[-1] == "serial"
+    assert epoch.train.serial is not epoch.train.parallel
