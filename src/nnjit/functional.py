@@ -957,6 +957,8 @@ def _targets(Y, P, *, binary=False):
     if binary and y.ndim < p.ndim and p.shape == (*y.shape, 1):
         y = y.reshape(p.shape)
     check_same_shape(y, "Y", p, "P")
+    if p.ndim and p.shape[0] == 0:
+        raise ValueError("a loss needs at least one row")
     check_rows(p, "P")
     return y, p
 
