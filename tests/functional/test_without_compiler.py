@@ -1,0 +1,43 @@
+"""The kernels are plain Python too: the same results with the JIT switched off."""
+
+import os
+import subprocess
+import sys
+
+CODE = """
+import numpy as np
+from nnjit import functional as F
+
+rng = np.random.default_rng(0)
+z, v, w = rng.normal(size=(19, 5)), rng.normal(size=(19, 5)), rng.normal(size=(5, 17))
+y = np.eye(5)[rng.integers(0, 5, 19)]
+for dtype in (np.float32, np.float64):
+    z, v, w, y = (a.astype(dtype) for a in (z, v, w, y))
+    s = F.softmax(z)
+    h = F.dense_forward(z, w, activation="tanh")
+    results = [
+        F.relu(z), F.relu_derivative(z), F.sigmoid(z), F.sigmoid_derivative(z), F.tanh(z),
+        F.tanh_derivative(z), F.hadamard(z, v), s, F.log_softmax(z), F.softmax_jacobian(z),
+        F.softmax_vjp(s, v), h, *F.dense_backward(h, z, w, h, "tanh"),
+        F.squared_error(z, v), F.squared_error_gradient(z, v), F.poisson(y, s),
+        F.poisson_gradient(y, s), F.cross_entropy(y, s), F.cross_entropy_gradient(y, s),
+        F.cross_entropy(y.argmax(axis=1), s), F.cross_entropy_gradient(y, s, kind="multilabel"),
+        F.cross_entropy_gradient(y.argmax(axis=1), s, wrt="logits"),
+    ]
+    print(" ".join(f"{np.abs(r).sum():.5g}" for r in results))
+"""
+
+
+def test_plain_python_gives_the_same_numbers():
+    outputs = []
+    for disable in ("0", "1"):
+        environment = {**os.environ, "NUMBA_DISABLE_JIT": disable}
+        done = subprocess.run(
+            [sys.executable, "-c", CODE],
+            capture_output=True, text=True, env=environment, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        outputs.append([float(word) for word in done.stdout.split()])
+    assert len(outputs[0]) == 2 * 24
+    for compiled, plain in zip(*outputs):
+        assert abs(compiled - plain) <= 2e-5 * abs(compiled)
