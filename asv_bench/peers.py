@@ -140,14 +140,17 @@ def table(rows):
         "| PyTorch or JAX / nnjit (budget) | GFLOP/s | of peak |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for row in rows:
-        cells = [row["case"], row["dtype"]]
-        cells += [_milliseconds(s) for s in row["seconds"].values()]
-        cells += [_with_budget(row["ratio"][key], row["budget"][key]) for key in row["ratio"]]
-        cells.append("-" if row["gflops"] is None else f"{row['gflops']:.1f}")
-        cells.append("-" if not row["peak_share"] else f"{row['peak_share']:.0%}")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return "\n".join(lines + [table_row(row) for row in rows])
+
+
+def table_row(row):
+    """One line of the table."""
+    cells = [row["case"], row["dtype"]]
+    cells += [_milliseconds(s) for s in row["seconds"].values()]
+    cells += [_with_budget(row["ratio"][key], row["budget"][key]) for key in row["ratio"]]
+    cells.append("-" if row["gflops"] is None else f"{row['gflops']:.1f}")
+    cells.append("-" if not row["peak_share"] else f"{row['peak_share']:.0%}")
+    return "| " + " | ".join(cells) + " |"
 
 
 def _milliseconds(seconds):
@@ -213,9 +216,9 @@ def main(argv=None):
     rows = []
     for name in names:
         for dtype in arguments.dtypes:
-            print(f"{name}, {dtype}", file=sys.stderr)
             times = measure(workers, name, dtype, 1 if arguments.quick else arguments.rounds)
             rows.append(summarize(name, dtype, times, peaks))
+            print(table_row(rows[-1]), file=sys.stderr, flush=True)
     for worker in workers:
         worker.close()
     report = {"machine": machine(arguments.device, peaks), "cases": rows}
