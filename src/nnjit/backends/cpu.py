@@ -110,7 +110,20 @@ class Plan:
         frame[Field.CLOCK_AT] = address_of(optimizer._clock)
         frame[Field.SOLVER], frame[Field.RANGE_SIZE] = optimizer._code, RANGE_SIZE
         frame[Field.BATCH_SIZE] = batch_size
-        self.frame_at = address_of(frame)
+        self.order, self.order_at = None, 0
+        self._fixed = (
+            optimizer._hyper, optimizer._clock, self.slot_loss, self.squares, self.report,
+        )  # fmt: skip
+        self._task, self._frame_at = engine._task, address_of(frame)
+
+    def run(self, parallel, first, last):
+        """Minibatches first..last-1 by one of the drivers; False after a loss not finite."""
+        threads.call(
+            epoch.train, parallel, self._task, self._frame_at, self.order_at, first, last,
+            self.fresh, *self._fixed,
+        )  # fmt: skip
+        self.fresh = 0
+        return self.report[epoch.FINITE] == 1.0
 
     def serves(self, dataset, batch_size, optimizer):
         """Whether this plan was made for these."""
@@ -225,21 +238,13 @@ class CpuEngine:
         plan = self._plan(dataset, int(batch_size), optimizer)
         hyper, report = optimizer._hyper, plan.report
         hyper[optimizers.RATE], hyper[optimizers.ALPHA] = optimizer.learning_rate, alpha
-        report[:] = 0.0, 0.0, 1.0
-        order_at = address_of(order)
-
-        def run(parallel, start, stop):
-            threads.call(
-                epoch.train, parallel, self._task, plan.frame_at, order_at, start, stop,
-                plan.fresh, hyper, optimizer._clock, plan.slot_loss, plan.squares, report,
-            )  # fmt: skip
-            plan.fresh = 0
-            return report[epoch.FINITE] == 1.0
-
+        report[epoch.LOSS] = report[epoch.SKIPPED] = 0.0
+        if order is not plan.order:
+            plan.order, plan.order_at = order, address_of(order)
         if plan.slots == 1:
-            run(False, first, last)
+            plan.run(False, first, last)
         else:
-            plan.pace.run(run, first, last)
+            plan.pace.run(plan.run, first, last)
         return TrainResult(
             float(report[epoch.LOSS]), int(report[epoch.SKIPPED]), report[epoch.FINITE] == 1.0
         )
