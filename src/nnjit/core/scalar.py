@@ -1,8 +1,8 @@
 """Activations, their derivatives and the logarithms of losses, as scalar functions.
 
 Every function is branch-free arithmetic on one float32 or float64, so that LLVM turns a loop
-that calls it into vector instructions: no call to the C library, no table. The same bodies
-run as plain Python on NumPy scalars and inside CUDA kernels.
+that calls it into vector instructions: no call to the C library, no table. The bodies need
+nothing but arithmetic and bit patterns, so they also run as plain Python on NumPy scalars.
 
 Exponentials follow the classic scheme x = n ln 2 + r, exp(x) = 2^n exp(r) with |r| <= ln(2)/2
 and a polynomial for exp(r); logarithms x = 2^k m, log(x) = k ln 2 + log(m) with
