@@ -20,19 +20,31 @@ __all__ = ["KernelCache", "cache_folder", "source_digest"]
 _DIGEST_BYTES = 32
 
 
-@functools.cache
+def _hash_sources():
+    digest = hashlib.sha256()
+    folder = os.path.dirname(os.path.abspath(__file__))
+    try:
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".py"):
+                with open(os.path.join(folder, name), "rb") as source:
+                    digest.update(name.encode() + b"\0" + source.read())
+    except OSError:  # imported from an archive: keep nothing that could not be told apart
+        return None
+    return digest.hexdigest()
+
+
+# At import, when the sources are those that this process runs: after an upgrade under a running
+# process they are others, and its code would be filed under their name.
+_SOURCES = _hash_sources()
+
+
 def source_digest():
     """Hash of every kernel source: an edit in any of them recompiles all of them.
 
-    Numba looks only at the file of the function itself and misses an edited callee.
+    Numba looks only at the file of the function itself and misses an edited callee. None if
+    the sources cannot be read; then nothing is cached.
     """
-    digest = hashlib.sha256()
-    folder = os.path.dirname(os.path.abspath(__file__))
-    for name in sorted(os.listdir(folder)):
-        if name.endswith(".py"):
-            with open(os.path.join(folder, name), "rb") as source:
-                digest.update(name.encode() + b"\0" + source.read())
-    return digest.hexdigest()
+    return _SOURCES
 
 
 def cache_folder():
@@ -119,6 +131,8 @@ class KernelCache(_Cache):
 
     @functools.cached_property
     def _inner(self):
+        if source_digest() is None:
+            return NullCache()
         try:
             return _FunctionCache(self._py_func, self._options)
         except (RuntimeError, OSError):  # Numba found no writable folder

@@ -1,11 +1,13 @@
 """The one place that decides how kernels are compiled: fast-math, cache, twins."""
 
 import functools
+import os
 import types
 
 import numba
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_lock import global_compiler_lock
 
 from nnjit.core.cache import KernelCache
 
@@ -15,6 +17,14 @@ __all__ = ["FASTMATH", "HelperCompiler", "elementwise", "inline", "kernel", "pra
 FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 
 prange = numba.prange
+
+# A fork waits until no thread compiles: the child would inherit a lock that nobody releases.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 class _WithoutEnvironment:
@@ -40,6 +50,9 @@ class _HelperLibrary(JITCodeLibrary):
     @property
     def codegen(self):
         return _WithoutEnvironment(self._codegen)
+
+    def _optimize_functions(self, ll_module):
+        ll_module.data_layout = self._codegen._data_layout
 
     def finalize(self):
         for library in dict.fromkeys(self._linking_libraries):

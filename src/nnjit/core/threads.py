@@ -7,6 +7,7 @@ Otherwise the serial twin runs; both give the same bits.
 """
 
 import os
+import sys
 import threading
 
 __all__ = ["call", "thread_count"]
@@ -16,10 +17,16 @@ _started = False  # Numba's thread pool runs in this process
 _forked = False  # ... or ran in the parent that this process was forked from
 
 
+def _numba_started():
+    """Whether anyone in this process, the user's own kernels included, started the pool."""
+    pool = sys.modules.get("numba.np.ufunc.parallel")
+    return getattr(pool, "_is_initialized", False)
+
+
 def _after_fork():
     global _in_parallel, _forked, _started
     _in_parallel = threading.Lock()  # the parent may have held it
-    _forked = _forked or _started
+    _forked = _forked or _started or _numba_started()
     _started = False
 
 
