@@ -208,7 +208,7 @@ def gradient_block(
     weights, spare = ones + stride, ones + 2 * stride
     across = ones + 3 * stride
     load_weights(data, order, start, rows, lanes, work, weights, ones)
-    forward_block(layers, params, data, 0, order, start, rows, work, stride, across)
+    forward_block(layers, params, data, np.int64(0), order, start, rows, work, stride, across)
     z, units = layers[last, UNITS_AT] * stride, layers[last, FAN_OUT]
     code = layers[last, ACTIVATION]
     apply_output(code, work, z, units, lanes, stride, spare)

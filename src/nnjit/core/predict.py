@@ -1,5 +1,7 @@
 """The forward pass over many rows, block by block, in constant memory."""
 
+import numpy as np
+
 from nnjit.core.block import forward_block
 from nnjit.core.jit import inline
 from nnjit.core.layout import ACTIVATION, FAN_OUT, UNITS_AT
@@ -27,7 +29,9 @@ def forward_slot(slot, slots, layers, logits, params, data, first, n, order, blo
     start = first + slot * block_rows
     while start < first + n:
         rows = min(block_rows, first + n - start)
-        forward_block(layers, params, data, start, order, 0, rows, work, stride, spare + stride)
+        forward_block(
+            layers, params, data, start, order, np.int64(0), rows, work, stride, spare + stride
+        )
         if not logits:
             apply_output(layers[last, ACTIVATION], work, z, units, rows, stride, spare)
         write_rows(work, z, stride, units, rows, out, start * units)
