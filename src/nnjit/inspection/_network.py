@@ -91,7 +91,7 @@ def layer_names(network: Any) -> list[str]:
     return ["input", *hidden, "output"]
 
 
-def input_names(estimator: Any, network: Any) -> Any:
+def known_names(estimator: Any, network: Any) -> Any:
     """Return the names of a network's inputs if it, or the steps before it, know them.
 
     Parameters

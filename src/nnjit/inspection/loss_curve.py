@@ -195,13 +195,14 @@ class LossCurveDisplay:
             best = int(np.nanargmax(score))
             ax.plot(best + 1, score[best], "o", color=color, mec="black", ms=7)
             ax.axvline(best + 1, color=GREY, lw=1, ls=":")
-            ax.annotate(
+            ax.text(
+                0.99,
+                0.05 + 0.13 * len(ax.texts),
                 f"best {score[best]:.3f}, epoch {best + 1}",
-                (best + 1, score[best]),
-                xytext=(-8, -14) if best > len(score) / 2 else (8, -14),
-                textcoords="offset points",
-                ha="right" if best > len(score) / 2 else "left",
+                transform=ax.transAxes,
+                ha="right",
                 fontsize="small",
+                color=color,
             )
         return line
 

@@ -18,7 +18,7 @@ from nnjit.inspection._drawing import (
     strongest,
     symmetric_limit,
 )
-from nnjit.inspection._network import find_network, input_names, layer_names, layer_values
+from nnjit.inspection._network import find_network, known_names, layer_names, layer_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,13 @@ class NetworkDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, x: Any = None, *, ax: Axes | None = None, max_units: int = 12
+        cls,
+        estimator: Any,
+        x: Any = None,
+        *,
+        input_names: Any = None,
+        ax: Axes | None = None,
+        max_units: int = 12,
     ) -> NetworkDisplay:
         """Draw a fitted network, and the values of its units for the row `x` if one is given.
 
@@ -86,6 +92,9 @@ class NetworkDisplay:
             A fitted MLP, alone or in a Pipeline or search.
         x : array-like of shape (n_features,) or (1, n_features), default=None
             One row, as `estimator` takes it.
+        input_names : list of str, default=None
+            One per input of the network. If None, those the estimator or the steps before it
+            know, or x0, x1, ...
         ax : matplotlib Axes, default=None
             Where to draw; a new figure if None.
         max_units : int, default=12
@@ -115,7 +124,7 @@ class NetworkDisplay:
             network.coefs_,
             activations=activations,
             layer_names=layer_names(network),
-            input_names=input_names(estimator, network),
+            input_names=known_names(estimator, network) if input_names is None else input_names,
             output_names=classes if named else None,
         )
         return display.plot(ax=ax, max_units=max_units)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nnjit.inspection._drawing import DIVERGING, default_names, new_axes, strongest, symmetric_limit
-from nnjit.inspection._network import find_network, input_names
+from nnjit.inspection._network import find_network, known_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ class WeightsDisplay:
         """
         network, _ = find_network(estimator)
         if feature_names is None:
-            feature_names = input_names(estimator, network)
+            feature_names = known_names(estimator, network)
         display = cls(network.coefs_[0], image_shape=image_shape, feature_names=feature_names)
         return display.plot(ax=ax, max_units=max_units, max_features=max_features)
 
