@@ -9,6 +9,7 @@ import pytest
 import naive
 from nnjit.core import scalar
 from nnjit.core.jit import FASTMATH
+from nnjit.core.simd import TILE
 
 DTYPES = [np.float32, np.float64]
 EXACT_DOUBLE = pytest.mark.skipif(
@@ -180,6 +181,8 @@ def test_value_does_not_depend_on_the_position(name, dtype):
 )
 def test_loop_is_vectorized(name, dtype):
     """Vector arithmetic, and no call of the C library."""
+    if TILE.name == "generic" and dtype == np.float64:
+        pytest.skip("without AVX2 or NEON two float64 lanes may not repay the shuffling")
     apply(name, np.ones(3, dtype))
     run = loop(name)
     signature = next(s for s in run.signatures if str(s[0].dtype) == np.dtype(dtype).name)
