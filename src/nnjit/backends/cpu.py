@@ -79,6 +79,58 @@ class Optimizer:
         self._second[:] = state["second"]
 
 
+def _enter_data(frame, data, n_samples):
+    """Enter samples and targets into a frame."""
+    frame[_DATA] = (
+        address_of(data.x), len(data.x), data.x_row, data.x_column,
+        *(address_of(part) if len(part) else 0 for part in (data.indices, data.indptr)),
+        n_samples,
+        *(address_of(part) if len(part) else 0 for part in data[5:]),
+    )  # fmt: skip
+
+
+_DATA = slice(Field.X_AT, Field.WEIGHTS_AT + 1)
+
+
+class ForwardPlan:
+    """Buffers for predictions of about as many rows."""
+
+    def __init__(self, engine, n):
+        lay, dtype = engine._layout, engine.dtype
+        self._rows = min(BLOCK_ROWS, layout.round_up(n, layout.lanes_of(dtype)))
+        self._work_needed = PARALLEL_PREDICT / lay.n_weights
+        parallel = n >= self._work_needed and n > BLOCK_ROWS
+        self._slots = threads.thread_count() if parallel else 1
+        self._frame = engine._frame()
+        self._work = engine._workspace(self._frame, self._rows, self._slots)
+        self._order = np.arange(self._rows)
+        self._addresses = engine._task, address_of(self._frame), address_of(self._order)
+
+    def serves(self, n):
+        """Whether n rows fit these buffers and threads."""
+        if n > BLOCK_ROWS:
+            parallel = n >= self._work_needed
+            return self._rows == BLOCK_ROWS and parallel == (self._slots > 1)
+        return n <= self._rows < 2 * n + BLOCK_ROWS // 8
+
+    def run(self, data, n, out, logits):
+        """Write the outputs of n rows to `out`."""
+        _enter_data(self._frame, data, n)
+        self._frame[Field.OUT_AT], self._frame[Field.LOGITS] = address_of(out), logits
+        rows, blocks = self._rows, -(-n // self._rows)
+
+        def run(parallel, first, last):
+            start, slots = first * rows, self._slots if parallel else 1
+            count = min(last * rows, n) - start
+            threads.call(epoch.forward, parallel, *self._addresses, slots, start, count)
+            return True
+
+        if self._slots == 1:
+            run(False, 0, blocks)
+        else:
+            Pace(epoch.forward).run(run, 0, blocks)
+
+
 class Plan:
     """Shape of the work and buffers for one data set, batch size and optimizer.
 
@@ -101,7 +153,8 @@ class Plan:
         self.fresh = 1
         self.pace = Pace(epoch.train)
         self._grads = layout.aligned_zeros(self.slots * lay.n_flat, dtype)
-        frame = self._frame = engine._frame(dataset.data, dataset.n_samples)
+        frame = self._frame = engine._frame()
+        _enter_data(frame, dataset.data, dataset.n_samples)
         self._work = engine._workspace(frame, rows, self.slots)
         frame[Field.GRADS_AT], frame[Field.SLOTS] = address_of(self._grads), self.slots
         frame[Field.FIRST_AT] = address_of(optimizer._first)
@@ -148,7 +201,9 @@ class CpuEngine:
         self.loss = loss
         self._layout = layout.make_layout(layer_units, activation, out_activation, self.dtype)
         self._params = layout.aligned_zeros(self._layout.n_flat, self.dtype)
+        self._views = layout.weight_views(self._layout, self._params)
         self._current = None
+        self._forward = None
         self._scratch = {}
 
     @property
@@ -166,24 +221,24 @@ class CpuEngine:
 
     def pack(self, coefs, intercepts):
         """Copy weight matrices (fan_in, fan_out) and biases (fan_out,) in."""
-        self._copy_in(self._params, coefs, intercepts)
+        self._copy_in(coefs, intercepts)
         if self._current is not None:
             self._current.fresh = 1
 
     def unpack(self):
         """Fresh C-contiguous copies of all weight matrices and of all biases."""
-        weights, biases = layout.weight_views(self._layout, self._params)
+        weights, biases = self._views
         return [w.copy() for w in weights], [b.copy() for b in biases]
 
-    def _copy_in(self, flat, coefs, intercepts):
-        weights, biases = layout.weight_views(self._layout, flat)
+    def _copy_in(self, coefs, intercepts):
+        weights, biases = self._views
         for target, source in zip(weights + biases, [*coefs, *intercepts], strict=True):
             target[...] = source
 
     def _split(self, packed):
         """Views of a 1-D packed vector in the shapes of the weights and biases."""
         views, start = [], 0
-        weights, biases = layout.weight_views(self._layout, self._params)
+        weights, biases = self._views
         for like in weights + biases:
             views.append(packed[start : start + like.size].reshape(like.shape))
             start += like.size
@@ -290,7 +345,7 @@ class CpuEngine:
             plan = self._current = Plan(self, dataset, batch_size, optimizer)
         return plan
 
-    def _frame(self, data, n_samples):
+    def _frame(self):
         """Frame with everything that training and prediction share."""
         lay = self._layout
         frame = np.zeros(len(Field), np.int64)
@@ -299,17 +354,6 @@ class CpuEngine:
         frame[Field.N_FLAT], frame[Field.N_WEIGHTS] = lay.n_flat, lay.n_weights
         frame[Field.UNITS_TOTAL], frame[Field.WIDEST] = lay.units_total, lay.widest
         frame[Field.LOSS] = layout.LOSSES[self.loss]
-        frame[Field.X_AT], frame[Field.X_SIZE] = address_of(data.x), len(data.x)
-        frame[Field.X_ROW], frame[Field.X_COLUMN] = data.x_row, data.x_column
-        frame[Field.N_SAMPLES] = n_samples
-        for field, array in [
-            (Field.INDICES_AT, data.indices),
-            (Field.INDPTR_AT, data.indptr),
-            (Field.TARGETS_AT, data.targets),
-            (Field.LABELS_AT, data.labels),
-            (Field.WEIGHTS_AT, data.weights),
-        ]:
-            frame[field] = address_of(array) if len(array) else 0
         return frame
 
     def _workspace(self, frame, rows, slots):
@@ -343,26 +387,8 @@ class CpuEngine:
         if n == 0:
             return out
         data, _keep = as_data(X, self.dtype)
-        parallel = n * self._products >= PARALLEL_PREDICT and n > BLOCK_ROWS
-        slots = min(threads.thread_count(), -(-n // BLOCK_ROWS)) if parallel else 1
-        rows = min(BLOCK_ROWS, layout.round_up(n, layout.lanes_of(self.dtype)))
-        frame = self._frame(data, n)
-        work = self._workspace(frame, rows, slots)
-        frame[Field.OUT_AT], frame[Field.LOGITS] = address_of(out), output == "logits"
-        order = np.arange(rows)
-        frame_at, order_at = address_of(frame), address_of(order)
-
-        def run(parallel, first, last):
-            start, stop = first * rows, min(last * rows, n)
-            threads.call(
-                epoch.forward, parallel, self._task, frame_at, order_at, slots if parallel else 1,
-                start, stop - start,
-            )  # fmt: skip
-            return True
-
-        if slots == 1:
-            run(False, 0, -(-n // rows))
-        else:
-            Pace(epoch.forward).run(run, 0, -(-n // rows))
-        del work  # alive until here
+        plan = self._forward
+        if plan is None or not plan.serves(n):
+            plan = self._forward = ForwardPlan(self, n)
+        plan.run(data, n, out, output == "logits")
         return out

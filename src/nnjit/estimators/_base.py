@@ -16,9 +16,12 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
 from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
+from nnjit.estimators._callbacks import CallbackSupport, report_fit
+from nnjit.estimators._prediction import is_valid_as_it_is, prediction_engine
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.initialization import glorot_uniform
 from nnjit.training.lbfgs import minimize_lbfgs
@@ -50,7 +53,7 @@ _LEARNED = (
 )
 
 
-class BaseMultilayerPerceptron(BaseEstimator, ABC):
+class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`.
 
     Subclasses say how targets are validated and encoded (`_validate_input`), how a held-out set is
@@ -187,8 +190,12 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
             If the input is invalid, or the loss or a parameter is no longer finite. The estimator
             is then as it was before the call.
         """
+        report = report_fit(self, X, y, sample_weight)
         with unchanged_on_error(self):
-            return self._fit(X, y, sample_weight, incremental=False)
+            self._fit(X, y, sample_weight, incremental=False, report=report)
+        if report is not None:
+            report.finish()
+        return self
 
     def _check_solver(self):
         if self.solver not in STOCHASTIC_SOLVERS:
@@ -198,7 +205,7 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
             )
         return True
 
-    def _fit(self, X, y, sample_weight, incremental):
+    def _fit(self, X, y, sample_weight, incremental, report=None):
         hidden_units = self._hidden_units()
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, target = self._validate_input(X, y, incremental, reset=fresh)
@@ -213,9 +220,9 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
         self.n_outputs_ = layer_units[-1]
         X = engine_input(X, self._parameter_dtype())
         if self.solver in STOCHASTIC_SOLVERS:
-            self._fit_stochastic(X, target, sample_weight, incremental, fresh)
+            self._fit_stochastic(X, target, sample_weight, incremental, fresh, report)
         else:
-            self._fit_lbfgs(X, target, sample_weight)
+            self._fit_lbfgs(X, target, sample_weight, report)
         if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
             raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
         return self
@@ -295,28 +302,35 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
         dtypes = {getattr(a, "dtype", None) for a in (*self.coefs_, *self.intercepts_)}
         return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
 
-    def _make_engine(self):
-        """Return an engine that holds a copy of the parameters."""
-        from nnjit.backends import select
-
-        engine = select.make_engine(
+    def _engine_key(self):
+        """Return what an engine is made for."""
+        return (
             tuple(self._layer_units()),
             self.activation,
             self.out_activation_,
             self.loss,
             self._parameter_dtype(),
         )
+
+    def _make_engine(self):
+        """Return a new engine that holds a copy of the parameters."""
+        from nnjit.backends import select
+
+        engine = select.make_engine(*self._engine_key())
         engine.pack(self.coefs_, self.intercepts_)
         return engine
 
     def _prepare_prediction(self, X):
         """Check the rows; return an engine with the parameters, and the rows as it takes them."""
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        return self._make_engine(), engine_input(X, self._parameter_dtype())
+        if not is_valid_as_it_is(self, X):
+            check_is_fitted(self)
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        engine = prediction_engine(self)
+        return engine, engine_input(X, engine.dtype)
 
     # Solvers
 
-    def _fit_lbfgs(self, X, target, sample_weight):
+    def _fit_lbfgs(self, X, target, sample_weight, report):
         engine = self._make_engine()
         outcome = minimize_lbfgs(
             engine,
@@ -327,6 +341,7 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
             max_fun=self.max_fun,
             tol=self.tol,
             verbose=self.verbose,
+            hook=report,
         )
         self.n_iter_ = outcome.n_iter
         if outcome.loss is not None:
@@ -339,7 +354,7 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
             outcome.parameters, self.coefs_, self.intercepts_, self._parameter_dtype()
         )
 
-    def _fit_stochastic(self, X, target, sample_weight, incremental, fresh):
+    def _fit_stochastic(self, X, target, sample_weight, incremental, fresh, report):
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         engine = self._make_engine()
@@ -364,11 +379,16 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
             shuffle=self.shuffle,
             max_epochs=self.max_iter,
             single_epoch=incremental,
-            verbose=bool(self.verbose),
+            verbose=int(self.verbose),
         )
         dataset = engine.dataset(X, target, sample_weight)
-        run_epochs(engine, dataset, state, plan, sample_weight)
+        if not incremental:
+            advise_on_input(self, X)
+            advise_on_classes(self, target, sample_weight)
+        run_epochs(engine, dataset, state, plan, sample_weight, report)
         self._take_over(engine, state)
+        if not (incremental or state.diverged):
+            advise_on_outcome(self, engine, X, state.loss_curve[-state.epoch :])
 
     def _hold_out(self, target):
         """Return training and validation rows; a warm start finds those of the last fit again."""

@@ -7,7 +7,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from nnjit.estimators._base import BaseMultilayerPerceptron
 from nnjit.estimators._labels import check_known_classes, decode, encode, fit_binarizer
@@ -60,7 +60,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Least improvement of the loss or the score that counts; for 'lbfgs' the largest gradient
         component at which it stops.
     verbose : bool or int, default=False
-        Whether to print the loss of each epoch.
+        1 prints the loss of each epoch, 2 a table of loss, score, learning rate and time.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights that are there.
     momentum : float, default=0.9
@@ -272,7 +272,6 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             Class labels, or for a multilabel target zeros and ones.
         """
-        check_is_fitted(self)
         engine, X = self._prepare_prediction(X)
         return decode(self._label_binarizer, engine.predict(X))
 
@@ -288,7 +287,6 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         p : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`; rows sum to 1 unless the target is multilabel.
         """
-        check_is_fitted(self)
         return self._probabilities(*self._prepare_prediction(X))
 
     def _probabilities(self, engine, X):
@@ -317,7 +315,6 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         log_p : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        check_is_fitted(self)
         engine, X = self._prepare_prediction(X)
         p = self._probabilities(engine, X)
         vanished = p < np.finfo(p.dtype).tiny

@@ -7,7 +7,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from nnjit.estimators._arrays import to_dtype
 from nnjit.estimators._base import BaseMultilayerPerceptron
@@ -57,7 +57,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         Least improvement of the loss or the score that counts; for 'lbfgs' the largest gradient
         component at which it stops.
     verbose : bool or int, default=False
-        Whether to print the loss of each epoch.
+        1 prints the loss of each epoch, 2 a table of loss, score, learning rate and time.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights that are there.
     momentum : float, default=0.9
@@ -260,7 +260,6 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        check_is_fitted(self)
         engine, X = self._prepare_prediction(X)
         output = engine.predict(X)
         return output.ravel() if output.shape[1] == 1 else output

@@ -1,0 +1,56 @@
+"""What makes a prediction of a few rows cheap: no check twice, no engine twice."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+import numpy as np
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def is_valid_as_it_is(estimator, X):
+    """Return whether X would pass scikit-learn's validation unchanged and without a warning.
+
+    That is so for a plain two-dimensional float array with rows, the fitted number of columns
+    and no value that is not finite, if the estimator is fitted and knows no feature names.
+    Anything else goes through `validate_data`, which finds the right words.
+    """
+    known = estimator.__dict__
+    if (
+        type(X) is not np.ndarray
+        or X.ndim != 2
+        or X.dtype not in _FLOATS
+        or X.shape[0] == 0
+        or X.shape[1] != known.get("n_features_in_")
+        or "coefs_" not in known
+        or "feature_names_in_" in known
+    ):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum()))
+
+
+class _Engines(threading.local):
+    """The engine of each estimator, for one thread: an engine serves one call at a time."""
+
+    def __init__(self):
+        self.by_estimator = weakref.WeakKeyDictionary()
+
+
+_ENGINES = _Engines()
+
+
+def prediction_engine(estimator):
+    """Return an engine with the estimator's parameters, the one of its last prediction if any.
+
+    The parameters are copied in each time, since `coefs_` may be assigned or written to.
+    """
+    key = estimator._engine_key()
+    kept = _ENGINES.by_estimator.get(estimator)
+    if kept is None or kept[0] != key:
+        kept = _ENGINES.by_estimator[estimator] = key, estimator._make_engine()
+    else:
+        kept[1].pack(estimator.coefs_, estimator.intercepts_)
+    return kept[1]
