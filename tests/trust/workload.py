@@ -1,0 +1,85 @@
+"""What the subprocesses of these tests do, and what they print for comparison.
+
+Importable, so that processes started by spawn or by joblib find the functions too. With
+NNJIT_TEST_DRIVER=parallel (or serial) the choice of the driver, left to the clock otherwise, is
+forced in every process that imports this.
+"""
+
+import hashlib
+import os
+import warnings
+
+import numpy as np
+
+warnings.simplefilter("ignore")
+
+
+def force(driver):
+    """Run every piece of work that may be shared among threads by the named driver."""
+    from nnjit.backends import cpu
+
+    def run(pace, function, first, last):
+        function(driver == "parallel", first, last)
+
+    cpu.Pace.run = run
+
+
+if os.environ.get("NNJIT_TEST_DRIVER"):
+    force(os.environ["NNJIT_TEST_DRIVER"])
+
+
+def data(dtype="float64", n_samples=600, n_features=64):
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((n_samples, n_features)).astype(dtype)
+    return X, (X[:, :3] @ [1.0, -2.0, 0.5] > 0).astype(int) + (X[:, 4] > 1)
+
+
+def classifier(**parameters):
+    """Network whose minibatches are shared among threads (see PARALLEL_TRAIN)."""
+    from nnjit import MLPClassifier
+
+    return MLPClassifier(
+        **{"hidden_layer_sizes": (150,), "max_iter": 2, "random_state": 0, **parameters}
+    )
+
+
+def small(dtype="float64"):
+    """Fit a network that always runs serially."""
+    X, y = data(dtype, 60, 5)
+    return digest(classifier(hidden_layer_sizes=(7,)).fit(X, y), X)
+
+
+def large(dtype="float64", seed=0):
+    """Fit and predict on as many threads as the process has."""
+    X, y = data(dtype)
+    return digest(classifier(random_state=seed).fit(X, y), np.tile(X, (8, 1)))
+
+
+def digest(model, X):
+    """Hash of the parameters, the losses and the predictions, to the bit."""
+    parts = [*model.coefs_, *model.intercepts_, model.loss_curve_, model.predict_proba(X)]
+    return hashlib.sha256(b"".join(np.asarray(part).tobytes() for part in parts)).hexdigest()[:16]
+
+
+def compiled():
+    """Count compilations from now on; returns the list that they are added to."""
+    from nnjit.core import cache
+
+    names, save = [], cache.KernelCache.save_overload
+
+    def counted(self, sig, data):
+        names.append(self._py_func.__name__)
+        save(self, sig, data)
+
+    cache.KernelCache.save_overload = counted
+    return names
+
+
+def layer():
+    """Name of the threading layer that runs, '' if none was started."""
+    import numba
+
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return ""
