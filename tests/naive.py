@@ -237,7 +237,9 @@ class Adam:
             p -= rate * m / (np.sqrt(v) + self.epsilon)
 
 
-def train_epoch(coefs, intercepts, x, y, order, batch_size, solver, loss, activation, alpha, w=None):
+def train_epoch(
+    coefs, intercepts, x, y, order, batch_size, solver, loss, activation, alpha, w=None
+):
     """One pass over the rows in `order`; updates in place, returns the sum of the batch losses.
 
     Each batch's loss counts as often as it has rows. A batch whose weights sum to 0 is skipped.

@@ -1029,4 +1029,4 @@ def _gradient(code, linked, y, p, sample_weight, factor, out):
 
 def _column_sums(d, target):
     if target.size:
-        layer.column_sums.serial(_flat(d), d.shape[1], target)
+        layer.column_sums(_flat(d), d.shape[1], target)

@@ -138,3 +138,18 @@ def test_twins_agree_to_the_bit():
     assert total(*arguments) == total(*arguments, twin="parallel")
     arguments = ("bernoulli", False, y, p, w)
     assert gradient(*arguments).tobytes() == gradient(*arguments, twin="parallel").tobytes()
+
+
+def test_twins_of_class_numbers_agree_to_the_bit():
+    _, p, w = problem("multinomial", (9000, 3), np.float32)
+    labels = np.random.default_rng(0).integers(0, 3, 9000)
+    eps = np.finfo(np.float32).eps
+    parts = np.empty((2, blocks((9000, 1))))
+    losses.label_loss.serial(labels, p.ravel(), w, eps, parts[0])
+    losses.label_loss.parallel(labels, p.ravel(), w, eps, parts[1])
+    assert parts[0].tobytes() == parts[1].tobytes()
+    out = np.empty((2, p.size), np.float32)
+    arguments = (labels, False, p.ravel(), w, np.float32(1e-3), eps, False)
+    losses.label_gradient.serial(*arguments, out[0])
+    losses.label_gradient.parallel(*arguments, out[1])
+    assert out[0].tobytes() == out[1].tobytes()

@@ -6,7 +6,7 @@ Training has a path of its own over whole networks; this one serves a layer at a
 import numpy as np
 
 from nnjit.core.activations import IDENTITY, activate_piece
-from nnjit.core.jit import elementwise, prange, twins
+from nnjit.core.jit import elementwise, kernel, prange, twins
 from nnjit.core.simd import product
 
 __all__ = ["affine", "column_sums"]
@@ -58,7 +58,7 @@ def affine(code, depth, a, a_row, a_column, b, reach, bias, out):
         )  # fmt: skip
 
 
-@twins
+@kernel
 def column_sums(x, reach, out):
     """out[j] = sum_i x[i, j], in the order of i. x IN (m * reach,), out OUT (n,)."""
     m = len(x) // reach
