@@ -19,6 +19,8 @@ PARALLEL_TRAIN = 1_000_000
 PARALLEL_PREDICT = 4_000_000
 # Rows of one block: its activations should stay in the second-level cache.
 BLOCK_ROWS = 256
+# Multiply-adds of the forward pass in one call of a full-batch gradient: some 50 ms.
+PRODUCTS_PER_CALL = 1e9
 # Elements of one update range.
 RANGE_SIZE = 8192
 
@@ -39,6 +41,14 @@ class Dataset(NamedTuple):
     keep: tuple  # arrays that must outlive the views in `data`
 
 
+def copy_packed(packed, views):
+    """Copy a packed vector into weight and bias views, in order."""
+    start = 0
+    for view in views:
+        view[...] = packed[start : start + view.size].reshape(view.shape)
+        start += view.size
+
+
 class Optimizer:
     """State of a stochastic solver over one engine's flat parameters.
 
@@ -48,11 +58,13 @@ class Optimizer:
         Read at every call of `CpuEngine.train`; for Adam the base rate.
     """
 
-    def __init__(self, kind, n_flat, dtype, hyper):
+    def __init__(self, kind, lay, dtype, hyper):
         self.kind = kind
         self.learning_rate = 0.0
         self._code = optimizers.SOLVERS[kind]
         self._hyper = hyper
+        self._layout = lay
+        n_flat = lay.n_flat
         self._first = layout.aligned_zeros(n_flat, dtype)
         self._second = layout.aligned_zeros(n_flat if kind == "adam" else 0, dtype)
         self._clock = np.array([0.0, 1.0, 1.0])
@@ -63,20 +75,40 @@ class Optimizer:
         return int(self._clock[optimizers.STEPS])
 
     def state(self):
-        """Copies of everything a later `load_state` needs to go on bit for bit."""
-        return {
-            "learning_rate": np.float64(self.learning_rate),
-            "clock": self._clock.copy(),
-            "first": self._first.copy(),
-            "second": self._second.copy(),
-        }
+        """Copies of everything a later `load_state` needs to go on bit for bit.
+
+        Vectors are in packing order without padding, so they fit another machine's layout.
+        """
+        state = {"learning_rate": np.float64(self.learning_rate), "clock": self._clock.copy()}
+        for name, flat in [("first", self._first), ("second", self._second)]:
+            weights, biases = layout.weight_views(self._layout, flat) if len(flat) else ([], [])
+            parts = [part.ravel() for part in weights + biases]
+            state[name] = np.concatenate(parts) if parts else flat.copy()
+        return state
 
     def load_state(self, state):
-        """Restore what `state` returned."""
+        """Restore what `state` returned.
+
+        Raises
+        ------
+        ValueError
+            If it belongs to another network or solver.
+        """
+        n = sum(int(row[layout.FAN_OUT]) * (int(row[layout.FAN_IN]) + 1)
+                for row in self._layout.layers)  # fmt: skip
+        wanted = {"first": n, "second": n if len(self._second) else 0}
+        for name, size in wanted.items():
+            if np.shape(state[name]) != (size,):
+                raise ValueError(
+                    f"The optimizer state is for another network or solver: {name!r} has shape "
+                    f"{np.shape(state[name])}, expected {(size,)}."
+                )
         self.learning_rate = float(state["learning_rate"])
         self._clock[:] = state["clock"]
-        self._first[:] = state["first"]
-        self._second[:] = state["second"]
+        for name, flat in [("first", self._first), ("second", self._second)]:
+            if len(flat):
+                weights, biases = layout.weight_views(self._layout, flat)
+                copy_packed(state[name], weights + biases)
 
 
 def _enter_data(frame, data, n_samples):
@@ -137,21 +169,23 @@ class Plan:
     Blocks, slots and ranges follow from the shapes alone, so that threads change nothing.
     """
 
-    def __init__(self, engine, dataset, batch_size, optimizer):
-        self._for = dataset, batch_size, optimizer
+    def __init__(self, engine, dataset, n_order, batch_size, optimizer):
+        self._for = n_order, batch_size
+        self.dataset, self.optimizer = dataset, optimizer
         lay, dtype = engine._layout, engine.dtype
         lanes = layout.lanes_of(dtype)
-        batch_size = min(batch_size, dataset.n_samples)
+        batch_size = min(batch_size, n_order)
         wanted = 1
         if batch_size * lay.n_weights >= PARALLEL_TRAIN and batch_size > lanes:
             wanted = 2 if batch_size <= 2 * BLOCK_ROWS else 4
         rows = min(BLOCK_ROWS, layout.round_up(-(-batch_size // wanted), lanes))
         self.slots = min(wanted, -(-batch_size // rows))
+        self._rows, self._n_weights = rows, lay.n_weights
         ranges = -(-lay.n_weights // RANGE_SIZE) + -(-(lay.n_flat - lay.n_weights) // RANGE_SIZE)
         self.slot_loss, self.squares = np.zeros(self.slots), np.zeros(ranges)
         self.report = np.zeros(epoch.REPORT)
         self.fresh = 1
-        self.pace = Pace(epoch.train)
+        self.pace, self._gradient_pace = Pace(epoch.train), Pace(epoch.accumulate)
         self._grads = layout.aligned_zeros(self.slots * lay.n_flat, dtype)
         frame = self._frame = engine._frame()
         _enter_data(frame, dataset.data, dataset.n_samples)
@@ -162,7 +196,7 @@ class Plan:
         frame[Field.HYPER_AT] = address_of(optimizer._hyper)
         frame[Field.CLOCK_AT] = address_of(optimizer._clock)
         frame[Field.SOLVER], frame[Field.RANGE_SIZE] = optimizer._code, RANGE_SIZE
-        frame[Field.BATCH_SIZE] = batch_size
+        frame[Field.BATCH_SIZE], frame[Field.N_ORDER] = batch_size, n_order
         self.order, self.order_at = None, 0
         self._fixed = (
             optimizer._hyper, optimizer._clock, self.slot_loss, self.squares, self.report,
@@ -178,10 +212,48 @@ class Plan:
         self.fresh = 0
         return self.report[epoch.FINITE] == 1.0
 
-    def serves(self, dataset, batch_size, optimizer):
+    def use_order(self, order):
+        """Visit the samples in this order, an int64 array that is kept."""
+        if order is not self.order:
+            self.order, self.order_at = order, address_of(order)
+
+    def gradient(self, n, weight, alpha):
+        """Loss over n samples; their gradient goes to the optimizer's first vector.
+
+        The samples are cut into runs of whole rounds of blocks, so that Ctrl-C is heard.
+        """
+        blocks = max(1, int(PRODUCTS_PER_CALL / self._n_weights / (self._rows * self.slots)))
+        length = blocks * self._rows * self.slots
+        losses = np.zeros(-(-n // length))
+
+        def run(parallel, first, last):
+            for number in range(first, last):
+                start = number * length
+                threads.call(
+                    epoch.accumulate, parallel, self._task, self._frame_at, self.order_at,
+                    self.slots, start, min(length, n - start), float(start > 0), self.slot_loss,
+                )  # fmt: skip
+                losses[number] = self.slot_loss.sum()
+            return True
+
+        if self.slots == 1:
+            run(False, 0, len(losses))
+        else:
+            self._gradient_pace.run(run, 0, len(losses))
+        total = float(losses.sum())
+        scale = 1.0 / weight
+        threads.call(
+            epoch.finish, False, self._task, self._frame_at, self.slots, scale, self.squares
+        )
+        return (total + 0.5 * alpha * float(self.squares.sum())) / weight
+
+    def serves(self, dataset, n_order, batch_size, optimizer):
         """Whether this plan was made for these."""
-        ours = self._for
-        return ours[0] is dataset and ours[1] == batch_size and ours[2] is optimizer
+        return (
+            self.dataset is dataset
+            and self.optimizer is optimizer
+            and self._for == (n_order, batch_size)
+        )
 
 
 class CpuEngine:
@@ -204,7 +276,7 @@ class CpuEngine:
         self._views = layout.weight_views(self._layout, self._params)
         self._current = None
         self._forward = None
-        self._scratch = {}
+        self._full_batch = None
 
     @property
     def n_parameters(self):
@@ -235,15 +307,6 @@ class CpuEngine:
         for target, source in zip(weights + biases, [*coefs, *intercepts], strict=True):
             target[...] = source
 
-    def _split(self, packed):
-        """Views of a 1-D packed vector in the shapes of the weights and biases."""
-        views, start = [], 0
-        weights, biases = self._views
-        for like in weights + biases:
-            views.append(packed[start : start + like.size].reshape(like.shape))
-            start += like.size
-        return views[: len(weights)], views[len(weights) :]
-
     # -- data ---------------------------------------------------------------------------
 
     def dataset(self, X, y, sample_weight=None):
@@ -272,7 +335,7 @@ class CpuEngine:
         hyper[optimizers.MOMENTUM], hyper[optimizers.NESTEROV] = momentum, float(nesterov)
         hyper[optimizers.DELTA_SCALE] = 1.0
         hyper[optimizers.EPS] = np.finfo(self.dtype).eps
-        return Optimizer(kind, self._layout.n_flat, self.dtype, hyper)
+        return Optimizer(kind, self._layout, self.dtype, hyper)
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
         """Minibatches first..last-1 of the epoch that visits the samples as in `order`.
@@ -280,7 +343,8 @@ class CpuEngine:
         Parameters
         ----------
         dataset : Dataset
-        order : ndarray of shape (n_samples,), int64
+        order : ndarray, int64
+            Row numbers, those of a subset if the rest is held out; kept, not copied.
         batch_size : int
         optimizer : Optimizer
         alpha : float
@@ -290,12 +354,11 @@ class CpuEngine:
         -------
         TrainResult
         """
-        plan = self._plan(dataset, int(batch_size), optimizer)
+        plan = self._plan(dataset, len(order), int(batch_size), optimizer)
         hyper, report = optimizer._hyper, plan.report
         hyper[optimizers.RATE], hyper[optimizers.ALPHA] = optimizer.learning_rate, alpha
         report[epoch.LOSS] = report[epoch.SKIPPED] = 0.0
-        if order is not plan.order:
-            plan.order, plan.order_at = order, address_of(order)
+        plan.use_order(order)
         if plan.slots == 1:
             plan.run(False, first, last)
         else:
@@ -319,30 +382,38 @@ class CpuEngine:
         loss : float
         gradient : ndarray of shape (n_parameters,), float64
         """
-        self.pack(*self._split(packed))
-        gradient = self._scratch.get("gradient")
-        if gradient is None:
-            gradient = self._scratch["gradient"] = self.optimizer("gradient")
-            outputs = self.layer_units[-1]
+        weights, biases = self._views
+        copy_packed(packed, weights + biases)
+        plan = self._gradient_plan(dataset, alpha)
+        loss = plan.gradient(dataset.n_samples, self.weight_of(dataset), alpha)
+        parts = layout.weight_views(self._layout, plan.optimizer._first)
+        return loss, np.concatenate([part.ravel() for part in parts[0] + parts[1]], dtype=float)
+
+    def weight_of(self, dataset):
+        """Sum of the sample weights, or the number of samples without any."""
+        weights = dataset.data.weights
+        return float(weights.sum(dtype=float)) if len(weights) else float(dataset.n_samples)
+
+    def _gradient_plan(self, dataset, alpha):
+        plan = self._full_batch
+        if plan is None or plan.dataset is not dataset:
+            optimizer = self.optimizer("gradient")
             if self.loss == "squared_error":  # the loss is a mean over the outputs
-                gradient._hyper[optimizers.DELTA_SCALE] = 1.0 / outputs
-        order = self._scratch.get("order")
-        if order is None or len(order) != dataset.n_samples:
-            order = self._scratch["order"] = np.arange(dataset.n_samples)
-        n = dataset.n_samples
-        result = self.train(dataset, order, n, gradient, alpha, 0, 1)
-        weights, biases = layout.weight_views(self._layout, gradient._first)
-        flat = np.concatenate([part.ravel() for part in weights + biases], dtype=np.float64)
-        return result.loss / n, flat
+                optimizer._hyper[optimizers.DELTA_SCALE] = 1.0 / self.layer_units[-1]
+            n = dataset.n_samples
+            plan = self._full_batch = Plan(self, dataset, n, n, optimizer)
+            plan.use_order(np.arange(n))
+        plan.optimizer._hyper[optimizers.ALPHA] = alpha
+        return plan
 
     @functools.cached_property
     def _task(self):
         return compile_task(self.dtype == np.float32)
 
-    def _plan(self, dataset, batch_size, optimizer):
+    def _plan(self, dataset, n_order, batch_size, optimizer):
         plan = self._current
-        if plan is None or not plan.serves(dataset, batch_size, optimizer):
-            plan = self._current = Plan(self, dataset, batch_size, optimizer)
+        if plan is None or not plan.serves(dataset, n_order, batch_size, optimizer):
+            plan = self._current = Plan(self, dataset, n_order, batch_size, optimizer)
         return plan
 
     def _frame(self):

@@ -15,7 +15,7 @@ from nnjit.core.task import (
     BLOCK_ROWS,
     FORWARD,
     GRADIENT,
-    N_SAMPLES,
+    N_ORDER,
     SLOTS,
     SQUARES,
     UPDATE,
@@ -23,7 +23,7 @@ from nnjit.core.task import (
     call_task,
 )
 
-__all__ = ["forward", "train"]
+__all__ = ["accumulate", "finish", "forward", "train"]
 
 # entries of the float64 report of a call
 LOSS, SKIPPED, FINITE = range(3)
@@ -60,7 +60,7 @@ def train(task, frame_at, order_at, first, last, fresh, hyper, clock, slot_loss,
         update). Adding makes the sum the same however an epoch is cut into calls.
     """
     frame = view(frame_at, FRAME_SIZE, np.int64(0))
-    batch_size, block_rows, n_samples = frame[BATCH_SIZE], frame[BLOCK_ROWS], frame[N_SAMPLES]
+    batch_size, block_rows, n_order = frame[BATCH_SIZE], frame[BLOCK_ROWS], frame[N_ORDER]
     n_ranges = squares.shape[0]
     if fresh:
         for number in range(n_ranges):
@@ -69,7 +69,7 @@ def train(task, frame_at, order_at, first, last, fresh, hyper, clock, slot_loss,
     report[FINITE] = 1.0
     for batch in range(first, last):
         start = batch * batch_size
-        rows = min(batch_size, n_samples - start)
+        rows = min(batch_size, n_order - start)
         weight = call_task(task, WEIGHT, frame_at, order_at, 0, 0, start, rows, 0.0)
         if weight == 0.0:
             report[SKIPPED] += 1.0
@@ -91,6 +91,26 @@ def train(task, frame_at, order_at, first, last, fresh, hyper, clock, slot_loss,
                 task, UPDATE, frame_at, order_at, number, slots, 0, 0, scale
             )
         penalty = total_of(squares, n_ranges)
+
+
+@twins
+def accumulate(task, frame_at, order_at, slots, start, rows, add, slot_loss):
+    """Loss and gradient of the rows start..start+rows-1 of the order, for L-BFGS.
+
+    slot_loss : OUT (slots,) float64
+    add : float64, 0 to overwrite the slots' gradients, 1 to add to them
+    """
+    for slot in prange(slots):
+        slot_loss[slot] = call_task(
+            task, GRADIENT, frame_at, order_at, slot, slots, start, rows, add
+        )
+
+
+@twins
+def finish(task, frame_at, slots, scale, squares):
+    """Reduce the slots to the gradient; squares : OUT (ranges,) float64."""
+    for number in prange(squares.shape[0]):
+        squares[number] = call_task(task, UPDATE, frame_at, 0, number, slots, 0, 0, scale)
 
 
 @twins

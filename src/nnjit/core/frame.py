@@ -52,6 +52,7 @@ class Field(IntEnum):
     HYPER_AT = auto()  # (HYPER,) float64
     CLOCK_AT = auto()  # (CLOCK,) float64
     SOLVER = auto()
+    N_ORDER = auto()  # rows of an epoch: length of the order
     RANGE_SIZE = auto()
     BATCH_SIZE = auto()
     # prediction

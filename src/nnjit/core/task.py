@@ -31,7 +31,7 @@ GRADIENT, UPDATE, SQUARES, WEIGHT, FORWARD = range(5)
     LAYERS_AT, N_LAYERS, PARAMS_AT, N_FLAT, N_WEIGHTS, UNITS_TOTAL, WIDEST, LOSS,
     X_AT, X_SIZE, X_ROW, X_COLUMN, INDICES_AT, INDPTR_AT, N_SAMPLES, TARGETS_AT, LABELS_AT,
     WEIGHTS_AT, WORK_AT, WORK_SIZE, WORK_BYTES, BLOCK_ROWS, STRIDE, GRADS_AT, SLOTS,
-    FIRST_AT, SECOND_AT, HYPER_AT, CLOCK_AT, SOLVER, RANGE_SIZE, BATCH_SIZE, OUT_AT, LOGITS,
+    FIRST_AT, SECOND_AT, HYPER_AT, CLOCK_AT, SOLVER, N_ORDER, RANGE_SIZE, BATCH_SIZE, OUT_AT, LOGITS,
 ) = (int(field) for field in Field)  # fmt: skip
 
 
@@ -62,14 +62,13 @@ def workspace(frame, slot, real):
 
 
 @inline
-def gradient_slot(frame, layers, params, data, order, slot, slots, start, rows, real):
-    """Loss of all blocks of one slot; their gradient goes into the slot's buffer."""
+def gradient_slot(frame, layers, params, data, order, slot, slots, start, rows, add, real):
+    """Loss of all blocks of one slot; their gradient replaces, or adds to, the slot's buffer."""
     work = workspace(frame, slot, real)
     grads = view(frame[GRADS_AT], frame[SLOTS] * frame[N_FLAT], real)
     hyper = view(frame[HYPER_AT], HYPER, 0.0)
     scale, eps = params.dtype.type(hyper[DELTA_SCALE]), params.dtype.type(hyper[EPS])
     total = 0.0
-    add = 0
     first = slot * frame[BLOCK_ROWS]
     while first < rows:
         total += gradient_block(
@@ -140,10 +139,11 @@ def run_task(real, kind, frame_at, order_at, number, count, start, rows, scale):
             frame[BLOCK_ROWS], frame[STRIDE], frame[UNITS_TOTAL], work, out,
         )  # fmt: skip
         return 0.0
-    order = view(order_at, frame[N_SAMPLES], np.int64(0))
+    order = view(order_at, frame[N_ORDER], np.int64(0))
     if kind == WEIGHT:
         return weight_of(data, order, start, rows)
-    return gradient_slot(frame, layers, params, data, order, number, count, start, rows, real)
+    add = 1 if scale != 0.0 else 0
+    return gradient_slot(frame, layers, params, data, order, number, count, start, rows, add, real)
 
 
 def task_single(kind, frame_at, order_at, number, count, start, rows, scale):
