@@ -164,7 +164,7 @@ class NumpyEngine:
         return NumpyOptimizer(name, self.n_parameters, self.dtype, **settings)
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
-        assert order.dtype == np.int64 and len(order) == dataset.n_samples
+        assert order.dtype == np.int64 and len(order) <= dataset.n_samples
         total, skipped = 0.0, 0
         with np.errstate(all="ignore"):
             for batch in range(first, last):

@@ -360,21 +360,19 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         engine = self._make_engine()
         rows, held_out = self._hold_out(target) if self.early_stopping else (None, None)
         monitor = self._make_monitor(engine, X, target, sample_weight, held_out, incremental, fresh)
-        if rows is not None:
-            X, target = X[rows], target[rows]
-            sample_weight = None if sample_weight is None else sample_weight[rows]
-        n_samples = X.shape[0]
+        # Held-out rows stay where they are: epochs visit the numbers of the others.
+        order = np.arange(X.shape[0]) if rows is None else rows.astype(np.int64)
         state = TrainingState(
             rng=self._random_state,
             solver=self._make_solver(incremental),
             monitor=monitor,
-            order=np.arange(n_samples, dtype=np.int64),
+            order=order,
             samples_seen=getattr(self, "t_", 0),
             loss_curve=list(getattr(self, "loss_curve_", ())),
             skipped_batches=getattr(self, "n_skipped_batches_", 0) if incremental else 0,
         )
         plan = EpochPlan(
-            batch_size=self._minibatch_rows(n_samples),
+            batch_size=self._minibatch_rows(len(order)),
             alpha=self.alpha,
             shuffle=self.shuffle,
             max_epochs=self.max_iter,
