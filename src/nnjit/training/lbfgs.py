@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnjit.training.progress import EpochTable
+
 
 class LbfgsOutcome(NamedTuple):
     """Where the solver stopped: packed parameters, objective there, iterations done.
@@ -19,7 +21,7 @@ class LbfgsOutcome(NamedTuple):
     n_iter: int
 
 
-def minimize_lbfgs(engine, dataset, start, *, alpha, max_iter, max_fun, tol, verbose):
+def minimize_lbfgs(engine, dataset, start, *, alpha, max_iter, max_fun, tol, verbose, hook=None):
     """Minimize the penalized loss over all rows.
 
     Parameters
@@ -35,7 +37,10 @@ def minimize_lbfgs(engine, dataset, start, *, alpha, max_iter, max_fun, tol, ver
     tol : float
         The solver stops when the largest component of the gradient is below it.
     verbose : bool or int
-        Passed to SciPy where it still prints (before 1.15).
+        1 is passed to SciPy where it still prints (before 1.15); 2 prints a table.
+    hook : object or None
+        Its ``iteration(parameters, loss, n_iter)`` is called after each iteration; if that
+        returns true, the solver stops.
 
     Returns
     -------
@@ -51,7 +56,7 @@ def minimize_lbfgs(engine, dataset, start, *, alpha, max_iter, max_fun, tol, ver
     from scipy.optimize import minimize
     from sklearn.utils.optimize import _check_optimize_result
 
-    reached = _LastIterate(start)
+    reached = _LastIterate(start, hook, EpochTable() if verbose > 1 else None)
     try:
         result = minimize(
             lambda packed: _objective(engine, packed, dataset, alpha, reached),
@@ -69,14 +74,18 @@ def minimize_lbfgs(engine, dataset, start, *, alpha, max_iter, max_fun, tol, ver
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
         return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter)
+    if reached.stopped:
+        return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter)
     n_iter = _check_optimize_result("lbfgs", result, max_iter)
     return LbfgsOutcome(result.x, float(result.fun), n_iter)
 
 
 class _LastIterate:
-    """Remembers the solver's last accepted point, for when it is interrupted."""
+    """Remembers the solver's last accepted point, for when it is interrupted, and reports it."""
 
-    def __init__(self, start):
+    def __init__(self, start, hook, table):
+        self.hook, self.table = hook, table
+        self.stopped = False
         self.parameters = np.array(start, dtype=np.float64)
         self.loss = None
         self.n_iter = 0
@@ -86,6 +95,11 @@ class _LastIterate:
         self.parameters = np.array(packed)
         self.loss = self.evaluated_loss
         self.n_iter += 1
+        if self.table is not None:
+            self.table.row(self.n_iter, self.loss)
+        if self.hook is not None and self.hook.iteration(self.parameters, self.loss, self.n_iter):
+            self.stopped = True
+            raise StopIteration  # SciPy's way to stop
 
 
 def _objective(engine, packed, dataset, alpha, reached):
@@ -101,4 +115,4 @@ def _print_option(verbose):
 
     if parse_version(scipy.__version__) >= parse_version("1.15"):
         return {}
-    return {"iprint": 1 if verbose >= 1 else -1}
+    return {"iprint": 1 if verbose == 1 else -1}

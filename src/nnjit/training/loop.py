@@ -8,6 +8,8 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from nnjit.training.progress import EpochTable
+
 # Compiled code cannot be interrupted, so one call is given at most about this much arithmetic: some
 # 10 ms on a recent core, 0.2 s on a slow one. The bound depends on shapes alone and never on the
 # clock: the epoch's loss is the sum of the calls' sums and has to come out the same each time.
@@ -61,7 +63,7 @@ def _rows_trained(sample_weight, order, batch_size):
     return int(sizes[weight_sums != 0].sum())
 
 
-def run_epochs(engine, dataset, state, plan, sample_weight=None):
+def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None):
     """Train until a plateau, the last epoch, a loss that is not finite, or Ctrl-C.
 
     Parameters
@@ -76,6 +78,9 @@ def run_epochs(engine, dataset, state, plan, sample_weight=None):
         The settings.
     sample_weight : ndarray of shape (n_samples,) or None
         The weights in `dataset`, needed only to count rows where minibatches were skipped.
+    hook : object or None
+        Its ``begin()`` is called before each epoch and its ``end(engine, state)`` after; if that
+        returns true, training stops.
 
     Warns
     -----
@@ -86,7 +91,7 @@ def run_epochs(engine, dataset, state, plan, sample_weight=None):
     """
     optimizer = state.solver.start(engine)
     try:
-        _epochs(engine, dataset, state, plan, optimizer, sample_weight)
+        _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook)
     except KeyboardInterrupt:
         state.interrupted = True
         warnings.warn("Training interrupted by user.", stacklevel=2)
@@ -94,11 +99,14 @@ def run_epochs(engine, dataset, state, plan, sample_weight=None):
         state.solver.keep(optimizer)
 
 
-def _epochs(engine, dataset, state, plan, optimizer, sample_weight):
-    solver, monitor, verbose = state.solver, state.monitor, plan.verbose
+def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook):
+    solver, monitor, verbose = state.solver, state.monitor, plan.verbose == 1
+    table = EpochTable() if plan.verbose > 1 else None
     shuffle = state.rng.shuffle if plan.shuffle else None
     call_size = batches_per_call(engine.n_parameters, plan.batch_size)
     while state.epoch < plan.max_epochs:
+        if hook is not None:
+            hook.begin()
         if shuffle is not None:
             # The same swaps as shuffling a fresh range and indexing the last order with it.
             shuffle(state.order)
@@ -114,12 +122,15 @@ def _epochs(engine, dataset, state, plan, optimizer, sample_weight):
             monitor.on_divergence(verbose)
             return
         monitor.after_epoch(engine, loss, verbose)
+        if table is not None:
+            table.row(state.epoch, loss, monitor.score_now, optimizer.learning_rate)
         solver.after_epoch(state.samples_seen)
-        if monitor.on_plateau and _stops(monitor, solver, verbose):
+        stop = hook is not None and hook.end(engine, state)
+        if monitor.on_plateau and _stops(monitor, solver, plan.verbose):
             state.converged = True
             return
         optimizer.learning_rate = solver.rate
-        if plan.single_epoch:
+        if stop or plan.single_epoch:
             return
     warnings.warn(
         f"Stochastic Optimizer: Maximum iterations ({plan.max_epochs:d}) "

@@ -25,8 +25,8 @@ class EpochPlan:
         Epochs after which the run ends with a warning.
     single_epoch : bool
         Run one epoch and stop without a warning (``partial_fit``).
-    verbose : bool
-        Whether each epoch prints its loss.
+    verbose : int
+        1 prints each epoch's loss as scikit-learn does, 2 a table.
     """
 
     batch_size: int
@@ -34,7 +34,7 @@ class EpochPlan:
     shuffle: bool
     max_epochs: int
     single_epoch: bool
-    verbose: bool
+    verbose: int
 
 
 @dataclass

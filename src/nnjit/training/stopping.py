@@ -23,6 +23,8 @@ class LossMonitor:
         Epochs without improvement so far.
     """
 
+    score_now = None  # there are no validation rows
+
     def __init__(self, tol, patience, best=math.inf, count=0):
         self.tol = tol
         self.patience = patience
@@ -85,6 +87,11 @@ class ScoreMonitor:
         self.best_weights = best_weights
         self.best = best
         self.count = count
+
+    @property
+    def score_now(self):
+        """Score after the last epoch."""
+        return self.scores[-1]
 
     def evaluate(self, engine):
         """Return the score of the engine's present weights on the validation rows."""

@@ -1,0 +1,127 @@
+"""Warnings that say what to do, each at most once per fit.
+
+They look at a sample of the data and at what the fit recorded, so that they cost next to nothing,
+and speak only where something is plainly wrong.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from nnjit.exceptions import TrainingWarning
+
+# Inputs of this root mean square are not scaled. (Pixels to 16 or counts to 50 do no harm.)
+LARGE_INPUT = 100.0
+SAMPLE_VALUES = 1 << 16
+SAMPLE_ROWS = 64
+# The loss has risen if after this many epochs it is this many times the first.
+RISEN_AFTER, RISEN_TIMES = 5, 2.0
+
+
+def warn_of(text: str) -> None:
+    """Warn with a `TrainingWarning`."""
+    warnings.warn(text, TrainingWarning, stacklevel=2)
+
+
+def advise_on_input(network: Any, X: Any) -> None:
+    """Warn if a feature is so large that the network will hardly learn.
+
+    Parameters
+    ----------
+    network : estimator
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    """
+    if sp.issparse(X):
+        sample = X.data[:SAMPLE_VALUES, np.newaxis]
+        where = "The input"
+    else:
+        sample = X[: max(1, SAMPLE_VALUES // X.shape[1])]
+        where = ""
+    if not sample.size:
+        return
+    with np.errstate(over="ignore"):
+        size = np.sqrt(np.square(sample).mean(axis=0))
+    largest = int(size.argmax())
+    if size[largest] <= LARGE_INPUT:
+        return
+    names = getattr(network, "feature_names_in_", None)
+    where = where or f"Feature {largest if names is None else repr(str(names[largest]))}"
+    warn_of(
+        f"{where} has values of about {size[largest]:.3g}. Networks learn slowly or not at all "
+        "from inputs that are not scaled. Put a scaler in front: "
+        f"make_pipeline(StandardScaler(), {type(network).__name__}(...))."
+    )
+
+
+def advise_on_classes(network: Any, target: Any, sample_weight: Any) -> None:
+    """Warn of classes that no training row, or none with a weight, belongs to.
+
+    Parameters
+    ----------
+    network : estimator
+    target : ndarray
+        Class numbers of the training rows; other targets are not looked at.
+    sample_weight : ndarray of shape (n_samples,) or None
+    """
+    if target.ndim != 1 or not hasattr(network, "classes_"):
+        return
+    weights = np.bincount(target, sample_weight, len(network.classes_))
+    absent = network.classes_[weights == 0]
+    if len(absent):
+        warn_of(
+            f"No training row with a positive weight belongs to the classes {absent.tolist()}, so "
+            "they will not be predicted. Leave them out, lower validation_fraction, or give their "
+            "rows a weight."
+        )
+
+
+def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) -> None:
+    """Warn of a loss that rose, or of a network whose output is the same for all rows.
+
+    Parameters
+    ----------
+    network : estimator
+        Fitted.
+    engine : engine
+        Holds its weights.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Training rows.
+    losses : list of float
+        Training loss of each epoch of this fit.
+    """
+    lower = f"learning_rate_init={network.learning_rate_init / 10:g}"
+    if len(losses) > RISEN_AFTER and losses[-1] > RISEN_TIMES * losses[0] > 0:
+        warn_of(
+            f"The training loss rose from {losses[0]:.3g} to {losses[-1]:.3g}: the learning rate "
+            f"({network.learning_rate_init:g}) is too large. Try {lower}."
+        )
+        return
+    if len(network.coefs_) == 1 or network.activation != "relu":
+        return
+    rows = X[:SAMPLE_ROWS]
+    if len(losses) <= RISEN_AFTER or rows.shape[0] < 2:
+        return
+    outputs = engine.predict(rows, output="logits")
+    if (outputs != outputs[0]).any():
+        return
+    depth = _dead_layer(network, rows)
+    if depth is not None:
+        warn_of(
+            f"All units of hidden layer {depth} are 0 for every row (dead), so the output is "
+            f"constant and no gradient passes. Try a lower rate ({lower}), scaled inputs, or "
+            "activation='tanh'."
+        )
+
+
+def _dead_layer(network: Any, values: Any) -> int | None:
+    """Return the number of the first hidden layer whose units are 0 for all rows, from 1."""
+    layers = zip(network.coefs_[:-1], network.intercepts_[:-1])
+    for depth, (weights, biases) in enumerate(layers, start=1):
+        values = np.maximum(np.asarray(values @ weights) + biases, 0)
+        if not values.any():
+            return depth
+    return None

@@ -1,0 +1,141 @@
+"""scikit-learn's callbacks (`sklearn.callback`, there since 1.9) on a fit and its epochs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sklearn
+
+from nnjit.estimators._arrays import unpack_parameters
+
+__all__ = ["CallbackSupport", "FitReport", "report_fit"]
+
+try:
+    from sklearn.callback import CallbackSupportMixin as CallbackSupport
+except ImportError:
+
+    class CallbackSupport:  # type: ignore[no-redef]
+        """Stands in where scikit-learn has no callbacks."""
+
+        def set_callbacks(self, *callbacks: Any) -> Any:
+            """Raise: the installed scikit-learn has no callbacks.
+
+            Parameters
+            ----------
+            *callbacks : callback instances
+
+            Raises
+            ------
+            ImportError
+            """
+            raise ImportError(
+                "Callbacks are part of scikit-learn 1.9 and newer; version "
+                f"{sklearn.__version__} is installed. Upgrade with "
+                "`pip install --upgrade scikit-learn`, or fit without callbacks: verbose=1 prints "
+                "the loss of each epoch."
+            )
+
+
+class FitReport:
+    """Tells the callbacks of an estimator of a fit, and of each epoch in it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose callbacks are told. It is set up to have them torn down when its fit ends.
+    X, y, sample_weight
+        What fit was given.
+    """
+
+    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
+        self._estimator = estimator
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self._told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+        self._epoch: Any = None
+        self._fit.call_on_fit_task_begin(**self._told)
+
+    def begin(self) -> None:
+        """Tell that an epoch begins."""
+        self._epoch = self._fit.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._told)
+
+    def end(self, engine: Any, state: Any) -> bool:
+        """Tell that the epoch is over; return whether a callback asks for training to stop.
+
+        A callback that wants an estimator gets one with the weights of this epoch, early stopping
+        or not.
+
+        Parameters
+        ----------
+        engine : engine
+            Holds the weights.
+        state : TrainingState
+            Where training stands.
+
+        Returns
+        -------
+        bool
+        """
+
+        def attributes() -> dict[str, Any]:
+            coefs, intercepts = engine.unpack()
+            return {
+                "coefs_": coefs,
+                "intercepts_": intercepts,
+                "n_iter_": state.epoch,
+                "t_": state.samples_seen,
+                "loss_": state.loss,
+                "loss_curve_": list(state.loss_curve),
+            }
+
+        stop = self._epoch.call_on_fit_task_end(reconstruction_attributes=attributes, **self._told)
+        return bool(stop)
+
+    def iteration(self, packed: Any, loss: float, n_iter: int) -> bool:
+        """Tell of an iteration of L-BFGS; return whether a callback asks for it to stop.
+
+        Parameters
+        ----------
+        packed : ndarray of shape (n_parameters,)
+            All weights and then all biases.
+        loss : float
+        n_iter : int
+
+        Returns
+        -------
+        bool
+        """
+
+        def attributes() -> dict[str, Any]:
+            network = self._estimator
+            coefs, intercepts = unpack_parameters(
+                packed, network.coefs_, network.intercepts_, network._parameter_dtype()
+            )
+            return {"coefs_": coefs, "intercepts_": intercepts, "n_iter_": n_iter, "loss_": loss}
+
+        self.begin()
+        stop = self._epoch.call_on_fit_task_end(reconstruction_attributes=attributes, **self._told)
+        return bool(stop)
+
+    def finish(self) -> None:
+        """Tell that the fit is over."""
+        self._fit.call_on_fit_task_end(reconstruction_attributes={}, **self._told)
+
+
+def report_fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> FitReport | None:
+    """Tell the estimator's callbacks that a fit begins; None if it has none.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X, y, sample_weight
+        What fit was given.
+
+    Returns
+    -------
+    FitReport or None
+    """
+    if not getattr(estimator, "_skl_callbacks", None):
+        return None
+    return FitReport(estimator, X, y, sample_weight)

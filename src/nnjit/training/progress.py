@@ -1,0 +1,38 @@
+"""What ``verbose=2`` prints: a table with a line per epoch."""
+
+from __future__ import annotations
+
+import time
+
+_BLANK = "-"
+
+
+class EpochTable:
+    """Prints a heading, then one line per epoch; times count from the table's making."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._headed = False
+
+    def row(
+        self, epoch: int, loss: float, score: float | None = None, rate: float | None = None
+    ) -> None:
+        """Print the line of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+        loss : float
+            Training loss.
+        score : float or None
+            Validation score; a dash if None.
+        rate : float or None
+            Learning rate the epoch was trained with; a dash if None.
+        """
+        if not self._headed:
+            self._headed = True
+            print(f"{'epoch':>6}{'loss':>14}{'validation':>12}{'rate':>12}{'time':>10}")
+        validation = _BLANK if score is None else f"{score:.4f}"
+        shown_rate = _BLANK if rate is None else f"{rate:.3g}"
+        seconds = time.perf_counter() - self._start
+        print(f"{epoch:>6}{loss:>14.6f}{validation:>12}{shown_rate:>12}{seconds:>8.2f} s")

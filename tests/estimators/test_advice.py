@@ -1,0 +1,135 @@
+"""Warnings that say what to do, and the table of verbose=2."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from problems import problem
+from sklearn.datasets import load_digits, load_iris
+
+from nnjit import MLPClassifier, MLPRegressor
+from nnjit.exceptions import TrainingWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def advice(model, *args, **kwargs):
+    """Texts of the training warnings of a fit."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(*args, **kwargs)
+    return [str(w.message) for w in caught if issubclass(w.category, TrainingWarning)]
+
+
+def network(**parameters):
+    parameters = {"hidden_layer_sizes": (8,), "max_iter": 10, "random_state": 0, **parameters}
+    return MLPClassifier(**parameters)
+
+
+@pytest.mark.parametrize("load", [load_iris, load_digits])
+def test_ordinary_data_brings_no_advice(load):
+    assert advice(network(), *load(return_X_y=True)) == []
+
+
+@pytest.mark.parametrize("kind", ["array", "frame", "sparse", "float32"])
+def test_unscaled_input(kind):
+    X, y = problem("multiclass")
+    X = X.copy()
+    X[:, 2] = 1000 * X[:, 2] + 500
+    name = "Feature 2"
+    if kind == "frame":
+        X, name = pd.DataFrame(X, columns=list("abcdefgh")), "Feature 'c'"
+    elif kind == "sparse":
+        X, name = sp.csr_array(X), "The input"
+    elif kind == "float32":
+        X = X.astype(np.float32)
+    texts = advice(network(max_iter=2), X, y)
+    assert len(texts) == 1
+    assert texts[0].startswith(name)
+    assert "StandardScaler" in texts[0]
+
+
+def test_rising_loss():
+    X, y = problem("multiclass")
+    texts = advice(network(learning_rate_init=100.0, max_iter=20), X, y)
+    assert len(texts) == 1
+    assert "learning_rate_init=10" in texts[0]
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_dead_layer(layer):
+    X, y = problem("multiclass")
+    model = network(hidden_layer_sizes=(4, 3), warm_start=True, max_iter=8, learning_rate_init=1e-4)
+    model.fit(X, y)
+    model.intercepts_[layer - 1] = np.full_like(model.intercepts_[layer - 1], -1e3)
+    texts = advice(model, X, y)
+    assert len(texts) == 1
+    assert f"hidden layer {layer}" in texts[0]
+    assert "tanh" in texts[0]
+
+
+def test_class_without_weight():
+    X, y = problem("multiclass")
+    texts = advice(network(), X, y, sample_weight=(y != 3).astype(float))
+    assert len(texts) == 1
+    assert "[3]" in texts[0]
+
+
+def test_advice_is_not_repeated_by_partial_fit():
+    X, y = problem("multiclass")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        network().partial_fit(1e4 * X, y, classes=np.unique(y))
+
+
+def test_regressor_gets_the_same_advice():
+    X, y = problem("regression")
+    (text,) = advice(MLPRegressor(hidden_layer_sizes=(5,), max_iter=2), 1e4 * X, y)
+    assert "MLPRegressor" in text
+
+
+# Verbosity
+
+
+def table(capsys):
+    lines = capsys.readouterr().out.splitlines()
+    return lines[0].split(), [line.split() for line in lines[1:] if line.split()[0].isdigit()]
+
+
+def test_table_of_epochs(capsys):
+    X, y = problem("multiclass")
+    model = network(max_iter=3, early_stopping=True, verbose=2).fit(X, y)
+    heading, rows = table(capsys)
+    assert heading == ["epoch", "loss", "validation", "rate", "time"]
+    assert [int(row[0]) for row in rows] == [1, 2, 3]
+    np.testing.assert_allclose([float(row[1]) for row in rows], model.loss_curve_, atol=1e-6)
+    scores = [float(row[2]) for row in rows]
+    np.testing.assert_allclose(scores, model.validation_scores_, atol=1e-4)
+    assert all(float(row[3]) == 0.001 and float(row[4]) >= 0 for row in rows)
+
+
+def test_table_shows_the_rate_each_epoch_used(capsys):
+    X, y = problem("multiclass")
+    network(solver="sgd", learning_rate="invscaling", max_iter=3, verbose=2).fit(X, y)
+    _, rows = table(capsys)
+    expected = 0.001 / np.sqrt(np.array([0, 1, 2]) * len(y) + 1)
+    np.testing.assert_allclose([float(row[3]) for row in rows], expected, rtol=1e-2)
+    assert {row[2] for row in rows} == {"-"}
+
+
+def test_table_of_lbfgs(capsys):
+    X, y = problem("multiclass")
+    model = network(solver="lbfgs", max_iter=4, verbose=2).fit(X, y)
+    _, rows = table(capsys)
+    assert len(rows) == model.n_iter_ == 4
+    assert float(rows[-1][1]) == pytest.approx(model.loss_, abs=1e-6)
+
+
+@pytest.mark.parametrize("verbose", [1, True])
+def test_verbose_1_prints_as_scikit_learn(capsys, verbose):
+    X, y = problem("multiclass")
+    model = network(max_iter=2, verbose=verbose).fit(X, y)
+    out = capsys.readouterr().out.splitlines()
+    assert out == [f"Iteration {i + 1}, loss = {v:.8f}" for i, v in enumerate(model.loss_curve_)]
