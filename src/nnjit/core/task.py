@@ -66,7 +66,7 @@ def gradient_slot(frame, layers, params, data, order, slot, slots, start, rows, 
     """Loss of all blocks of one slot; their gradient replaces, or adds to, the slot's buffer."""
     work = workspace(frame, slot, real)
     grads = view(frame[GRADS_AT], frame[SLOTS] * frame[N_FLAT], real)
-    hyper = view(frame[HYPER_AT], HYPER, 0.0)
+    hyper = view(frame[HYPER_AT], HYPER, np.float64(0))
     scale, eps = params.dtype.type(hyper[DELTA_SCALE]), params.dtype.type(hyper[EPS])
     total = 0.0
     first = slot * frame[BLOCK_ROWS]
@@ -102,7 +102,7 @@ def update_task(frame, params, number, slots, scale, moving, real):
         first = view(frame[FIRST_AT], frame[N_FLAT], real)
         second = view(frame[SECOND_AT], present(frame[SECOND_AT], frame[N_FLAT]), real)
         update_range(
-            frame[SOLVER], view(frame[HYPER_AT], HYPER, 0.0), view(frame[CLOCK_AT], CLOCK, 0.0),
+            frame[SOLVER], view(frame[HYPER_AT], HYPER, np.float64(0)), view(frame[CLOCK_AT], CLOCK, np.float64(0)),
             params, grads, first, second, frame[N_FLAT], slots, low, high, weights, scale,
         )  # fmt: skip
     return sum_of_squares(params[low:high]) if weights else 0.0
