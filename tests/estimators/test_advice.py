@@ -77,6 +77,19 @@ def test_class_without_weight():
     assert "[3]" in texts[0]
 
 
+def test_class_that_is_held_out_altogether():
+    X, y = problem("multiclass")
+    y = np.append(y[:-1], 7)  # one row, and the split cannot be stratified
+    held_out = [
+        seed
+        for seed in range(30)
+        if any(
+            "[7]" in text for text in advice(network(early_stopping=True, random_state=seed), X, y)
+        )
+    ]
+    assert 0 < len(held_out) < 15
+
+
 def test_advice_is_not_repeated_by_partial_fit():
     X, y = problem("multiclass")
     with warnings.catch_warnings():

@@ -16,7 +16,7 @@ from nnjit.exceptions import TrainingWarning
 
 # Inputs of this root mean square are not scaled. (Pixels to 16 or counts to 50 do no harm.)
 LARGE_INPUT = 100.0
-SAMPLE_VALUES = 1 << 16
+SAMPLE_VALUES = 1 << 13
 SAMPLE_ROWS = 64
 # The loss has risen if after this many epochs it is this many times the first.
 RISEN_AFTER, RISEN_TIMES = 5, 2.0
@@ -57,18 +57,23 @@ def advise_on_input(network: Any, X: Any) -> None:
     )
 
 
-def advise_on_classes(network: Any, target: Any, sample_weight: Any) -> None:
+def advise_on_classes(network: Any, target: Any, rows: Any, sample_weight: Any) -> None:
     """Warn of classes that no training row, or none with a weight, belongs to.
 
     Parameters
     ----------
     network : estimator
     target : ndarray
-        Class numbers of the training rows; other targets are not looked at.
+        Class numbers; other targets are not looked at.
+    rows : ndarray of int
+        The rows trained on.
     sample_weight : ndarray of shape (n_samples,) or None
     """
     if target.ndim != 1 or not hasattr(network, "classes_"):
         return
+    if len(rows) < len(target):
+        target = target[rows]
+        sample_weight = None if sample_weight is None else sample_weight[rows]
     weights = np.bincount(target, sample_weight, len(network.classes_))
     absent = network.classes_[weights == 0]
     if len(absent):

@@ -382,7 +382,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         dataset = engine.dataset(X, target, sample_weight)
         if not incremental:
             advise_on_input(self, X)
-            advise_on_classes(self, target, sample_weight)
+            advise_on_classes(self, target, order, sample_weight)
         run_epochs(engine, dataset, state, plan, sample_weight, report)
         self._take_over(engine, state)
         if not (incremental or state.diverged):
