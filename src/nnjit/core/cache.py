@@ -61,17 +61,23 @@ class _FunctionCache(FunctionCache):
         self._base = self._impl.filename_base
 
     def _path(self, sig, codegen):
-        key = (
+        byte_code, captured = self._index_key(sig, codegen)[2]
+        variant = (
             str(sig),
+            captured,
             repr(codegen.magic_tuple()),
-            source_digest(),
-            numba.__version__,
             self._options,
             repr((numba.config.BOUNDSCHECK, numba.config.OPT, numba.config.CPU_NAME)),
             os.environ.get("NNJIT_TILE", ""),
         )
-        name = hashlib.sha256("\0".join(key).encode()).hexdigest()[:24]
-        return os.path.join(self._cache_path, f"{self._base}.{name}.nnjit")
+        code = (
+            source_digest(),
+            numba.__version__,
+            repr(self._impl.locator.get_source_stamp()),  # kernels outside of this folder
+            byte_code,
+        )
+        name = f"{self._base}.{_short_hash(variant)}-{_short_hash(code)}.nnjit"
+        return os.path.join(self._cache_path, name)
 
     def _load_overload(self, sig, target_context):
         path = self._path(sig, target_context.codegen())
@@ -100,8 +106,17 @@ class _FunctionCache(FunctionCache):
             with open(temporary, "wb") as stream:
                 stream.write(hashlib.sha256(payload).digest() + payload)
             os.replace(temporary, path)
+            self._remove_older(path)
         except OSError:  # read-only or full: the kernel works from memory
             _remove(temporary)
+
+    def _remove_older(self, path):
+        """Remove what older sources left for the same signature and machine."""
+        folder, name = os.path.split(path)
+        variant = name.rsplit("-", 1)[0] + "-"
+        for other in os.listdir(folder):
+            if other.startswith(variant) and other.endswith(".nnjit") and other != name:
+                _remove(os.path.join(folder, other))
 
     def flush(self):
         """Remove every file of this kernel."""
@@ -112,6 +127,10 @@ class _FunctionCache(FunctionCache):
         for name in names:
             if name.startswith(self._base + ".") and name.endswith(".nnjit"):
                 _remove(os.path.join(self._cache_path, name))
+
+
+def _short_hash(parts):
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 class KernelCache(_Cache):
