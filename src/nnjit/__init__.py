@@ -3,6 +3,7 @@
 `MLPClassifier` and `MLPRegressor` take the place of those of `sklearn.neural_network`;
 `nnjit.functional` has the kernels as functions of arrays. Importing compiles nothing and does not
 load Numba: that happens at the first fit, or when `functional` is first used.
+`nnjit.inspection` has plots and a gradient check.
 """
 
 from __future__ import annotations
@@ -13,14 +14,33 @@ from nnjit._version import __version__
 from nnjit.estimators.classifier import MLPClassifier
 from nnjit.estimators.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "functional"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "__version__",
+    "functional",
+    "inspection",
+    "show_versions",
+]
+
+_MODULES = ("functional", "inspection")
+
+
+def show_versions() -> None:
+    """Print versions, CPU, register tile, threads and cache folder, as a bug report needs them.
+
+    The same as ``python -m nnjit info``, but that no thread is started.
+    """
+    from nnjit.cli.info import print_facts
+
+    print_facts()
 
 
 def __getattr__(name):
-    if name == "functional":
-        return importlib.import_module("nnjit.functional")
+    if name in _MODULES:
+        return importlib.import_module(f"nnjit.{name}")
     raise AttributeError(f"module 'nnjit' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), "functional"])
+    return sorted([*globals(), *_MODULES])

@@ -1,5 +1,9 @@
 """`python -m nnjit info` and the command line's own behaviour."""
 
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -28,6 +32,24 @@ def test_info(command, tmp_path):
     assert found["threading layer"] in ("omp", "tbb", "workqueue")
     assert found["folder"].startswith(str(tmp_path / "kernels"))
     assert found["files"] == "0, 0.0 MB"
+
+
+def test_show_versions_tells_the_same_and_starts_no_thread(command, tmp_path):
+    code = (
+        "import threading, nnjit; nnjit.show_versions()\n"
+        "from nnjit.core import threads\n"
+        "assert threading.active_count() == 1 and not threads._started"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    shown = facts(done.stdout)
+    told = facts(command("info", NUMBA_CACHE_DIR=str(tmp_path / "kernels")).stdout)
+    assert shown.pop("threading layer").startswith("not started yet")
+    del told["threading layer"]
+    assert shown == told
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))

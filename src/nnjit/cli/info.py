@@ -10,7 +10,7 @@ import sys
 from nnjit._version import __version__
 from nnjit.cli.cache_report import cache_size
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser", "print_facts", "run"]
 
 _REQUIRED = ("numpy", "scipy", "numba", "llvmlite", "scikit-learn")
 _OPTIONAL = ("matplotlib", "pandas", "polars", "numba-cuda")
@@ -28,7 +28,7 @@ def add_parser(subparsers):
 
 
 def run(arguments):
-    """Print one `name  value` line per fact.
+    """Print the facts, the threading layer among them.
 
     Parameters
     ----------
@@ -40,6 +40,16 @@ def run(arguments):
     int
         0.
     """
+    import numba
+
+    # Numba names its layer only once it has started; this process ends right after.
+    numba.get_num_threads()
+    print_facts()
+    return 0
+
+
+def print_facts() -> None:
+    """Print one `name  value` line per fact, starting no threads and compiling nothing."""
     sections = {
         "Versions": _versions(),
         "CPU": _cpu(),
@@ -51,7 +61,6 @@ def run(arguments):
         print(title)
         for name, value in facts:
             print(f"  {name:<18}{value}")
-    return 0
 
 
 def _versions():
@@ -117,10 +126,12 @@ def _kernels():
 def _threads():
     import numba
 
-    # Numba names its layer only once it has started; this process ends right after.
-    threads = numba.get_num_threads()
-    yield "threading layer", numba.threading_layer()
-    yield "threads", threads
+    try:
+        layer = numba.threading_layer()
+    except ValueError:
+        layer = f"not started yet ({numba.config.THREADING_LAYER})"
+    yield "threading layer", layer
+    yield "threads", numba.config.NUMBA_NUM_THREADS
     for name in ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER", "OMP_NUM_THREADS"):
         if name in os.environ:
             yield name, os.environ[name]
