@@ -180,6 +180,9 @@ class NumpyEngine:
                 self.flat = self.flat + optimizer.update(gradient).astype(self.dtype)
         return TrainResult(total, skipped, True)
 
+    def release(self):
+        pass
+
     def loss_gradient(self, packed, dataset, alpha):
         flat = np.asarray(packed, self.dtype)
         with np.errstate(all="ignore"):

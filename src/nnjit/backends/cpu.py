@@ -437,6 +437,10 @@ class CpuEngine:
         frame[Field.WORK_BYTES] = size * self.dtype.itemsize
         return work
 
+    def release(self):
+        """Drop the buffers of training; the parameters stay, and the next call makes new ones."""
+        self._current = self._full_batch = None
+
     # -- prediction ---------------------------------------------------------------------
 
     def predict(self, X, output="activation"):
