@@ -60,7 +60,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Least improvement of the loss or the score that counts; for 'lbfgs' the largest gradient
         component at which it stops.
     verbose : bool or int, default=False
-        1 prints the loss of each epoch, 2 a table of loss, score, learning rate and time.
+        2 prints a table of loss, score, learning rate and time, any other level the loss of
+        each epoch as scikit-learn does.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights that are there.
     momentum : float, default=0.9

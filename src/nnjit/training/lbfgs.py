@@ -37,7 +37,7 @@ def minimize_lbfgs(engine, dataset, start, *, alpha, max_iter, max_fun, tol, ver
     tol : float
         The solver stops when the largest component of the gradient is below it.
     verbose : bool or int
-        1 is passed to SciPy where it still prints (before 1.15); 2 prints a table.
+        2 prints a table; any other level is passed to SciPy where it prints (before 1.15).
     hook : object or None
         Its ``iteration(parameters, loss, n_iter)`` is called after each iteration; if that
         returns true, the solver stops.
@@ -56,7 +56,7 @@ def minimize_lbfgs(engine, dataset, start, *, alpha, max_iter, max_fun, tol, ver
     from scipy.optimize import minimize
     from sklearn.utils.optimize import _check_optimize_result
 
-    reached = _LastIterate(start, hook, EpochTable() if verbose > 1 else None)
+    reached = _LastIterate(start, hook, EpochTable() if verbose == 2 else None)
     try:
         result = minimize(
             lambda packed: _objective(engine, packed, dataset, alpha, reached),
@@ -115,4 +115,4 @@ def _print_option(verbose):
 
     if parse_version(scipy.__version__) >= parse_version("1.15"):
         return {}
-    return {"iprint": 1 if verbose == 1 else -1}
+    return {"iprint": 1 if verbose and verbose != 2 else -1}

@@ -100,8 +100,9 @@ def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None):
 
 
 def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook):
-    solver, monitor, verbose = state.solver, state.monitor, plan.verbose == 1
-    table = EpochTable() if plan.verbose > 1 else None
+    solver, monitor = state.solver, state.monitor
+    table = EpochTable() if plan.verbose == 2 else None
+    verbose = bool(plan.verbose) and table is None
     shuffle = state.rng.shuffle if plan.shuffle else None
     call_size = batches_per_call(engine.n_parameters, plan.batch_size)
     while state.epoch < plan.max_epochs:

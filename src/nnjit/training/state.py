@@ -26,7 +26,7 @@ class EpochPlan:
     single_epoch : bool
         Run one epoch and stop without a warning (``partial_fit``).
     verbose : int
-        1 prints each epoch's loss as scikit-learn does, 2 a table.
+        2 prints a table, any other level each epoch's loss as scikit-learn does.
     """
 
     batch_size: int
