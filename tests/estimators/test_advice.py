@@ -140,7 +140,7 @@ def test_table_of_lbfgs(capsys):
     assert float(rows[-1][1]) == pytest.approx(model.loss_, abs=1e-6)
 
 
-@pytest.mark.parametrize("verbose", [1, True])
+@pytest.mark.parametrize("verbose", [1, True, 10])
 def test_verbose_1_prints_as_scikit_learn(capsys, verbose):
     X, y = problem("multiclass")
     model = network(max_iter=2, verbose=verbose).fit(X, y)
