@@ -41,7 +41,10 @@ def fitted(kind, X=None, **parameters):
 def test_constructor_is_that_of_scikit_learn(name):
     ours = inspect.signature(getattr(nnjit, name).__init__).parameters
     theirs = inspect.signature(getattr(peer, name).__init__).parameters
-    assert list(ours) == list(theirs)
+    assert list(ours)[: len(theirs)] == list(theirs)
+    added = list(ours)[len(theirs) :]
+    assert added == ["checkpoint", "checkpoint_interval"]
+    assert all(ours[parameter].kind == inspect.Parameter.KEYWORD_ONLY for parameter in added)
     for parameter in theirs:
         assert ours[parameter].kind == theirs[parameter].kind
         assert ours[parameter].default == theirs[parameter].default
@@ -56,7 +59,8 @@ def test_methods_attributes_and_tags_are_those_of_scikit_learn(name):
         if not attribute.startswith("_"):
             assert hasattr(ours, attribute), attribute
     assert ours.__sklearn_tags__() == theirs.__sklearn_tags__()
-    assert type(ours)._parameter_constraints.keys() == type(theirs)._parameter_constraints.keys()
+    added = set(type(ours)._parameter_constraints) - set(type(theirs)._parameter_constraints)
+    assert added == {"checkpoint", "checkpoint_interval"}
     for method in ("fit", "partial_fit", "predict", "score"):
         expected = inspect.signature(getattr(theirs, method)).parameters
         assert list(inspect.signature(getattr(ours, method)).parameters) == list(expected)

@@ -7,6 +7,7 @@ arithmetic is behind `nnjit.backends`.
 from __future__ import annotations
 
 import operator
+import os
 import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
@@ -21,6 +22,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
 from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
 from nnjit.estimators._callbacks import CallbackSupport, report_fit
+from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._prediction import is_valid_as_it_is, prediction_engine
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.initialization import glorot_uniform
@@ -88,6 +90,8 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             Options(Real, {np.inf}),
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
     }
 
     @abstractmethod
@@ -117,6 +121,8 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         epsilon,
         n_iter_no_change,
         max_fun,
+        checkpoint,
+        checkpoint_interval,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -142,6 +148,8 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.checkpoint = checkpoint
+        self.checkpoint_interval = checkpoint_interval
 
     # What a subclass supplies
 
@@ -331,6 +339,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
     # Solvers
 
     def _fit_lbfgs(self, X, target, sample_weight, report):
+        refuse_checkpoint(self)
         engine = self._make_engine()
         outcome = minimize_lbfgs(
             engine,
@@ -358,7 +367,8 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         engine = self._make_engine()
-        rows, held_out = self._hold_out(target) if self.early_stopping else (None, None)
+        checkpoint = None if incremental else open_checkpoint(self, X, target, sample_weight, fresh)
+        rows, held_out = self._hold_out(target, checkpoint) if self.early_stopping else (None, None)
         monitor = self._make_monitor(engine, X, target, sample_weight, held_out, incremental, fresh)
         # Held-out rows stay where they are: epochs visit the numbers of the others.
         order = np.arange(X.shape[0]) if rows is None else rows.astype(np.int64)
@@ -379,31 +389,40 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             single_epoch=incremental,
             verbose=int(self.verbose),
         )
+        if checkpoint is not None:
+            checkpoint.resume(engine, state)
+            self._random_state = state.rng
         dataset = engine.dataset(X, target, sample_weight)
         if not incremental:
             advise_on_input(self, X)
             advise_on_classes(self, target, order, sample_weight)
-        run_epochs(engine, dataset, state, plan, sample_weight, report)
+        run_epochs(engine, dataset, state, plan, sample_weight, report, checkpoint)
         self._take_over(engine, state)
         if not (incremental or state.diverged):
             advise_on_outcome(self, engine, X, state.loss_curve[-state.epoch :])
 
-    def _hold_out(self, target):
+    def _hold_out(self, target, checkpoint):
         """Return training and validation rows; a warm start finds those of the last fit again."""
+        if checkpoint is None:
+            rows, held_out = self._draw_split(target)
+        else:
+            rows, held_out = checkpoint.split(lambda: self._draw_split(target))
+        self._validation_split = ValidationSplit(rows, held_out)
+        return rows, held_out
+
+    def _draw_split(self, target):
         n_samples = len(target)
         kept = getattr(self, "_validation_split", None)
         if kept is not None and kept.n_samples == n_samples:
             return kept.rows()
         labels, stratify_or_fail = self._stratification(target)
-        rows, held_out = split_rows(
+        return split_rows(
             n_samples,
             self.validation_fraction,
             self._random_state,
             labels=labels,
             stratify_or_fail=stratify_or_fail,
         )
-        self._validation_split = ValidationSplit(rows, held_out)
-        return rows, held_out
 
     def _make_monitor(self, engine, X, target, sample_weight, held_out, incremental, fresh):
         """Return what watches for a plateau, going on from the last call where there was one."""

@@ -78,6 +78,14 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         Training stops after this many epochs, and one more, without an improvement of `tol`.
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs'.
+    checkpoint : str or path-like, default=None
+        File that ``fit`` writes the state of training to, and goes on from if it is there: cut
+        off at any moment and called again with the same data and parameters (only ``max_iter``
+        may differ), it gives the result of an uninterrupted fit to the bit. The one before is
+        kept as ``PATH.previous``. 'sgd' and 'adam' only; ``partial_fit`` takes no notice of it.
+    checkpoint_interval : int or float, default=30.0
+        Epochs (an int) or seconds (a float) from one checkpoint to the next. The last epoch is
+        always written.
 
     Attributes
     ----------
@@ -159,6 +167,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         epsilon=1e-8,
         n_iter_no_change=10,
         max_fun=15000,
+        checkpoint=None,
+        checkpoint_interval=30.0,
     ):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -185,6 +195,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             epsilon=epsilon,
             n_iter_no_change=n_iter_no_change,
             max_fun=max_fun,
+            checkpoint=checkpoint,
+            checkpoint_interval=checkpoint_interval,
         )
 
     # Targets

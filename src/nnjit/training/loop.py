@@ -63,7 +63,7 @@ def _rows_trained(sample_weight, order, batch_size):
     return int(sizes[weight_sums != 0].sum())
 
 
-def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None):
+def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None, checkpoint=None):
     """Train until a plateau, the last epoch, a loss that is not finite, or Ctrl-C.
 
     Parameters
@@ -81,6 +81,8 @@ def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None):
     hook : object or None
         Its ``begin()`` is called before each epoch and its ``end(engine, state)`` after; if that
         returns true, training stops.
+    checkpoint : Checkpoint or None
+        Told when an epoch is over and everything about it is settled.
 
     Warns
     -----
@@ -91,7 +93,8 @@ def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None):
     """
     optimizer = state.solver.start(engine)
     try:
-        _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook)
+        if not state.converged:  # else a checkpoint says that this run has ended
+            _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook, checkpoint)
     except KeyboardInterrupt:
         state.interrupted = True
         warnings.warn("Training interrupted by user.", stacklevel=2)
@@ -99,7 +102,7 @@ def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None):
         state.solver.keep(optimizer)
 
 
-def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook):
+def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook, checkpoint):
     solver, monitor = state.solver, state.monitor
     table = EpochTable() if plan.verbose == 2 else None
     verbose = bool(plan.verbose) and table is None
@@ -129,9 +132,12 @@ def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook):
         stop = hook is not None and hook.end(engine, state)
         if monitor.on_plateau and _stops(monitor, solver, plan.verbose):
             state.converged = True
-            return
-        optimizer.learning_rate = solver.rate
-        if stop or plan.single_epoch:
+        else:
+            optimizer.learning_rate = solver.rate
+        over = state.converged or stop or plan.single_epoch
+        if checkpoint is not None:
+            checkpoint.after_epoch(engine, state, optimizer, over or state.epoch == plan.max_epochs)
+        if over:
             return
     warnings.warn(
         f"Stochastic Optimizer: Maximum iterations ({plan.max_epochs:d}) "

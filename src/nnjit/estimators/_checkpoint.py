@@ -1,0 +1,70 @@
+"""Which run a checkpoint belongs to."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+
+from nnjit.training.checkpoint import Checkpoint, fingerprint
+
+# May differ between the run that was cut off and the one that goes on.
+_FREE = ("checkpoint", "checkpoint_interval", "max_iter", "max_fun", "verbose", "warm_start")
+
+
+def open_checkpoint(estimator, X, target, sample_weight, fresh):
+    """Return the checkpoint of a fit, or None if none is asked for.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Initialized, and not trained yet by this fit.
+    X, target, sample_weight
+        As the engine takes them.
+    fresh : bool
+        Whether training starts from random weights.
+
+    Returns
+    -------
+    Checkpoint or None
+
+    Raises
+    ------
+    ValueError
+        If the file is that of another run, or cannot be read.
+    """
+    if estimator.checkpoint is None:
+        return None
+    identity = {
+        name: _text(value)
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in _FREE
+    }
+    identity["estimator"] = type(estimator).__name__
+    identity["the data"] = fingerprint(
+        X, target, sample_weight, np.asarray(getattr(estimator, "classes_", ())).astype(str)
+    )
+    identity["the layers"] = f"{estimator._layer_units()} {estimator._parameter_dtype()}"
+    if not fresh:  # a warm start
+        identity["the starting weights"] = fingerprint(*estimator.coefs_, *estimator.intercepts_)
+    return Checkpoint(estimator.checkpoint, estimator.checkpoint_interval, identity)
+
+
+def refuse_checkpoint(estimator):
+    """Raise if a checkpoint is asked for of a solver that has none."""
+    if estimator.checkpoint is not None:
+        raise ValueError(
+            "checkpoint needs solver='adam' or 'sgd': the state of L-BFGS is inside SciPy."
+        )
+
+
+def _text(value):
+    if isinstance(value, np.random.RandomState):
+        return "a generator"  # its state is in the file
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return repr(int(value))
+    if isinstance(value, float):
+        return repr(float(value))
+    if hasattr(value, "__iter__") and not isinstance(value, str):
+        return repr([_text(item) for item in value])
+    return repr(value)
