@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import jit_only
+from fresh_python import jit_only
 from problems import problem, quietly
 from sklearn.base import clone
 
@@ -399,7 +399,7 @@ print(epoch)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 def test_killed_fifty_times(tmp_path):
     """kill -9 at random moments: a sound file each time, and in the end the same bits."""
-    from conftest import run_python
+    from fresh_python import run_python
 
     path = tmp_path / "run"
     run_python(KILLED, "", 1)  # everything is compiled

@@ -3,7 +3,7 @@
 import multiprocessing
 
 import pytest
-from conftest import jit_only, run_python
+from fresh_python import jit_only, run_python
 
 pytestmark = jit_only
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from conftest import LAYERS, jit_only, run_python
+from fresh_python import LAYERS, jit_only, run_python
 
 pytestmark = jit_only
 
