@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 import naive
-from nnjit.backends import cpu
+from nnjit.backends import pace, plan
 from nnjit.backends.select import make_engine
 from nnjit.core import epoch, threads
 
@@ -181,7 +181,7 @@ def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=Non
     def always(pace, function, first, last):  # the choice left to the clock, forced
         function(count > 1, first, last)
 
-    monkeypatch.setattr(cpu.Pace, "run", always)
+    monkeypatch.setattr(pace.Pace, "run", always)
     losses = []
     for _ in range(2):
         bounds = [0, *[c for c in cuts if c < n_batches], n_batches]
@@ -198,7 +198,7 @@ def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=Non
 @pytest.mark.parametrize("batch", [200, 700, 2500])
 def test_bits_do_not_depend_on_threads(dtype, batch, monkeypatch):
     units, n = (64, 150, 7), 2500
-    assert batch * (64 * 150 + 150 * 7) >= cpu.PARALLEL_TRAIN
+    assert batch * (64 * 150 + 150 * 7) >= plan.PARALLEL_TRAIN
     before = numba.get_num_threads()
     results = []
     try:

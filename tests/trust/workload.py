@@ -16,12 +16,12 @@ warnings.simplefilter("ignore")
 
 def force(driver):
     """Run every piece of work that may be shared among threads by the named driver."""
-    from nnjit.backends import cpu
+    from nnjit.backends import pace
 
     def run(pace, function, first, last):
         function(driver == "parallel", first, last)
 
-    cpu.Pace.run = run
+    pace.Pace.run = run
 
 
 if os.environ.get("NNJIT_TEST_DRIVER"):

@@ -1,15 +1,25 @@
 """Samples as kernels read them: flat, writable, native arrays, without a copy if possible."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from nnjit.core.block import Data
 
-__all__ = ["as_data", "fill_targets"]
+__all__ = ["Dataset", "as_data", "fill_targets"]
 
 _NO_INDICES = np.empty(0, np.int32)
 _NO_INDPTR = np.empty(0, np.int64)
 _NO_LABELS = np.empty(0, np.int32)
 _NOTHING = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+class Dataset(NamedTuple):
+    """Samples and targets ready for the kernels."""
+
+    data: Data
+    n_samples: int
+    keep: tuple  # arrays that must outlive the views in `data`
 
 
 class _Memory:

@@ -8,25 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnjit.core.activations import activate_piece, backward_piece
 from nnjit.core.dense import prefer_dot
-from nnjit.core.jit import elementwise, inline
+from nnjit.core.jit import inline
 from nnjit.core.layout import ACTIVATION, BIAS, FAN_IN, FAN_OUT, STRIDE, UNITS_AT, WEIGHTS
 from nnjit.core.output import apply_output, output_gradient
-from nnjit.core.scalar import (
-    relu,
-    relu_derivative,
-    sigmoid,
-    sigmoid_derivative,
-    tanh,
-    tanh_derivative,
-)
 from nnjit.core.simd import dot_product, product, transpose_into
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.sparse import sparse_product, sparse_transposed_product
 
 __all__ = ["Data", "backward_block", "forward_block", "gradient_block"]
-
-LOGISTIC, TANH, RELU = 1, 2, 3
 
 
 class Data(NamedTuple):
@@ -40,34 +31,6 @@ class Data(NamedTuple):
     targets: np.ndarray  # (n * outputs,) row-major
     labels: np.ndarray  # (n,) class numbers, int32
     weights: np.ndarray  # (n,) sample weights
-
-
-@elementwise
-def activate(code, values):
-    """Hidden activation in place."""
-    if code == RELU:
-        for i in range(len(values)):
-            values[i] = relu(values[i])
-    elif code == LOGISTIC:
-        for i in range(len(values)):
-            values[i] = sigmoid(values[i])
-    elif code == TANH:
-        for i in range(len(values)):
-            values[i] = tanh(values[i])
-
-
-@elementwise
-def multiply_by_derivative(code, outputs, delta):
-    """Hadamard product: delta *= activation'(pre-activation), from the layer's outputs."""
-    if code == RELU:
-        for i in range(len(delta)):
-            delta[i] *= relu_derivative(outputs[i])
-    elif code == LOGISTIC:
-        for i in range(len(delta)):
-            delta[i] *= sigmoid_derivative(outputs[i])
-    elif code == TANH:
-        for i in range(len(delta)):
-            delta[i] *= tanh_derivative(outputs[i])
 
 
 @inline
@@ -115,7 +78,7 @@ def forward_block(layers, params, data, base, order, start, rows, work, stride, 
                 work, below, stride, work, z, stride, params, bias, 1, 0,
             )  # fmt: skip
         if layer + 1 < layers.shape[0]:
-            activate(layers[layer, ACTIVATION], work[z : z + (fan_out - 1) * stride + lanes])
+            activate_piece(layers[layer, ACTIVATION], work[z : z + (fan_out - 1) * stride + lanes])
         below = z
 
 
@@ -174,7 +137,7 @@ def backward_block(
                 work, delta, stride, work, other, stride, params, 0, 0, 0,
             )  # fmt: skip
             n = (fan_in - 1) * stride + lanes
-            multiply_by_derivative(
+            backward_piece(
                 layers[layer - 1, ACTIVATION], work[below : below + n], work[other : other + n]
             )
             delta, other = other, delta

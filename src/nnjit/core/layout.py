@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnjit.core.activations import CODES
+from nnjit.core.output import SOFTMAX
 from nnjit.core.simd import TILE
 
 __all__ = ["Layout", "aligned_empty", "make_layout"]
@@ -29,8 +31,7 @@ KIND_DENSE = 0
 KIND, FAN_IN, FAN_OUT, WEIGHTS, STRIDE, BIAS, ACTIVATION, UNITS_AT = range(8)
 FIELDS = 8
 
-# activation and output codes, also the order in scalar.py
-ACTIVATIONS = {"identity": 0, "logistic": 1, "tanh": 2, "relu": 3, "softmax": 4, "exp": 5}
+ACTIVATIONS = {**CODES, "softmax": SOFTMAX}
 LOSSES = {"squared_error": 0, "poisson": 1, "log_loss": 2}
 
 _BAD_STRIDE = 512

@@ -14,12 +14,13 @@ Definitions of the losses, weights w, as in scikit-learn 1.9:
 with p clipped to [eps, 1 - eps] in the log losses; the caller divides by the weights' sum.
 """
 
+from nnjit.core.activations import IDENTITY, activate_piece
 from nnjit.core.jit import elementwise
-from nnjit.core.scalar import exp, log, sigmoid
+from nnjit.core.scalar import exp, log
 
 __all__ = ["apply_output", "output_gradient"]
 
-IDENTITY, LOGISTIC, SOFTMAX, EXP = 0, 1, 4, 5
+SOFTMAX = 4
 POISSON = 1
 
 
@@ -59,13 +60,7 @@ def apply_output(code, work, z, units, lanes, stride, spare):
     if code == SOFTMAX:
         softmax_columns(work, z, units, lanes, stride, spare)
         return
-    values = work[z : z + (units - 1) * stride + lanes]
-    if code == LOGISTIC:
-        for i in range(len(values)):
-            values[i] = sigmoid(values[i])
-    elif code == EXP:
-        for i in range(len(values)):
-            values[i] = exp(values[i])
+    activate_piece(code, work[z : z + (units - 1) * stride + lanes])
 
 
 @elementwise

@@ -31,7 +31,8 @@ GRADIENT, UPDATE, SQUARES, WEIGHT, FORWARD = range(5)
     LAYERS_AT, N_LAYERS, PARAMS_AT, N_FLAT, N_WEIGHTS, UNITS_TOTAL, WIDEST, LOSS,
     X_AT, X_SIZE, X_ROW, X_COLUMN, INDICES_AT, INDPTR_AT, N_SAMPLES, TARGETS_AT, LABELS_AT,
     WEIGHTS_AT, WORK_AT, WORK_SIZE, WORK_BYTES, BLOCK_ROWS, STRIDE, GRADS_AT, SLOTS,
-    FIRST_AT, SECOND_AT, HYPER_AT, CLOCK_AT, SOLVER, N_ORDER, RANGE_SIZE, BATCH_SIZE, OUT_AT, LOGITS,
+    FIRST_AT, SECOND_AT, HYPER_AT, CLOCK_AT, SOLVER, N_ORDER, RANGE_SIZE, BATCH_SIZE,
+    OUT_AT, LOGITS,
 ) = (int(field) for field in Field)  # fmt: skip
 
 
@@ -101,9 +102,11 @@ def update_task(frame, params, number, slots, scale, moving, real):
         grads = view(frame[GRADS_AT], frame[SLOTS] * frame[N_FLAT], real)
         first = view(frame[FIRST_AT], frame[N_FLAT], real)
         second = view(frame[SECOND_AT], present(frame[SECOND_AT], frame[N_FLAT]), real)
+        hyper = view(frame[HYPER_AT], HYPER, np.float64(0))
+        clock = view(frame[CLOCK_AT], CLOCK, np.float64(0))
         update_range(
-            frame[SOLVER], view(frame[HYPER_AT], HYPER, np.float64(0)), view(frame[CLOCK_AT], CLOCK, np.float64(0)),
-            params, grads, first, second, frame[N_FLAT], slots, low, high, weights, scale,
+            frame[SOLVER], hyper, clock, params, grads, first, second, frame[N_FLAT],
+            slots, low, high, weights, scale,
         )  # fmt: skip
     return sum_of_squares(params[low:high]) if weights else 0.0
 
