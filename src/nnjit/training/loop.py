@@ -99,6 +99,7 @@ def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None, chec
         state.interrupted = True
         warnings.warn("Training interrupted by user.", stacklevel=2)
     finally:
+        engine.release()  # before the optimizer's arrays are copied out
         state.solver.keep(optimizer)
 
 
