@@ -190,7 +190,7 @@ class NetworkDisplay:
         order = np.argsort(np.abs(weights), kind="stable")[-MAX_LINES:]
         share = np.abs(weights) / symmetric_limit(weights)
         lines = LineCollection(
-            np.stack([left, right], axis=1)[order],
+            list(np.stack([left, right], axis=1)[order]),
             colors=[BLUE if w < 0 else VERMILLION for w in weights[order]],
             linewidths=list((0.2 + 2.4 * share**1.5)[order]),
             alpha=(0.08 + 0.8 * share**1.5)[order],
