@@ -399,7 +399,9 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         run_epochs(engine, dataset, state, plan, sample_weight, report, checkpoint)
         self._take_over(engine, state)
         if not (incremental or state.diverged):
-            advise_on_outcome(self, engine, X, state.loss_curve[len(state.loss_curve) - state.epoch :])
+            advise_on_outcome(
+                self, engine, X, state.loss_curve[len(state.loss_curve) - state.epoch :]
+            )
 
     def _hold_out(self, target, checkpoint):
         """Return training and validation rows; a warm start finds those of the last fit again."""
