@@ -239,6 +239,17 @@ def test_a_loss_that_is_not_finite_stops_before_the_update():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_poisson_mean_that_underflows_costs_a_finite_loss(dtype):
+    """exp(z) = 0 with y > 0; scikit-learn's loss is infinite there and its gradient finite."""
+    engine = engine_for("poisson", "identity", (1, 1), dtype)
+    X, y = np.ones((4, 1), dtype), np.full((4, 1), 3, dtype)
+    loss, gradient = engine.loss_gradient(np.array([0.0, -1000.0]), engine.dataset(X, y), 0.0)
+    tiny = float(np.finfo(dtype).tiny)
+    np.testing.assert_allclose(loss, 3 * np.log(3 / tiny) - 3, rtol=1e-5)
+    np.testing.assert_allclose(gradient, [-3, -3])
+
+
 def test_read_only_and_foreign_arrays_are_taken_and_left_alone():
     units = (6, 8, 2)
     coefs, intercepts, X, y, _, w = problem("squared_error", np.float64, 50, units, True)

@@ -101,7 +101,8 @@ class CpuEngine:
         hyper[optimizers.EPSILON] = epsilon
         hyper[optimizers.MOMENTUM], hyper[optimizers.NESTEROV] = momentum, float(nesterov)
         hyper[optimizers.DELTA_SCALE] = 1.0
-        hyper[optimizers.EPS] = np.finfo(self.dtype).eps
+        info = np.finfo(self.dtype)
+        hyper[optimizers.EPS] = info.tiny if self.loss == "poisson" else info.eps
         return Optimizer(kind, self._layout, self.dtype, hyper)
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):

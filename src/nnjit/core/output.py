@@ -11,7 +11,9 @@ Definitions of the losses, weights w, as in scikit-learn 1.9:
     log loss      -sum_j w_j sum_t (y log(p) + (1 - y) log(1 - p))               p = logistic(z)
     log loss      -sum_j w_j log(p[label_j])                                     p = softmax(z)
 
-with p clipped to [eps, 1 - eps] in the log losses; the caller divides by the weights' sum.
+with p clipped to [eps, 1 - eps] in the log losses and its logarithm taken of at least eps in
+Poisson's, where that is the smallest normal number: a mean that underflowed costs much, not
+infinitely much. The caller divides by the weights' sum.
 """
 
 from nnjit.core.activations import IDENTITY, activate_piece
@@ -121,7 +123,8 @@ def column_loss(code, loss, p, y, eps, share):
             y[j] = half * share * (p[j] - y[j]) * (p[j] - y[j])
     elif loss == POISSON:
         for j in range(n):
-            ratio = y[j] / p[j] if y[j] > zero else one
+            mean = eps if p[j] < eps else p[j]
+            ratio = y[j] / mean if y[j] > zero else one
             y[j] = y[j] * log(ratio) - y[j] + p[j]
     else:
         for j in range(n):
