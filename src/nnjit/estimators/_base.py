@@ -23,6 +23,7 @@ from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_
 from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
 from nnjit.estimators._callbacks import CallbackSupport, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
+from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import is_valid_as_it_is, prediction_engine
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.initialization import glorot_uniform
@@ -526,3 +527,11 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    # Pickling
+
+    def __getstate__(self):
+        return stamped(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(checked(self, state))
