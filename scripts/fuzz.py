@@ -43,6 +43,10 @@ KNOWN = {
     "stratified split": "scikit-learn's split of several classes is not",
     "random stream of partial_fit": "scikit-learn repeats one permutation",
     "attributes of another solver": "scikit-learn keeps the loss curve of an earlier solver",
+    "order of checks": "of two faults in one call the other is named",
+    "early stopping switched on": "scikit-learn fails when a warm start is the first to use it",
+    "rounding": "probabilities so near 1 that 1 - p has few digits left",
+    "another network": "after a known difference only one of the two overflows",
     "float32": "scikit-learn's Adam computes in float64",
 }
 
@@ -63,7 +67,7 @@ def random_parameters(rng, classifier):
         "alpha": [0, 1e-4, 0.1, 10],
         "batch_size": ["auto", 1, 3, 8, 1000],
         "learning_rate": ["constant", "invscaling", "adaptive"],
-        "learning_rate_init": [1e-3, 0.01, 0.1, 1.0],
+        "learning_rate_init": [1e-3, 0.01, 0.1, 0.5],
         "power_t": [0.5, 0, 1.5],
         "shuffle": [True, True, False],
         "tol": [1e-4, 0.0, 1.0],
@@ -362,6 +366,12 @@ class Pair:
             known = "weightless minibatch"
         elif "NaN" in str(theirs[1]) or "non-finite" in str(theirs[1]):
             known = "loss not finite"
+        elif "returned" not in (ours[0], theirs[0]) and "cannot be interpreted" in str(ours[1]):
+            known = "order of checks"
+        elif "no attribute 'append'" in str(theirs[1]) and self.ours.early_stopping:
+            known = "early stopping switched on"
+        elif name == "score" and not self.comparable and "infinity" in text:
+            known = "another network"
         elif self.comparable is False and name == "fit" and self.ours.early_stopping:
             known = "stratified split"
         else:
@@ -377,6 +387,8 @@ class Pair:
         losses = [*getattr(theirs, "loss_curve_", ()), theirs.loss_]
         if not np.isfinite(losses).all():
             self.differ("loss not finite")
+        if hasattr(ours, "classes_") and not max(losses) < 8:
+            self.differ("rounding")
         if getattr(ours, "n_skipped_batches_", 0):
             self.differ("weightless minibatch")
         if ours.solver == "lbfgs":
@@ -396,6 +408,8 @@ class Pair:
         if ours.coefs_[0].dtype == np.float32 and self.comparable:
             self.met["float32"] += not self.loose
             self.loose = True
+            if continues:  # the gap grows with each call
+                self.differ("float32")
 
     def numbers(self, name, value, expected, trains):
         if trains:
@@ -412,6 +426,8 @@ class Pair:
                               "best_validation_score_"):  # fmt: skip
                 compare(attribute, getattr(ours, attribute, None),
                         getattr(theirs, attribute, None), self.tolerance())  # fmt: skip
+            if self.loose:
+                return
             for a, b in zip(ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_):
                 compare("a parameter", a, b, 10 * self.tolerance())
         elif name in ("clone", "set_params", "pickle"):

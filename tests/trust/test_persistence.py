@@ -19,7 +19,13 @@ KINDS = ["multiclass", "regression"]
 def fitted(kind):
     X, y = problem(kind)
     name = "MLPClassifier" if kind == "multiclass" else "MLPRegressor"
-    return quietly(getattr(nnjit, name)((5,), max_iter=3, random_state=0).fit, X, y), X, y
+    return (
+        quietly(
+            getattr(nnjit, name)(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit, X, y
+        ),
+        X,
+        y,
+    )
 
 
 @pytest.fixture

@@ -236,6 +236,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         return None, False
 
     def _make_score(self, target, sample_weight):
+        if len(self.classes_) == 1:
+            return lambda output: 1.0  # which is predicted whatever the output
         accuracy = ClassAccuracy if target.ndim == 1 else LabelAccuracy
         return accuracy(target, sample_weight)
 
