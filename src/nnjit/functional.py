@@ -25,7 +25,7 @@ from nnjit._arrays import (
     real,
     same_dtype,
 )
-from nnjit.core import activations, layer, losses
+from nnjit.core import activations, dense, losses
 from nnjit.core import hadamard as hadamard_kernels
 from nnjit.core import softmax as softmax_kernels
 from nnjit.core.simd import TILE
@@ -918,7 +918,7 @@ def _product(a, b, bias, code, target):
     if bias is None:
         bias = np.zeros(n, target.dtype)
     call(
-        layer.affine, m * depth * n >= _PRODUCTS,
+        dense.affine, m * depth * n >= _PRODUCTS,
         code, depth, flat, row, column, _flat(b), reach, bias, _flat(target),
     )  # fmt: skip
 
@@ -1029,4 +1029,4 @@ def _gradient(code, linked, y, p, sample_weight, factor, out):
 
 def _column_sums(d, target):
     if target.size:
-        layer.column_sums(_flat(d), d.shape[1], target)
+        dense.column_sums(_flat(d), d.shape[1], target)

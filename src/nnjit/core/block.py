@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from nnjit.core.activations import activate_piece, backward_piece
-from nnjit.core.dense import prefer_dot
 from nnjit.core.jit import inline
 from nnjit.core.layout import ACTIVATION, BIAS, FAN_IN, FAN_OUT, STRIDE, UNITS_AT, WEIGHTS
 from nnjit.core.output import apply_output, output_gradient
@@ -80,6 +79,18 @@ def forward_block(layers, params, data, base, order, start, rows, work, stride, 
         if layer + 1 < layers.shape[0]:
             activate_piece(layers[layer, ACTIVATION], work[z : z + (fan_out - 1) * stride + lanes])
         below = z
+
+
+@inline
+def prefer_dot(fan_in, fan_out, rows, width):
+    """Whether dW costs less as dot products than with a transposed delta.
+
+    Estimates in fused multiply-adds on whole vectors: a dot product pays about six more for
+    its horizontal sum, a transposed block about eighty.
+    """
+    along = (rows + width - 1) // width
+    across = (fan_out + width - 1) // width
+    return fan_in * fan_out * (along + 6) <= across * (fan_in * rows + 80 * along)
 
 
 @inline

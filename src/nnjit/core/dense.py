@@ -1,17 +1,70 @@
-"""The dense layer's choices between products."""
+"""A product of row-major matrices with bias and activation, for single dense layers.
 
-from nnjit.core.jit import inline
+Training has a path of its own over whole networks; this one serves a layer at a time.
+"""
 
-__all__ = ["prefer_dot"]
+import numpy as np
+
+from nnjit.core.activations import IDENTITY, activate_piece
+from nnjit.core.jit import elementwise, kernel, prange, twins
+from nnjit.core.simd import product
+
+__all__ = ["affine", "column_sums"]
+
+HEIGHT = 32  # rows of the result per block
 
 
-@inline
-def prefer_dot(fan_in, fan_out, rows, width):
-    """Whether dW costs less as dot products than with a transposed delta.
+@elementwise
+def _finish(block, reach, bias, rows, out):
+    """out[i, j] = block[i, j] + bias[j]; the block's rows are padded to `reach`."""
+    n = len(bias)
+    for i in range(rows):
+        target = out[i * n : i * n + n]
+        source = block[i * reach : i * reach + n]
+        for j in range(n):
+            target[j] = source[j] + bias[j]
 
-    Estimates in fused multiply-adds on whole vectors: a dot product pays about six more for
-    its horizontal sum, a transposed block about eighty.
+
+@elementwise
+def _affine_block(code, depth, a, a0, a_row, a_column, b, reach, bias, rows, out):
+    sums = np.empty(rows * reach, out.dtype)
+    product(
+        rows, reach, depth, a, a0, a_row, a_column, b, 0, reach, sums, 0, reach, bias, 0, 0, 0
+    )  # fmt: skip
+    _finish(sums, reach, bias, rows, out)
+    if code != IDENTITY:
+        activate_piece(code, out)
+
+
+@twins
+def affine(code, depth, a, a_row, a_column, b, reach, bias, out):
+    """out = phi(A B + bias) for A of m x depth and B of depth x n.
+
+    Parameters
+    ----------
+    a : IN, A[i, k] at ``i * a_row + k * a_column``
+    b : IN (depth * reach,), the rows of B padded to whole vectors
+    bias : IN (n,)
+    out : OUT (m * n,), apart from the inputs
     """
-    along = (rows + width - 1) // width
-    across = (fan_out + width - 1) // width
-    return fan_in * fan_out * (along + 6) <= across * (fan_in * rows + 80 * along)
+    n = len(bias)
+    m = len(out) // n
+    for block in prange((m + HEIGHT - 1) // HEIGHT):
+        first = block * HEIGHT
+        rows = min(HEIGHT, m - first)
+        _affine_block(
+            code, depth, a, first * a_row, a_row, a_column, b, reach, bias, rows,
+            out[first * n : (first + rows) * n],
+        )  # fmt: skip
+
+
+@kernel
+def column_sums(x, reach, out):
+    """out[j] = sum_i x[i, j], in the order of i. x IN (m * reach,), out OUT (n,)."""
+    m = len(x) // reach
+    for j in range(len(out)):
+        out[j] = 0
+    for i in range(m):
+        row = x[i * reach : i * reach + len(out)]
+        for j in range(len(out)):
+            out[j] += row[j]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import naive
-from nnjit.core import layer
+from nnjit.core import dense
 from nnjit.core.activations import CODES
 from nnjit.core.simd import TILE
 
@@ -16,7 +16,7 @@ def affine(a, w, bias, activation, twin="serial"):
     padded = np.full((depth, reach), np.nan, a.dtype)  # the padding must not matter
     padded[:, :n] = w
     out = np.full(m * n + 64, -7, a.dtype)
-    kernel = getattr(layer.affine, twin)
+    kernel = getattr(dense.affine, twin)
     kernel(CODES[activation], depth, a.ravel(), depth, 1, padded.ravel(), reach, bias, out[: m * n])
     assert (out[m * n :] == -7).all()
     return out[: m * n].reshape(m, n)
@@ -57,6 +57,6 @@ def test_column_sums(dtype):
     for m, n in [(1, 1), (7, 16), (65, 33), (300, 10)]:
         x = np.random.default_rng([m, n]).normal(size=(m, n)).astype(dtype)
         out = np.empty(n, dtype)
-        layer.column_sums(x.ravel(), n, out)
+        dense.column_sums(x.ravel(), n, out)
         expected = x.astype(np.float64).sum(axis=0)
         np.testing.assert_allclose(out, expected, rtol=0, atol=2 * m * np.finfo(dtype).eps)
