@@ -32,11 +32,10 @@ def kernels(tmp_path):
     return lambda: sorted(path.name for path in (tmp_path / "cache").rglob("*.nnjit"))
 
 
-@pytest.mark.slow
 def test_after_a_warmup_no_fit_compiles(command, python, tmp_path, kernels):
     done = command("warmup", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
-    for kernel in ("train", "predict"):
+    for kernel in ("train", "gradient", "predict"):
         for dtype in ("float32", "float64"):
             assert any(
                 line.startswith(kernel) and dtype in line for line in done.stdout.splitlines()

@@ -97,7 +97,7 @@ def _both_twins():
 
 
 def _engine_calls(dtype):
-    """Name and call of training and of prediction."""
+    """Name and call of training, of the whole gradient for L-BFGS, and of prediction."""
     from nnjit.backends.select import make_engine
 
     rng = np.random.default_rng(0)
@@ -110,6 +110,8 @@ def _engine_calls(dtype):
     solver.learning_rate = 1e-3
     order = np.arange(_N_ROWS)
     yield "train", lambda: engine.train(dataset, order, _N_ROWS, solver, 1e-4, 0, 1)
+    packed = np.zeros(engine.n_parameters)
+    yield "gradient", lambda: engine.loss_gradient(packed, dataset, 1e-4)
     yield "predict", lambda: engine.predict(X)
 
 
