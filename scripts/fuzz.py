@@ -44,7 +44,7 @@ KNOWN = {
     "random stream of partial_fit": "scikit-learn repeats one permutation",
     "attributes of another solver": "scikit-learn keeps the loss curve of an earlier solver",
     "order of checks": "of two faults in one call the other is named",
-    "early stopping switched on": "scikit-learn fails when a warm start is the first to use it",
+    "warm start with other settings": "scikit-learn fails when the solver or the stopping changed",
     "rounding": "probabilities so near 1 that 1 - p has few digits left",
     "another network": "after a known difference only one of the two overflows",
     "float32": "scikit-learn's Adam computes in float64",
@@ -368,8 +368,8 @@ class Pair:
             known = "loss not finite"
         elif "returned" not in (ours[0], theirs[0]) and "cannot be interpreted" in str(ours[1]):
             known = "order of checks"
-        elif "no attribute 'append'" in str(theirs[1]) and self.ours.early_stopping:
-            known = "early stopping switched on"
+        elif fitted and any(w in str(theirs[1]) for w in ("NoneType", "no attribute 'loss_cur")):
+            known = "warm start with other settings"
         elif name == "score" and not self.comparable and "infinity" in text:
             known = "another network"
         elif self.comparable is False and name == "fit" and self.ours.early_stopping:
@@ -387,7 +387,7 @@ class Pair:
         losses = [*getattr(theirs, "loss_curve_", ()), theirs.loss_]
         if not np.isfinite(losses).all():
             self.differ("loss not finite")
-        if hasattr(ours, "classes_") and not max(losses) < 8:
+        if hasattr(ours, "classes_") and not max(losses) < 2:
             self.differ("rounding")
         if getattr(ours, "n_skipped_batches_", 0):
             self.differ("weightless minibatch")
@@ -419,6 +419,8 @@ class Pair:
                 if not self.loose or attribute != "n_iter_":
                     compare(attribute, getattr(ours, attribute, None),
                             getattr(theirs, attribute, None), 0)  # fmt: skip
+            if self.loose and name == "fit" and ours.early_stopping:
+                return
             if self.loose and ours.n_iter_ != theirs.n_iter_:
                 self.comparable = False
                 return
@@ -438,6 +440,9 @@ class Pair:
             self.labels(value, expected)
         elif name == "score" and hasattr(self.ours, "classes_"):
             compare(name, value, expected, 0.5 if self.loose else 0.11)  # near ties
+        elif name == "predict_log_proba":  # further down only nnjit's has all its digits
+            compare(name, np.maximum(value, -8.0), np.maximum(expected, -8.0),
+                    10 * self.tolerance())  # fmt: skip
         else:
             compare(name, value, expected, 10 * self.tolerance())
 

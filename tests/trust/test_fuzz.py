@@ -1,0 +1,62 @@
+"""A short run of scripts/fuzz.py; the long one is a command of its own."""
+
+import collections
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fresh_python import jit_only
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "fuzz.py"
+pytestmark = [
+    jit_only,
+    pytest.mark.skipif(not SCRIPT.exists(), reason="scripts/ is not in this checkout"),
+]
+
+
+@pytest.fixture(scope="module")
+def fuzz():
+    spec = importlib.util.spec_from_file_location("fuzz", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_random_calls_beside_scikit_learn(fuzz, capsys):
+    seed, programs = 20261122, 150
+    state = np.random.get_state()
+    findings, calls = [], 0
+    try:
+        for number in range(programs):
+            done, finding = fuzz.run_program(seed, number, collections.Counter())
+            calls += done
+            if finding:
+                findings.append(f"program {number}: {finding}")
+    finally:
+        np.random.set_state(state)
+    with capsys.disabled():
+        print(f"\nfuzz: seed {seed}, {calls} calls in {programs} programs")
+    assert not findings, "\n".join(findings)
+    assert calls > 500
+
+
+def test_a_wrong_number_is_found(fuzz, monkeypatch):
+    """The comparison is not blind: predictions off in the fourth digit are seen."""
+    import nnjit
+
+    predict = nnjit.MLPRegressor.predict
+    monkeypatch.setattr(nnjit.MLPRegressor, "predict", lambda self, X: predict(self, X) * 1.0001)
+    found = [fuzz.run_program(0, number, collections.Counter())[1] for number in range(60)]
+    assert any(finding and finding.startswith("predict") for finding in found)
+
+
+def test_a_refusal_is_found(fuzz, monkeypatch):
+    import nnjit
+
+    def refuse(self, X, y, sample_weight=None):
+        raise ValueError("no")
+
+    monkeypatch.setattr(nnjit.MLPRegressor, "fit", refuse)
+    found = [fuzz.run_program(0, number, collections.Counter())[1] for number in range(40)]
+    assert any(finding and "nnjit refuses" in finding for finding in found)
