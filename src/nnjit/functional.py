@@ -59,10 +59,11 @@ __all__ = [
 Activation = Literal["identity", "logistic", "tanh", "relu", "exp", "softmax"]
 Kind = Literal["binary", "multinomial", "multilabel"]
 
-# Elements from which two threads repay their start: of a copy-like and of a costly operation.
-_MANY, _SOME = 1 << 18, 1 << 16
+# Elements from which two threads repay their start, of a copy-like and of a costly operation: a
+# millisecond of work, since a join on a busy machine can cost several.
+_MANY, _SOME = 1 << 22, 1 << 20
 # The same for products, in multiply-adds.
-_PRODUCTS = 1 << 20
+_PRODUCTS = 1 << 25
 
 
 # --- activations -------------------------------------------------------------------------
