@@ -175,6 +175,7 @@ def test_value_does_not_depend_on_the_position(name, dtype):
     assert apply(name, x).tobytes() == alone.tobytes()
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     "name", [*sorted(REFERENCES), "relu", "relu_derivative", "tanh_derivative"]

@@ -191,9 +191,12 @@ def _matrix(array, offset, rows, columns, row, column):
 def _python_product(
     m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add
 ):
-    result = _matrix(a, a0, m, depth, a_row, a_k) @ _matrix(b, b0, depth, n, b_k, 1)
+    left, right = _matrix(a, a0, m, depth, a_row, a_k), _matrix(b, b0, depth, n, b_k, 1)
+    result = np.zeros((m, n), c.dtype)
     if biased:
         result += bias[bias0 : bias0 + m, np.newaxis]
+    for k in range(depth):  # in this order, so that bits do not depend on the shape
+        result += left[:, k : k + 1] * right[k]
     target = _matrix(c, c0, m, n, c_row, 1)
     target[...] = target + result if add else result
 
