@@ -388,7 +388,8 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             shuffle=self.shuffle,
             max_epochs=self.max_iter,
             single_epoch=incremental,
-            verbose=int(self.verbose),
+            # partial_fit does not validate parameters again: anything true may be here.
+            verbose=int(self.verbose if isinstance(self.verbose, Integral) else bool(self.verbose)),
         )
         if checkpoint is not None:
             checkpoint.resume(engine, state)
