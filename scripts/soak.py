@@ -78,9 +78,11 @@ def reference():
 
 
 def turn(rng):
-    """Ten fits, five of which have to fail; four more at once in threads every tenth turn."""
-    refused = sum(fit(rng, fails) for fails in (0, 0, 0, 0, 0, 1, 1, 2, 2, 3))
-    assert refused == 5, refused
+    """Ten fits, five of which are meant to fail; four more at once in threads every tenth turn."""
+    for fails in (0, 1, 0, 2, 0, 3, 0, 1, 0, 2):
+        refused = fit(rng, fails)
+        # After a single step at a rate of 1e300 the weights may still be finite.
+        assert refused == (fails > 0) or fails == 3, fails
     if rng.random() < 0.1:
         generators = [np.random.default_rng(rng.integers(2**32)) for _ in range(4)]
         threads = [threading.Thread(target=fit, args=(g, 0)) for g in generators]
