@@ -277,6 +277,7 @@ print(w.small())
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_saving(tmp_path, expected):
     """No file may grow beyond 2000 bytes; the error is that of a full disk but for its number."""
     pytest.importorskip("resource")

@@ -177,7 +177,11 @@ assert w.layer() == sys.argv[1]
 
 @pytest.mark.parametrize(
     "backend",
-    [pytest.param("loky", marks=pytest.mark.slow), "threading", "multiprocessing"],
+    [
+        pytest.param("loky", marks=pytest.mark.slow),
+        "threading",
+        pytest.param("multiprocessing", marks=pytest.mark.slow),
+    ],  # fmt: skip
 )
 def test_grid_search_with_two_jobs_equals_one(layer, backend):
     run_python(
