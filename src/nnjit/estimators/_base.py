@@ -41,6 +41,14 @@ NON_FINITE = (
     " contain large values and need to be preprocessed."
 )
 
+# The loss that a fitted network was trained with: `loss` may have been set to anything since.
+_LOSS_OF = {
+    "identity": "squared_error",
+    "exp": "poisson",
+    "logistic": "log_loss",
+    "softmax": "log_loss",
+}
+
 # Attributes of an earlier fit that a fit from scratch leaves behind.
 _LEARNED = (
     "loss_",
@@ -317,7 +325,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             tuple(self._layer_units()),
             self.activation,
             self.out_activation_,
-            self.loss,
+            _LOSS_OF[self.out_activation_],
             self._parameter_dtype(),
         )
 
