@@ -79,8 +79,12 @@ class Sparse(_Quiet):
     def setup(self, dtype):
         import scipy.sparse
 
+        # One value in every 100 columns; scipy.sparse.random would need more memory than the fit.
         rng = np.random.default_rng(0)
-        self.X = scipy.sparse.random(20000, 5000, 0.01, "csr", dtype=dtype, random_state=0)
+        columns = 100 * np.arange(50) + rng.integers(0, 100, (20000, 50))
+        values = rng.random(columns.size, dtype=dtype)
+        starts = np.arange(0, columns.size + 1, 50)
+        self.X = scipy.sparse.csr_matrix((values, columns.ravel(), starts), shape=(20000, 5000))
         self.y = rng.integers(0, 2, 20000)
         self.model = nnjit.MLPClassifier((100,), max_iter=2, random_state=0)
         self.fit()
