@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 
@@ -16,6 +17,7 @@ __all__ = ["fma_peak"]
 _CHAINS = 10
 
 
+@functools.cache
 def _chains(dtype, lanes):
     """Compile a function of n that runs n steps of _CHAINS vector chains ``a = a b + c``."""
     real = ir.FloatType() if dtype == "float32" else ir.DoubleType()
