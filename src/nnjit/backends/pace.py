@@ -10,10 +10,10 @@ import time
 
 __all__ = ["Pace"]
 
-# Serial seconds before the parallel driver is tried; it may have to be compiled first.
-FIRST_TRY, FIRST_TRY_COLD = 0.001, 0.05
-# Aimed length of a piece, and how many units a trial gets.
-PIECE = 0.02
+# Serial seconds of this process before the parallel driver is compiled or loaded.
+FIRST_TRY_COLD = 0.05
+# Aimed length of a piece at first and later, and how many units a trial gets.
+FIRST_PIECE, PIECE = 0.001, 0.02
 TRIAL = 4
 # Parallel must be this much faster than serial to be kept.
 GAIN = 0.95
@@ -26,6 +26,7 @@ class _Machine:
 
     retry_at = 0.0
     pause = RETRY
+    serial_time = 0.0  # seconds of work that threads might have shared
 
 
 class Pace:
@@ -41,7 +42,6 @@ class Pace:
         self._twins = twins
         self._serial = None
         self._parallel = None
-        self._serial_time = 0.0
 
     def run(self, function, first, last):
         """Call `function(parallel, start, stop)` piece by piece until it returns False."""
@@ -60,7 +60,7 @@ class Pace:
         if self._serial is None:
             return False
         cold = "parallel" not in self._twins.__dict__
-        if self._serial_time < (FIRST_TRY_COLD if cold else FIRST_TRY):
+        if cold and _Machine.serial_time < FIRST_TRY_COLD:
             return False
         if self._parallel is None or self._parallel > GAIN * self._serial:
             return time.perf_counter() >= _Machine.retry_at
@@ -70,13 +70,13 @@ class Pace:
         known = self._parallel if parallel else self._serial
         if known is None or (parallel and known > GAIN * self._serial):
             return TRIAL
-        piece = PIECE if self._parallel is not None else FIRST_TRY
+        piece = PIECE if self._parallel is not None else FIRST_PIECE
         return max(TRIAL, int(piece / known))
 
     def _record(self, parallel, seconds, units):
         if not parallel:
             self._serial = seconds if self._serial is None else min(self._serial, seconds)
-            self._serial_time += seconds * units
+            _Machine.serial_time += seconds * units
             return
         self._parallel = seconds
         if seconds > GAIN * self._serial:
