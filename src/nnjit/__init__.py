@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 
 from nnjit._version import __version__
+from nnjit.core import threads as _threads  # noqa: F401  (watches forks from now on)
 from nnjit.estimators.classifier import MLPClassifier
 from nnjit.estimators.regressor import MLPRegressor
 

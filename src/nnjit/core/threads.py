@@ -14,13 +14,26 @@ __all__ = ["call", "thread_count"]
 
 _in_parallel = threading.Lock()
 _started = False  # Numba's thread pool runs in this process
-_forked = False  # ... or ran in the parent that this process was forked from
 
 
 def _numba_started():
     """Whether anyone in this process, the user's own kernels included, started the pool."""
     pool = sys.modules.get("numba.np.ufunc.parallel")
     return getattr(pool, "_is_initialized", False)
+
+
+def _threads_are_gone():
+    """Whether Numba believes in a pool, but this process (Linux) has a single thread.
+
+    So it is in the child of a fork that was made before this module was imported.
+    """
+    try:
+        return _numba_started() and len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+_forked = _threads_are_gone()  # the pool ran in the parent that this process was forked from
 
 
 def _after_fork():
