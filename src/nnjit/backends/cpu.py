@@ -51,16 +51,17 @@ class CpuEngine:
         pairs = zip(self.layer_units[:-1], self.layer_units[1:], strict=True)
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairs)
 
-    @property
-    def _products(self):
-        """Multiply-adds of one row's forward pass."""
-        return self._layout.n_weights
-
     # -- parameters ---------------------------------------------------------------------
 
     def pack(self, coefs, intercepts):
         """Copy weight matrices (fan_in, fan_out) and biases (fan_out,) in."""
-        self._copy_in(coefs, intercepts)
+        weights, biases = self._views
+        for target, source in zip(weights + biases, [*coefs, *intercepts], strict=True):
+            target[...] = source
+        self._parameters_changed()
+
+    def _parameters_changed(self):
+        """The penalty that a training plan carries along no longer holds."""
         if self._current is not None:
             self._current.fresh = 1
 
@@ -68,11 +69,6 @@ class CpuEngine:
         """Fresh C-contiguous copies of all weight matrices and of all biases."""
         weights, biases = self._views
         return [w.copy() for w in weights], [b.copy() for b in biases]
-
-    def _copy_in(self, coefs, intercepts):
-        weights, biases = self._views
-        for target, source in zip(weights + biases, [*coefs, *intercepts], strict=True):
-            target[...] = source
 
     # -- data ---------------------------------------------------------------------------
 
@@ -152,6 +148,7 @@ class CpuEngine:
         """
         weights, biases = self._views
         copy_packed(packed, weights + biases)
+        self._parameters_changed()
         plan = self._gradient_plan(dataset, alpha)
         loss = plan.gradient(dataset.n_samples, self.weight_of(dataset), alpha)
         parts = layout.weight_views(self._layout, plan.optimizer._first)
