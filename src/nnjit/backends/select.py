@@ -1,9 +1,8 @@
 """Who runs a network."""
 
-import contextlib
-import signal
 import sys
-import threading
+
+from nnjit.core.interrupts import interrupt_afterwards
 
 __all__ = ["make_engine"]
 
@@ -29,32 +28,8 @@ def make_engine(layer_units, activation, out_activation, loss, dtype):
     CpuEngine
     """
     if "nnjit.backends.cpu" not in sys.modules:
-        with _interrupt_afterwards():
+        with interrupt_afterwards():
             import nnjit.backends.cpu  # noqa: F401
     from nnjit.backends.cpu import CpuEngine
 
     return CpuEngine(tuple(layer_units), activation, out_activation, loss, dtype)
-
-
-@contextlib.contextmanager
-def _interrupt_afterwards():
-    """Hold Ctrl-C back while the compiler is imported (a second or so).
-
-    An import of Numba that is broken off leaves half of its modules behind, and every later fit
-    in this process would fail.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is ever interrupted
-        return
-    pending = []
-    before = signal.getsignal(signal.SIGINT)
-    if not callable(before):  # ignored, or not Python's to change
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *arguments: pending.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pending:
-        before(*pending[0])

@@ -10,6 +10,7 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 
 from nnjit.core.cache import KernelCache
+from nnjit.core.interrupts import interrupt_afterwards
 
 __all__ = ["FASTMATH", "HelperCompiler", "elementwise", "inline", "kernel", "prange", "twins"]
 
@@ -121,6 +122,7 @@ def kernel(function, *, parallel=False, fastmath=True):
     )(function)
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = KernelCache(function, options)
+        dispatcher.compile = interrupt_afterwards()(dispatcher.compile)
     return dispatcher
 
 

@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 from nnjit.core.block import Data, gradient_block
 from nnjit.core.cache import KernelCache
 from nnjit.core.frame import FRAME_SIZE, Field, view
+from nnjit.core.interrupts import interrupt_afterwards
 from nnjit.core.jit import FASTMATH, inline
 from nnjit.core.layout import FIELDS
 from nnjit.core.optimizers import CLOCK, DELTA_SCALE, EPS, HYPER, sum_of_squares, update_range
@@ -168,9 +169,10 @@ def compile_task(single):
     if numba.config.DISABLE_JIT:
         return 0 if single else 1
     options = {"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy"}
-    compiled = CFunc(function, (_SIGNATURE.args, _SIGNATURE.return_type), {}, options)
-    compiled._cache = KernelCache(function, {"cfunc": True})
-    compiled.compile()
+    with interrupt_afterwards():
+        compiled = CFunc(function, (_SIGNATURE.args, _SIGNATURE.return_type), {}, options)
+        compiled._cache = KernelCache(function, {"cfunc": True})
+        compiled.compile()
     _KEEP.append(compiled)
     return compiled.address
 
