@@ -8,9 +8,8 @@ import numpy as np
 from nnjit.backends.dataset import Dataset, as_data, fill_targets
 from nnjit.backends.optimizer import Optimizer, copy_packed
 from nnjit.backends.plan import ForwardPlan, TrainPlan
-from nnjit.core import epoch, layout, optimizers
+from nnjit.core import job, layout, optimizers
 from nnjit.core.frame import Field, address_of
-from nnjit.core.task import compile_task
 
 __all__ = ["CpuEngine", "TrainResult"]
 
@@ -58,12 +57,6 @@ class CpuEngine:
         weights, biases = self._views
         for target, source in zip(weights + biases, [*coefs, *intercepts], strict=True):
             target[...] = source
-        self._parameters_changed()
-
-    def _parameters_changed(self):
-        """The penalty that a training plan carries along no longer holds."""
-        if self._current is not None:
-            self._current.fresh = 1
 
     def unpack(self):
         """Fresh C-contiguous copies of all weight matrices and of all biases."""
@@ -121,14 +114,14 @@ class CpuEngine:
         plan = self._plan(dataset, len(order), int(batch_size), optimizer)
         hyper, report = optimizer._hyper, plan.report
         hyper[optimizers.RATE], hyper[optimizers.ALPHA] = optimizer.learning_rate, alpha
-        report[epoch.LOSS] = report[epoch.SKIPPED] = 0.0
+        report[job.LOSS], report[job.SKIPPED], report[job.FINITE] = 0.0, 0.0, 1.0
         plan.use_order(order)
-        if plan.slots == 1:
-            plan.run(False, first, last)
-        else:
+        if plan.parallel:
             plan.pace.run(plan.run, first, last)
+        else:
+            plan.run(False, first, last)
         return TrainResult(
-            float(report[epoch.LOSS]), int(report[epoch.SKIPPED]), report[epoch.FINITE] == 1.0
+            float(report[job.LOSS]), int(report[job.SKIPPED]), report[job.FINITE] == 1.0
         )
 
     def loss_gradient(self, packed, dataset, alpha):
@@ -148,7 +141,6 @@ class CpuEngine:
         """
         weights, biases = self._views
         copy_packed(packed, weights + biases)
-        self._parameters_changed()
         plan = self._gradient_plan(dataset, alpha)
         loss = plan.gradient(dataset.n_samples, self.weight_of(dataset), alpha)
         parts = layout.weight_views(self._layout, plan.optimizer._first)
@@ -172,8 +164,8 @@ class CpuEngine:
         return plan
 
     @functools.cached_property
-    def _task(self):
-        return compile_task(self.dtype == np.float32)
+    def _runner(self):
+        return job.runner(self.dtype == np.float32)
 
     def _plan(self, dataset, n_order, batch_size, optimizer):
         plan = self._current
@@ -187,17 +179,17 @@ class CpuEngine:
         frame = np.zeros(len(Field), np.int64)
         frame[Field.LAYERS_AT], frame[Field.N_LAYERS] = address_of(lay.layers), len(lay.layers)
         frame[Field.PARAMS_AT] = address_of(self._params)
-        frame[Field.N_FLAT], frame[Field.N_WEIGHTS] = lay.n_flat, lay.n_weights
-        frame[Field.UNITS_TOTAL], frame[Field.WIDEST] = lay.units_total, lay.widest
+        frame[Field.N_FLAT], frame[Field.UNITS_TOTAL] = lay.n_flat, lay.units_total
         frame[Field.LOSS] = layout.LOSSES[self.loss]
         return frame
 
-    def _workspace(self, frame, rows, slots):
-        """Workspaces for blocks of `rows` rows, entered into the frame."""
-        size = layout.round_up(layout.workspace_size(self._layout, rows, self.dtype), 64)
+    def _workspace(self, frame, rows, number, training):
+        """Workspaces for that number of blocks of `rows` rows, entered into the frame."""
+        size = layout.workspace_size(self._layout, rows, self.dtype, training)
+        size = layout.round_up(size, 64)
         frame[Field.BLOCK_ROWS] = rows
         frame[Field.STRIDE] = layout.row_stride(rows, self.dtype)
-        work = layout.aligned_zeros(slots * size, self.dtype)
+        work = layout.aligned_zeros(number * size, self.dtype)
         frame[Field.WORK_AT], frame[Field.WORK_SIZE] = address_of(work), size
         frame[Field.WORK_BYTES] = size * self.dtype.itemsize
         return work

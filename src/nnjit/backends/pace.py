@@ -34,12 +34,12 @@ class Pace:
 
     Parameters
     ----------
-    twins : Twins
-        The driver that the job calls; its parallel twin costs a compilation at first use.
+    runner : Runner
+        What the job calls; its first parallel call costs a compilation.
     """
 
-    def __init__(self, twins):
-        self._twins = twins
+    def __init__(self, runner):
+        self._runner = runner
         self._serial = None
         self._parallel = None
 
@@ -48,7 +48,7 @@ class Pace:
         while first < last:
             parallel = self._wants_parallel()
             units = min(self._units(parallel), last - first)
-            if parallel and "parallel" not in self._twins.__dict__:
+            if parallel and self._runner.cold:
                 function(True, first, first)  # compile: not to be timed
             begin = time.perf_counter()
             if not function(parallel, first, first + units):
@@ -59,7 +59,7 @@ class Pace:
     def _wants_parallel(self):
         if self._serial is None:
             return False
-        cold = "parallel" not in self._twins.__dict__
+        cold = self._runner.cold
         if cold and _Machine.serial_time < FIRST_TRY_COLD:
             return False
         if self._parallel is None or self._parallel > GAIN * self._serial:
