@@ -18,12 +18,16 @@ PARALLEL_PREDICT = 4_000_000
 BLOCK_ROWS = 256
 # Multiply-adds of the forward pass in one call of a full-batch gradient: some 50 ms.
 PRODUCTS_PER_CALL = 1e9
+# Threads of a training job: its phases have few tasks more.
+MOST_WORKERS = 64
 # Elements of one range of parameters that reads its gradient from the slots' buffers.
 RANGE_SIZE = 8192
 # Weights from which ranges compute their own gradient, and elements of such a range: its rows
 # of the gradient stay in the second-level cache and repay reading the deltas once more.
 FUSED_WEIGHTS = 16_384
 FUSED_RANGE = 16_384
+# Ranges that a network is cut into at least, so that threads have something to share.
+FUSED_RANGES = 8
 # Samples and targets within a frame.
 _DATA = slice(Field.X_AT, Field.WEIGHTS_AT + 1)
 
@@ -52,7 +56,8 @@ class ForwardPlan:
         self._work = engine._workspace(frame, self._rows, self._workers, training=False)
         self._order, self._state = np.arange(self._rows), layout.aligned_zeros(job.STATE, np.int64)
         self._report = np.zeros(job.REPORT)
-        frame[Field.ORDER_AT] = address_of(self._order)
+        self._claims = np.zeros(0, np.int64)
+        frame[Field.ORDER_AT], frame[Field.WORKERS] = address_of(self._order), self._workers
         frame[Field.STATE_AT], frame[Field.REPORT_AT] = (
             address_of(self._state), address_of(self._report),
         )  # fmt: skip
@@ -70,6 +75,10 @@ class ForwardPlan:
         _enter_data(self._frame, data, n)
         self._frame[Field.OUT_AT], self._frame[Field.LOGITS] = address_of(out), logits
         blocks = -(-n // self._rows)
+        if len(self._claims) < blocks:
+            self._claims = np.zeros(blocks, np.int64)
+            self._frame[Field.CLAIMS_AT] = address_of(self._claims)
+            self._frame[Field.N_CLAIMS] = blocks
         if self._workers == 1:
             self._run(False, 0, blocks)
         else:
@@ -100,11 +109,12 @@ class TrainPlan:
             and optimizer.kind != "gradient"
         )
         self._rows = rows
-        self._workers = threads.thread_count() if self.parallel else 1
+        self._workers = min(threads.thread_count(), MOST_WORKERS) if self.parallel else 1
         self.pace, self._gradient_pace = Pace(self._runner), Pace(self._runner)
         frame = self._frame = engine._frame()
         _enter_data(frame, dataset.data, dataset.n_samples)
-        self._work = engine._workspace(frame, rows, self.slots, training=True)
+        works = self.slots if self._fused else self._workers
+        self._work = engine._workspace(frame, rows, works, training=True)
         frame[Field.SLOTS], frame[Field.BATCH_SIZE] = self.slots, batch_size
         frame[Field.N_ORDER], frame[Field.FUSED] = n_order, self._fused
         self._enter_optimizer(optimizer)
@@ -122,7 +132,11 @@ class TrainPlan:
     def _enter_buffers(self, lay):
         """Make what the job writes beside the parameters."""
         frame, dtype = self._frame, self._dtype
-        self._ranges = _fused_ranges(lay) if self._fused else _plain_ranges(lay)
+        if self._fused:
+            self._ranges = _fused_ranges(lay)
+        else:
+            size = min(RANGE_SIZE, layout.round_up(-(-lay.n_weights // 4), 512))
+            self._ranges = _plain_ranges(lay, size if self.parallel else RANGE_SIZE)
         frame[Field.RANGES_AT], frame[Field.N_RANGES] = (
             address_of(self._ranges), len(self._ranges),
         )  # fmt: skip
@@ -138,6 +152,9 @@ class TrainPlan:
         self._state = layout.aligned_zeros(job.STATE, np.int64)
         self.report = np.zeros(job.REPORT)
         self._losses, self._squares = np.zeros(self.slots), np.zeros(len(self._ranges))
+        self._claims = np.zeros(max(self.slots, len(self._ranges)), np.int64)
+        frame[Field.CLAIMS_AT], frame[Field.N_CLAIMS] = address_of(self._claims), len(self._claims)
+        frame[Field.WORKERS] = self._workers
         frame[Field.STATE_AT], frame[Field.REPORT_AT] = (
             address_of(self._state), address_of(self.report),
         )  # fmt: skip
@@ -203,12 +220,12 @@ def _blocks(lay, batch_size, lanes):
     return rows, min(wanted, -(-batch_size // rows))
 
 
-def _plain_ranges(lay):
-    """Ranges of RANGE_SIZE elements, those of the weights first."""
+def _plain_ranges(lay, size):
+    """Ranges of `size` elements, those of the weights first."""
     parts = []
     for start, stop, penalized in ((0, lay.n_weights, 1), (lay.n_weights, lay.n_flat, 0)):
-        for low in range(start, stop, RANGE_SIZE):
-            parts.append((low, min(low + RANGE_SIZE, stop), penalized, 0, 0, 0))
+        for low in range(start, stop, size):
+            parts.append((low, min(low + size, stop), penalized, 0, 0, 0))
     return np.array(parts, np.int64)
 
 
@@ -217,7 +234,7 @@ def _fused_ranges(lay):
     parts = []
     for number, layer in enumerate(lay.layers.tolist()):
         at, stride, fan_in = layer[layout.WEIGHTS], layer[layout.STRIDE], layer[layout.FAN_IN]
-        step = max(8, FUSED_RANGE // stride // 8 * 8)
+        step = max(8, min(FUSED_RANGE, lay.n_weights // FUSED_RANGES) // stride // 8 * 8)
         for row in range(0, fan_in, step):
             rows = min(step, fan_in - row)
             low = at + row * stride

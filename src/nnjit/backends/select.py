@@ -2,7 +2,7 @@
 
 import sys
 
-from nnjit.core.interrupts import interrupt_afterwards
+from nnjit.core.compiling import undisturbed
 
 __all__ = ["make_engine"]
 
@@ -28,7 +28,7 @@ def make_engine(layer_units, activation, out_activation, loss, dtype):
     CpuEngine
     """
     if "nnjit.backends.cpu" not in sys.modules:
-        with interrupt_afterwards():
+        with undisturbed():
             import nnjit.backends.cpu  # noqa: F401
     from nnjit.backends.cpu import CpuEngine
 

@@ -15,10 +15,11 @@ from numba.extending import intrinsic
 
 from nnjit.core.jit import inline
 
-__all__ = ["fetch_add", "load", "store", "wait"]
+__all__ = ["claim", "fetch_add", "load", "store", "wait"]
 
-# Waits before the processor is offered to another thread: some two microseconds.
-_SPINS = 64
+# Waits before the processor is offered to another thread: tens of microseconds, longer than one
+# task mostly outlasts another. A thread that gives way to a busy one is gone for milliseconds.
+_SPINS = 2000
 
 _give_way = types.ExternalFunction(
     "SwitchToThread" if os.name == "nt" else "sched_yield", types.int32()
@@ -37,6 +38,27 @@ def _fetch_add(typingctx, array, index, value):
         return builder.atomic_rmw("add", pointer, args[2], "seq_cst")
 
     return types.int64(array, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _claim(typingctx, array, index, value):
+    """Raise an element to `value`; whether it was lower, and nobody else raised it."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _element(context, builder, signature.args[0], args[0], args[1])
+        before = builder.load_atomic(pointer, "seq_cst", 8)
+        lower = builder.icmp_signed("<", before, args[2])
+        entry = builder.block
+        with builder.if_then(lower):
+            result = builder.cmpxchg(pointer, before, args[2], "seq_cst", "seq_cst")
+            mine = builder.extract_value(result, 1)
+            tried = builder.block
+        phi = builder.phi(mine.type)
+        phi.add_incoming(ir.Constant(mine.type, 0), entry)
+        phi.add_incoming(mine, tried)
+        return phi
+
+    return types.boolean(array, types.int64, types.int64), codegen
 
 
 @intrinsic
@@ -93,6 +115,12 @@ def _python_fetch_add(array, index, value):
     return before
 
 
+def _python_claim(array, index, value):
+    lower = array[index] < value
+    array[index] = max(array[index], value)
+    return lower
+
+
 def _python_load(array, index):
     return int(array[index])
 
@@ -106,8 +134,8 @@ def _python_wait(times):
 
 
 if numba.config.DISABLE_JIT:
-    fetch_add, load, store, wait = (
-        _python_fetch_add, _python_load, _python_store, _python_wait,
+    claim, fetch_add, load, store, wait = (
+        _python_claim, _python_fetch_add, _python_load, _python_store, _python_wait,
     )  # fmt: skip
 else:
-    fetch_add, load, store, wait = _fetch_add, _load, _store, _wait
+    claim, fetch_add, load, store, wait = _claim, _fetch_add, _load, _store, _wait

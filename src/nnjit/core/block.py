@@ -12,6 +12,7 @@ from nnjit.core.activations import activate_piece, backward_piece
 from nnjit.core.jit import inline
 from nnjit.core.layout import (
     ACROSS,
+    ACROSS_ROW,
     ACTIVATION,
     BIAS,
     FAN_IN,
@@ -21,7 +22,7 @@ from nnjit.core.layout import (
     WEIGHTS,
 )
 from nnjit.core.output import apply_output, output_gradient
-from nnjit.core.simd import dot_product, product, transpose_into
+from nnjit.core.simd import dot_product, product, product_ahead, transpose_into
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.sparse import sparse_product, sparse_transposed_product
 
@@ -86,7 +87,7 @@ def forward_block(layers, params, data, base, order, start, rows, work, stride, 
         if sparse and layer == 0:
             sparse_product(
                 data, base, order, start, rows, params, weights, layers[layer, STRIDE], bias,
-                fan_out, work, across, z, stride,
+                fan_out, work, across, layers[layer, ACROSS_ROW], z, stride,
             )  # fmt: skip
         else:
             product(
@@ -132,9 +133,9 @@ def delta_block(layers, params, sparse, order, rows, work, stride, delta, across
         fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
         at = delta + (layers[layer, UNITS_AT] - n_inputs) * stride
         if needs_transpose(layers, layer, sparse, rows, width):
-            across_row = (fan_out + width - 1) // width * width
+            target = across + layers[layer, ACROSS] * lanes
             transpose_into(fan_out, lanes, work, at, stride, order, 0, 0,
-                           work, across + layers[layer, ACROSS] * lanes, across_row)  # fmt: skip
+                           work, target, layers[layer, ACROSS_ROW])  # fmt: skip
         if layer > 0:
             below = layers[layer - 1, UNITS_AT] * stride
             target = at - fan_in * stride
@@ -151,9 +152,12 @@ def delta_block(layers, params, sparse, order, rows, work, stride, delta, across
 @inline
 def row_gradient(
     layer, first, n, layers, data, order, start, rows, work, stride, delta, across, vectors,
-    grads, g0, add,
+    grads, g0, add, stream, stream0, gap, mask,
 ):  # fmt: skip
-    """dW (+)= inputs^T delta for n rows of a layer's weights from `first` on, to grads[g0:]."""
+    """dW (+)= inputs^T delta for n rows of a layer's weights from `first` on, to grads[g0:].
+
+    The last four name what is wanted next (see simd.py), a mask of -1 nothing.
+    """
     width = lanes_of(work)
     fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
     row = layers[layer, STRIDE]
@@ -164,15 +168,15 @@ def row_gradient(
         dot_product(n, fan_out, vectors, work, below, stride, work, at, stride,
                     grads, g0, row, add)  # fmt: skip
         return
-    across_row = (fan_out + width - 1) // width * width
+    across_row = layers[layer, ACROSS_ROW]
     source = across + layers[layer, ACROSS] * vectors * width
     if sparse:
         sparse_transposed_product(
             data, order, start, rows, work, source, across_row, n, fan_out, grads, g0, row, add
         )
     else:
-        product(n, fan_out, rows, work, below, stride, 1, work, source, across_row,
-                grads, g0, row, grads, g0, 0, add)  # fmt: skip
+        product_ahead(n, fan_out, rows, work, below, stride, 1, work, source, across_row,
+                      grads, g0, row, grads, g0, 0, add, stream, stream0, gap, mask)  # fmt: skip
 
 
 @inline
@@ -246,12 +250,14 @@ def gradient_block(layers, data, order, start, rows, work, stride, units_total, 
     width = lanes_of(work)
     vectors = (rows + width - 1) // width
     at = offsets_of(layers, units_total, stride)
+    none = np.int64(-1)
     for layer in range(layers.shape[0] - 1, -1, -1):
         bias_gradient(
             layer, layers, work, stride, at.delta, at.ones, vectors,
             grads, g0 + layers[layer, BIAS], add,
         )  # fmt: skip
         row_gradient(
-            layer, 0, layers[layer, FAN_IN], layers, data, order, start, rows, work, stride,
-            at.delta, at.across, vectors, grads, g0 + layers[layer, WEIGHTS], add,
+            layer, np.int64(0), layers[layer, FAN_IN], layers, data, order, start, rows, work,
+            stride, at.delta, at.across, vectors, grads, g0 + layers[layer, WEIGHTS], add,
+            grads, g0, none, none,
         )  # fmt: skip

@@ -43,6 +43,9 @@ class Field(IntEnum):
     FIRST = auto()  # minibatches, or runs of rows
     LAST = auto()
     STATE_AT = auto()  # (STATE,) int64
+    CLAIMS_AT = auto()  # (N_CLAIMS,) int64, as many as a phase has tasks
+    N_CLAIMS = auto()
+    WORKERS = auto()
     REPORT_AT = auto()  # (REPORT,) float64
     # blocks of rows
     WORK_AT = auto()  # (slots * WORK_SIZE,), or one for every worker in prediction

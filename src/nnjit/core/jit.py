@@ -4,13 +4,14 @@ import functools
 import os
 import types
 
+import llvmlite.binding as llvm
 import numba
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 
 from nnjit.core.cache import KernelCache
-from nnjit.core.interrupts import interrupt_afterwards
+from nnjit.core.compiling import undisturbed
 
 __all__ = ["FASTMATH", "HelperCompiler", "elementwise", "inline", "kernel", "prange", "twins"]
 
@@ -45,7 +46,9 @@ class _HelperLibrary(JITCodeLibrary):
     """Code of a function that only kernels call: linked, but neither optimized nor emitted.
 
     Numba optimizes and emits every function on its own before it links it into its callers,
-    where all of it happens again; that would make the first fit four times longer.
+    where all of it happens again; that would make the first fit four times longer. What a
+    helper calls is linked once, where a kernel asks for the helper, and not into every caller
+    on the way up.
     """
 
     @property
@@ -56,15 +59,38 @@ class _HelperLibrary(JITCodeLibrary):
         ll_module.data_layout = self._codegen._data_layout
 
     def finalize(self):
-        for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == llvm.Linkage.external:
+                function.linkage = "linkonce_odr"  # may come in by several ways
         self._finalize_dynamic_globals()
         self._finalized = True
+
+    def _get_module_for_linking(self):
+        if self._shared_module is None:
+            self._ensure_finalized()
+            self._shared_module = self._final_module.clone()
+            for library in _called_by(self):
+                self._reload_init.update(library._reload_init)
+                helper = isinstance(library, _HelperLibrary)
+                module = library._final_module if helper else library._get_module_for_linking()
+                self._shared_module.link_in(module, preserve=True)
+        return self._shared_module
 
     def get_pointer_to_function(self, name):
         self._ensure_finalized()
         return 0  # no Python wrapper
+
+
+def _called_by(library):
+    """The libraries that a helper's code calls, directly and through other helpers."""
+    found, left = {}, list(library._linking_libraries)
+    while left:
+        other = left.pop()
+        if other not in found:
+            found[other] = None
+            if isinstance(other, _HelperLibrary):
+                left += other._linking_libraries
+    return list(found)
 
 
 class HelperCompiler(Compiler):
@@ -122,7 +148,7 @@ def kernel(function, *, parallel=False, fastmath=True):
     )(function)
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = KernelCache(function, options)
-        dispatcher.compile = interrupt_afterwards()(dispatcher.compile)
+        dispatcher.compile = undisturbed()(dispatcher.compile)
     return dispatcher
 
 

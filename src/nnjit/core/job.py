@@ -1,12 +1,13 @@
 """Jobs: training, gradients and prediction as one compiled call, shared by any number of threads.
 
 A job is a sequence of phases (a minibatch has two: the slots' forward and backward passes, and
-the update of the parameters' ranges), a phase a number of tasks (task.py). Nobody is given
-tasks: whoever has time takes the next one with an atomic addition, and whoever finishes the
-last one of a phase does what has to be done alone (adds up the loss, looks whether it is
-finite) and opens the next phase. So nobody waits for a thread that does not run, because
-another process has its core, say; one worker alone does everything, in the same order. How
-many tasks there are follows from the shapes, so the bits do not depend on threads.
+the update of the parameters' ranges), a phase a number of tasks (task.py). Every worker begins
+with its own share of them, so that the same data mostly stay in the same core's cache, and then
+takes what others have not begun. Whoever finishes the last one of a phase does what has to be
+done alone (adds up the loss, looks whether it is finite) and opens the next phase. So nobody
+waits for a thread that does not run, because another process has its core, say; one worker
+alone does everything, in the same order. How many tasks there are follows from the shapes, so
+the bits do not depend on threads.
 
 The job is described by a frame (frame.py) and run by one C function for each precision, which
 is compiled once and called through its address.
@@ -22,20 +23,22 @@ from numba import types
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
-from nnjit.core.atomics import fetch_add, load, store, wait
+from nnjit.core.atomics import claim, fetch_add, load, store, wait
 from nnjit.core.cache import KernelCache
+from nnjit.core.compiling import undisturbed
 from nnjit.core.frame import FRAME_SIZE, view
-from nnjit.core.interrupts import interrupt_afterwards
 from nnjit.core.jit import FASTMATH, inline, kernel, prange
 from nnjit.core.optimizers import ALPHA, CLOCK, HYPER, advance
 from nnjit.core.task import (
     BATCH_SIZE,
+    CLAIMS_AT,
     CLOCK_AT,
     FIRST,
     HYPER_AT,
     JOB,
     LAST,
     LOSSES_AT,
+    N_CLAIMS,
     N_ORDER,
     N_RANGES,
     N_SAMPLES,
@@ -45,6 +48,7 @@ from nnjit.core.task import (
     SQUARES_AT,
     STATE_AT,
     WEIGHTS_AT,
+    WORKERS,
     predict_task,
     present,
     slot_task,
@@ -60,13 +64,14 @@ __all__ = ["REPORT", "STATE", "Runner", "open_job", "runner"]
 # PREDICT: the outputs of the blocks of rows FIRST..LAST-1.
 TRAIN, GRADIENT, FINISH, PREDICT = range(4)
 
-# entries of the state, int64, on cache lines of their own: the next task with the number of
-# tasks above it; tasks done; the phase
-NEXT, DONE, PHASE = 0, 8, 16
+# entries of the state, int64, on cache lines of their own: what is open, namely the number of
+# tasks below a generation that grows from phase to phase (negative at the end); tasks done; the
+# phase and its generation
+OPEN, DONE, PHASE, GENERATION = 0, 8, 16, 17
 STATE = 24
-_COUNT = 32  # bits of the task's number
+_COUNT = 32  # bits of the number of tasks
 _MASK = 2**_COUNT - 1
-_END = -(2**62)  # negative, however many workers still add one
+_END = -1
 
 # entries of the float64 report. Added to: sum over batches of loss times rows (or of losses);
 # batches skipped because their weights sum to zero. Set: 1, or 0 if a loss was not finite (the
@@ -167,8 +172,9 @@ def run_task(frame, phase, number, count, worker, real):
         add = 1 if job == GRADIENT and phase > 0 else 0
         losses = view(frame[LOSSES_AT], frame[SLOTS], np.float64(0))
         losses[number] = slot_task(
-            frame, number, count, batch * frame[BATCH_SIZE], batch_rows(frame, batch), add, real
-        )
+            frame, number, count, batch * frame[BATCH_SIZE], batch_rows(frame, batch), add, worker,
+            real,
+        )  # fmt: skip
     else:
         squares = view(frame[SQUARES_AT], frame[N_RANGES], np.float64(0))
         if job == TRAIN and phase == 2 * frame[FIRST]:  # before the first minibatch
@@ -180,28 +186,43 @@ def run_task(frame, phase, number, count, worker, real):
 
 
 @inline
+def close_task(frame, state, count, real):
+    """Count a task as done; the last one of a phase opens the next phase, or ends the job."""
+    if fetch_add(state, DONE, 1) + 1 < count:
+        return
+    state[DONE] = 0
+    count = next_phase(frame, state, real)
+    state[GENERATION] += 1
+    store(state, OPEN, state[GENERATION] << _COUNT | count if count > 0 else _END)
+
+
+@inline
 def work(real, frame_at, worker):
-    """Take tasks until the job is done."""
+    """Take tasks until the job is done.
+
+    A task is taken by raising its claim to the phase's generation. A worker that looks at an old
+    phase finds all of its claims raised.
+    """
     frame = view(frame_at, FRAME_SIZE, np.int64(0))
     state = view(frame[STATE_AT], STATE, np.int64(0))
-    idle = 0
+    claims = view(frame[CLAIMS_AT], frame[N_CLAIMS], np.int64(0))
+    seen, idle = 0, 0
     while True:
-        word = load(state, NEXT)
+        word = load(state, OPEN)
         if word < 0:
             return
-        if word & _MASK >= word >> _COUNT:
+        if word == seen:  # nothing left to take
             wait(idle)
             idle += 1
             continue
-        word = fetch_add(state, NEXT, 1)  # of a later phase perhaps: nothing is known before
-        number, count = word & _MASK, word >> _COUNT
-        if word >= 0 and number < count:
-            idle = 0
-            run_task(frame, state[PHASE], number, count, worker, real)
-            if fetch_add(state, DONE, 1) + 1 == count:
-                state[DONE] = 0
-                count = next_phase(frame, state, real)
-                store(state, NEXT, count << _COUNT if count > 0 else _END)
+        seen, idle = word, 0
+        generation, count = word >> _COUNT, word & _MASK
+        own = worker * count // frame[WORKERS]
+        for k in range(count):
+            number = own + k if own + k < count else own + k - count
+            if claim(claims, number, generation):
+                run_task(frame, state[PHASE], number, count, worker, real)
+                close_task(frame, state, count, real)
 
 
 def work_single(frame_at, worker):
@@ -233,7 +254,7 @@ def share(address, frame_at, workers):
 class Runner:
     """The job function of one precision, for `threads.call`.
 
-    Called with the address of a frame and the number of workers it has room for.
+    Called with the address of a frame and the number of workers that the frame has room for.
     """
 
     _share = None  # both precisions share one: it only calls an address
@@ -242,7 +263,7 @@ class Runner:
         if numba.config.DISABLE_JIT:
             self.serial = lambda frame_at, workers: function(frame_at, 0)
             return
-        with interrupt_afterwards():
+        with undisturbed():
             options = {"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy"}
             arguments = (types.int64, types.int64)
             self._compiled = CFunc(function, (arguments, types.void), {}, options)
@@ -274,5 +295,6 @@ def open_job(frame, state, job, first, last, tasks):
     """Enter a job into its frame and open its first phase, of so many tasks."""
     frame[JOB], frame[FIRST], frame[LAST] = job, first, last
     state[PHASE] = 2 * first if job == TRAIN else first
-    state[NEXT] = tasks << _COUNT if first < last else _END
+    state[GENERATION] += 1
+    state[OPEN] = state[GENERATION] << _COUNT | tasks if first < last else _END
     state[DONE] = 0

@@ -28,8 +28,8 @@ __all__ = ["Layout", "aligned_empty", "make_layout"]
 KIND_DENSE = 0
 
 # columns of the layer table
-KIND, FAN_IN, FAN_OUT, WEIGHTS, STRIDE, BIAS, ACTIVATION, UNITS_AT, ACROSS = range(9)
-FIELDS = 9
+KIND, FAN_IN, FAN_OUT, WEIGHTS, STRIDE, BIAS, ACTIVATION, UNITS_AT, ACROSS, ACROSS_ROW = range(10)
+FIELDS = 10
 
 ACTIVATIONS = {**CODES, "softmax": SOFTMAX}
 LOSSES = {"squared_error": 0, "poisson": 1, "log_loss": 2}
@@ -44,7 +44,7 @@ class Layout(NamedTuple):
     n_flat: int  # elements of the parameter buffer, padding included
     n_weights: int  # of these, the first so many are weights (penalized), the rest biases
     units_total: int  # input and all layers: rows of the activation workspace
-    across_total: int  # units of all layers after the input, each rounded up to whole vectors
+    across_total: int  # elements of one row of all layers after the input, sample-major
 
 
 def lanes_of(dtype):
@@ -85,10 +85,11 @@ def make_layout(layer_units, activation, out_activation, dtype):
         stride = fan_out + (lanes_of(dtype) if bad else 0)
         row[[KIND, FAN_IN, FAN_OUT]] = KIND_DENSE, fan_in, fan_out
         row[[WEIGHTS, STRIDE, UNITS_AT, ACROSS]] = offset, stride, units, across
+        row[ACROSS_ROW] = row_stride(fan_out, dtype)
         row[ACTIVATION] = ACTIVATIONS[activation]
         offset += fan_in * stride
         units += fan_out
-        across += round_up(fan_out, lanes_of(dtype))
+        across += row[ACROSS_ROW]
     layers[-1, ACTIVATION] = ACTIVATIONS[out_activation]
     n_weights = offset
     for row in layers:
@@ -107,8 +108,7 @@ def workspace_size(layout, rows, dtype, training):
     if training:
         units = 2 * layout.units_total - int(layout.layers[0, FAN_IN])
         return (units + 3) * stride + whole * layout.across_total
-    first = round_up(int(layout.layers[0, FAN_OUT]), lanes_of(dtype))
-    return (layout.units_total + 3) * stride + whole * first
+    return (layout.units_total + 3) * stride + whole * int(layout.layers[0, ACROSS_ROW])
 
 
 def aligned_empty(n, dtype):

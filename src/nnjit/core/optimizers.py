@@ -50,11 +50,13 @@ def finish_gradient(params, grads, target, alpha, scale):
 @elementwise
 def sgd_step(params, grads, velocity, alpha, scale, rate, momentum, nesterov):
     """Gradient descent with (Nesterov's) momentum; Sutskever et al., ICML 2013."""
+    one, zero = params.dtype.type(1), params.dtype.type(0)
+    along, ahead = (momentum, one) if nesterov else (one, zero)  # no branch in the loop
     for i in range(len(params)):
         step = rate * ((grads[i] + alpha * params[i]) * scale)
         v = momentum * velocity[i] - step
         velocity[i] = v
-        params[i] += momentum * v - step if nesterov else v
+        params[i] += along * v - ahead * step
 
 
 @elementwise

@@ -44,7 +44,8 @@ RANGE_FIELDS = 6
 (
     LAYERS_AT, N_LAYERS, PARAMS_AT, N_FLAT, UNITS_TOTAL, LOSS,
     X_AT, X_SIZE, X_ROW, X_COLUMN, INDICES_AT, INDPTR_AT, N_SAMPLES, TARGETS_AT, LABELS_AT,
-    WEIGHTS_AT, ORDER_AT, N_ORDER, JOB, FIRST, LAST, STATE_AT, REPORT_AT,
+    WEIGHTS_AT, ORDER_AT, N_ORDER, JOB, FIRST, LAST, STATE_AT,
+    CLAIMS_AT, N_CLAIMS, WORKERS, REPORT_AT,
     WORK_AT, WORK_SIZE, WORK_BYTES, BLOCK_ROWS, STRIDE, BATCH_SIZE, SLOTS, LOSSES_AT,
     RANGES_AT, N_RANGES, SQUARES_AT, FUSED, SCRATCH_AT, SCRATCH_SIZE, SCRATCH_BYTES, GRADS_AT,
     FIRST_AT, SECOND_AT, HYPER_AT, CLOCK_AT, SOLVER, OUT_AT, LOGITS,
@@ -84,7 +85,7 @@ def workspace(frame, number, real):
 
 
 @inline
-def slot_task(frame, slot, slots, start, rows, add, real):
+def slot_task(frame, slot, slots, start, rows, add, worker, real):
     """Loss of all blocks of one slot among the rows start..start+rows-1 of the order.
 
     Their gradient replaces (add = 0), or is added to, the slot's buffer, unless the ranges
@@ -94,7 +95,8 @@ def slot_task(frame, slot, slots, start, rows, add, real):
     params = view(frame[PARAMS_AT], frame[N_FLAT], real)
     data = data_of(frame, layers[frame[N_LAYERS] - 1, FAN_OUT], real)
     order = view(frame[ORDER_AT], frame[N_ORDER], np.int64(0))
-    work = workspace(frame, slot, real)
+    # whoever runs the slot next may be on another core: only what others read moves with it
+    work = workspace(frame, slot if frame[FUSED] else worker, real)
     hyper = view(frame[HYPER_AT], HYPER, np.float64(0))
     scale, eps = params.dtype.type(hyper[DELTA_SCALE]), params.dtype.type(hyper[EPS])
     total = 0.0
@@ -152,7 +154,12 @@ def own_gradient(frame, part, rows, worker, real):
     data = data_of(frame, layers[frame[N_LAYERS] - 1, FAN_OUT], real)
     order = view(frame[ORDER_AT], 0, np.int64(0))  # for sparse rows, which are never fused
     target = view(frame[SCRATCH_AT] + worker * frame[SCRATCH_BYTES], frame[SCRATCH_SIZE], real)
-    layer, stride = part[LAYER], frame[STRIDE]
+    layer, stride, zero = part[LAYER], frame[STRIDE], np.int64(0)
+    # wanted when the gradient is there: both moments, then the parameters
+    params = view(frame[PARAMS_AT], frame[N_FLAT], real)
+    first = view(frame[FIRST_AT], frame[N_FLAT], real)
+    both = 1 if frame[SECOND_AT] != 0 else 0
+    gap = (frame[SECOND_AT] - frame[FIRST_AT]) // params.itemsize
     at = offsets_of(layers, frame[UNITS_TOTAL], stride)
     for slot in range(slots_of(frame, rows)):
         work = workspace(frame, slot, real)
@@ -161,12 +168,14 @@ def own_gradient(frame, part, rows, worker, real):
         vectors = (n + width - 1) // width
         if part[ROWS] > 0:
             row_gradient(
-                layer, part[ROW], part[ROWS], layers, data, order, 0, n, work, stride,
-                at.delta, at.across, vectors, target, 0, min(slot, 1),
+                layer, part[ROW], part[ROWS], layers, data, order, zero, n, work, stride,
+                at.delta, at.across, vectors, target, zero, min(slot, 1),
+                first if slot == 0 else params, part[LOW], gap,
+                both if slot == 0 else max(1 - slot, -1),
             )  # fmt: skip
         else:
             bias_gradient(
-                layer, layers, work, stride, at.delta, at.ones, vectors, target, 0, min(slot, 1)
+                layer, layers, work, stride, at.delta, at.ones, vectors, target, zero, min(slot, 1)
             )
     clear_padding(target, part[ROWS], layers[layer, FAN_OUT], layers[layer, ROW_STRIDE])
     return target[: part[HIGH] - part[LOW]]
