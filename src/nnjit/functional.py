@@ -10,9 +10,11 @@ Rows are samples, columns are units, as in ``H = phi(A @ W + b)``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nnjit._arrays import (
     apart,
@@ -25,14 +27,12 @@ from nnjit._arrays import (
     real,
     same_dtype,
 )
+from nnjit._types import Array, FloatArray
 from nnjit.core import activations, dense, losses
 from nnjit.core import hadamard as hadamard_kernels
 from nnjit.core import softmax as softmax_kernels
 from nnjit.core.simd import TILE
 from nnjit.core.threads import call
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "cross_entropy",
@@ -58,6 +58,7 @@ __all__ = [
 
 Activation = Literal["identity", "logistic", "tanh", "relu", "exp", "softmax"]
 Kind = Literal["binary", "multinomial", "multilabel"]
+_Choice = TypeVar("_Choice")
 
 # Elements from which two threads repay their start, of a copy-like and of a costly operation: a
 # millisecond of work, since a join on a busy machine can cost several.
@@ -69,7 +70,7 @@ _PRODUCTS = 1 << 25
 # --- activations -------------------------------------------------------------------------
 
 
-def relu(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def relu(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Rectified linear unit, ``max(z, 0)`` of every element.
 
     Parameters
@@ -99,7 +100,7 @@ def relu(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     return _elementwise(activations.activate, activations.RELU, Z, out, _MANY)
 
 
-def relu_derivative(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def relu_derivative(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Derivative of `relu` at Z: 1 where ``z > 0``, else 0 (at 0 and NaN too).
 
     The output of `relu` may be given instead of Z; the result is the same.
@@ -129,7 +130,7 @@ def relu_derivative(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     return _elementwise(activations.activation_derivative, activations.RELU, Z, out, _MANY)
 
 
-def sigmoid(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def sigmoid(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Logistic function, ``1 / (1 + exp(-z))`` of every element.
 
     Within 2 units in the last place, subnormal results included; never overflows.
@@ -160,8 +161,8 @@ def sigmoid(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
 
 
 def sigmoid_derivative(
-    Z: ArrayLike, *, from_output: bool = False, out: NDArray | None = None
-) -> NDArray:
+    Z: ArrayLike, *, from_output: bool = False, out: Array | None = None
+) -> FloatArray:
     """Derivative of `sigmoid`, ``s(z) (1 - s(z))``, by Z or by the output of `sigmoid`.
 
     At Z it is computed as ``s(z) s(-z)``, which stays accurate where ``s(z)`` rounds to 1.
@@ -196,7 +197,7 @@ def sigmoid_derivative(
     return _elementwise(pair, activations.LOGISTIC, Z, out, _SOME)
 
 
-def tanh(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def tanh(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Hyperbolic tangent of every element, within 3 units in the last place (2 in float32).
 
     Parameters
@@ -225,8 +226,8 @@ def tanh(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
 
 
 def tanh_derivative(
-    Z: ArrayLike, *, from_output: bool = False, out: NDArray | None = None
-) -> NDArray:
+    Z: ArrayLike, *, from_output: bool = False, out: Array | None = None
+) -> FloatArray:
     """Derivative of `tanh`, ``1 - tanh(z)^2``, by Z or by the output of `tanh`.
 
     At Z it is computed as ``4 s(2z) s(-2z)`` with the logistic function s, which stays
@@ -262,7 +263,7 @@ def tanh_derivative(
     return _elementwise(pair, activations.TANH, Z, out, _SOME)
 
 
-def hadamard(A: ArrayLike, B: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def hadamard(A: ArrayLike, B: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Hadamard product, ``a b`` of every pair of elements.
 
     Parameters
@@ -305,7 +306,7 @@ def hadamard(A: ArrayLike, B: ArrayLike, *, out: NDArray | None = None) -> NDArr
 # --- softmax -----------------------------------------------------------------------------
 
 
-def softmax(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def softmax(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Softmax of each row, ``exp(z_j) / sum_k exp(z_k)``.
 
     The row's maximum is subtracted first, so nothing overflows. Each row is normalized by
@@ -337,7 +338,7 @@ def softmax(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     return _row_wise(softmax_kernels.softmax, Z, out)
 
 
-def log_softmax(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def log_softmax(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Logarithm of the softmax of each row, ``z_j - log sum_k exp(z_k)``.
 
     Finite for finite Z, where ``log(softmax(Z))`` may be -inf.
@@ -367,7 +368,7 @@ def log_softmax(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     return _row_wise(softmax_kernels.log_softmax, Z, out)
 
 
-def softmax_jacobian(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def softmax_jacobian(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Jacobian of the softmax of each row: ``J[i, j, k] = s_ij (delta_jk - s_ik)``.
 
     ``J[i, j, k]`` is the derivative of output j of row i by its input k. Where only the
@@ -406,7 +407,7 @@ def softmax_jacobian(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     return deliver(result, target)
 
 
-def softmax_vjp(S: ArrayLike, V: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def softmax_vjp(S: ArrayLike, V: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Product of each row of V with the Jacobian of the softmax: ``s * (v - s . v)``.
 
     With S = softmax(Z) and V the gradient of a loss by S, this is its gradient by Z. The
@@ -456,8 +457,8 @@ def dense_forward(
     b: ArrayLike | None = None,
     activation: Activation = "identity",
     *,
-    out: NDArray | None = None,
-) -> NDArray:
+    out: Array | None = None,
+) -> FloatArray:
     """One dense layer, ``H = phi(A @ W + b)``.
 
     Parameters
@@ -513,8 +514,8 @@ def dense_backward(
     H: ArrayLike | None = None,
     activation: Activation = "identity",
     *,
-    out: tuple[NDArray, NDArray, NDArray] | None = None,
-) -> tuple[NDArray, NDArray, NDArray]:
+    out: tuple[Array, Array, Array] | None = None,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Gradients of one dense layer ``H = phi(A @ W + b)`` from the gradient by its output.
 
     ::
@@ -578,7 +579,8 @@ def dense_backward(
     _product(d, w.T, None, 0, targets[0])
     _product(a.T, d, None, 0, targets[1])
     _column_sums(d, targets[2])
-    return tuple(deliver(result, target) for (result, _), target in zip(pairs, targets))
+    dA, dW, db = (deliver(result, target) for (result, _), target in zip(pairs, targets))
+    return dA, dW, db
 
 
 # --- losses ------------------------------------------------------------------------------
@@ -623,8 +625,8 @@ def squared_error_gradient(
     P: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    out: NDArray | None = None,
-) -> NDArray:
+    out: Array | None = None,
+) -> FloatArray:
     """Gradient of `squared_error` by P, ``w_i (p_ik - y_ik) / (K W)``.
 
     Parameters
@@ -691,8 +693,8 @@ def poisson_gradient(
     *,
     wrt: Literal["output", "logits"] = "output",
     sample_weight: ArrayLike | None = None,
-    out: NDArray | None = None,
-) -> NDArray:
+    out: Array | None = None,
+) -> FloatArray:
     """Gradient of `poisson` by P, ``w_i (1 - y / p) / W``, or by ``log P``.
 
     Parameters
@@ -795,8 +797,8 @@ def cross_entropy_gradient(
     kind: Kind = "multinomial",
     wrt: Literal["output", "logits"] = "output",
     sample_weight: ArrayLike | None = None,
-    out: NDArray | None = None,
-) -> NDArray:
+    out: Array | None = None,
+) -> FloatArray:
     """Gradient of `cross_entropy` by the probabilities, or by the logits they come from.
 
     ::
@@ -857,11 +859,11 @@ _KINDS = {
 }
 
 
-def _flat(array):
+def _flat(array: Array) -> Array:
     return array.reshape(-1)
 
 
-def _choice(value, name, choices):
+def _choice(value: str, name: str, choices: Mapping[str, _Choice]) -> _Choice:
     """choices[value], or an error that lists them."""
     try:
         return choices[value]
@@ -869,26 +871,28 @@ def _choice(value, name, choices):
         raise ValueError(f"{name} must be one of {sorted(choices)}, got {value!r}") from None
 
 
-def _activation_code(activation):
+def _activation_code(activation: str) -> int:
     return _choice(activation, "activation", {**activations.CODES, "softmax": activations.IDENTITY})
 
 
-def _kind_code(kind):
+def _kind_code(kind: str) -> int:
     return _choice(kind, "kind", _KINDS)
 
 
-def _linked(wrt):
+def _linked(wrt: str) -> bool:
     return _choice(wrt, "wrt", {"output": False, "logits": True})
 
 
-def _elementwise(pair, code, Z, out, threshold):
+def _elementwise(
+    pair: Any, code: int, Z: ArrayLike, out: Array | None, threshold: int
+) -> FloatArray:
     z = real(Z, "Z")
     result, target = output(out, z.shape, z.dtype, z)
     call(pair, z.size >= threshold, code, _flat(z), target is z, _flat(target))
     return deliver(result, target)
 
 
-def _row_wise(pair, Z, out):
+def _row_wise(pair: Any, Z: ArrayLike, out: Array | None) -> FloatArray:
     z = real(Z, "Z")
     check_rows(z, "Z")
     result, target = output(out, z.shape, z.dtype, z)
@@ -896,12 +900,12 @@ def _row_wise(pair, Z, out):
     return deliver(result, target)
 
 
-def _check_inner(a, w):
+def _check_inner(a: Array, w: Array) -> None:
     if a.shape[1] != w.shape[0]:
         raise ValueError(f"A's columns must match W's rows, got shapes {a.shape} and {w.shape}")
 
 
-def _product(a, b, bias, code, target):
+def _product(a: Array, b: Array, bias: Array | None, code: int, target: Array) -> None:
     """target = phi(a @ b + bias)."""
     (m, depth), n = a.shape, b.shape[1]
     if not target.size:
@@ -924,7 +928,7 @@ def _product(a, b, bias, code, target):
     )  # fmt: skip
 
 
-def _delta(d, h, activation):
+def _delta(d: Array, h: Array | None, activation: Activation) -> Array:
     """dZ = dH * phi'(Z), by H."""
     code = _activation_code(activation)
     if activation == "identity":
@@ -944,7 +948,9 @@ def _delta(d, h, activation):
     return delta
 
 
-def _three_outputs(out, shapes, dtype, inputs):
+def _three_outputs(
+    out: Any, shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any], inputs: tuple[Array, ...]
+) -> list[tuple[Array, Array]]:
     if out is None:
         out = (None, None, None)
     if not isinstance(out, (tuple, list)) or len(out) != 3:
@@ -952,7 +958,7 @@ def _three_outputs(out, shapes, dtype, inputs):
     return [output(array, shape, dtype, *inputs) for array, shape in zip(out, shapes)]
 
 
-def _targets(Y, P, *, binary=False):
+def _targets(Y: ArrayLike, P: ArrayLike, *, binary: bool = False) -> tuple[Array, Array]:
     """Targets and outputs of a loss, both of one shape and dtype."""
     y, p = same_dtype(real(Y, "Y"), real(P, "P"))
     if binary and y.ndim < p.ndim and p.shape == (*y.shape, 1):
@@ -964,11 +970,11 @@ def _targets(Y, P, *, binary=False):
     return y, p
 
 
-def _outputs_of(p):
-    return p.shape[1] if p.ndim == 2 else 1
+def _outputs_of(p: Array) -> int:
+    return int(p.shape[1]) if p.ndim == 2 else 1
 
 
-def _class_numbers(Y, P, kind):
+def _class_numbers(Y: ArrayLike, P: ArrayLike, kind: str) -> tuple[Array | None, Array]:
     """(labels, P) if Y holds class numbers, else (None, P)."""
     p = real(P, "P")
     y = np.asarray(Y)
@@ -983,7 +989,7 @@ def _class_numbers(Y, P, kind):
     return np.array(y, np.int64), p
 
 
-def _weights(sample_weight, p):
+def _weights(sample_weight: ArrayLike | None, p: Array) -> tuple[Array, float]:
     """Weights of the rows in p's dtype, and their sum."""
     rows = p.shape[0]
     if rows == 0:
@@ -998,24 +1004,32 @@ def _weights(sample_weight, p):
     return weights, total
 
 
-def _eps(p):
+def _eps(p: Array) -> Any:
     return np.finfo(p.dtype).eps
 
 
-def _blocks(k, p):
+def _blocks(k: int, p: Array) -> int:
     """Number of partial sums of a loss over rows of k outputs."""
-    height = max(1, losses.BLOCK // k)
-    return -(-p.shape[0] // height)
+    height: int = max(1, losses.BLOCK // k)
+    return -(-len(p) // height)
 
 
-def _loss(code, y, p, sample_weight):
+def _loss(code: int, y: Array, p: Array, sample_weight: ArrayLike | None) -> float:
     weights, total = _weights(sample_weight, p)
     parts = np.empty(_blocks(_outputs_of(p), p), np.float64)
     call(losses.loss, p.size >= _SOME, code, _flat(y), _flat(p), weights, _eps(p), parts)
     return float(losses.add_up(parts)) / total
 
 
-def _gradient(code, linked, y, p, sample_weight, factor, out):
+def _gradient(
+    code: int,
+    linked: bool,
+    y: Array,
+    p: Array,
+    sample_weight: ArrayLike | None,
+    factor: float,
+    out: Array | None,
+) -> FloatArray:
     weights, total = _weights(sample_weight, p)
     result, target = output(out, p.shape, p.dtype, y, p)
     if target is y:
@@ -1028,6 +1042,6 @@ def _gradient(code, linked, y, p, sample_weight, factor, out):
     return deliver(result, target)
 
 
-def _column_sums(d, target):
+def _column_sums(d: Array, target: Array) -> None:
     if target.size:
         dense.column_sums(_flat(d), d.shape[1], target)
