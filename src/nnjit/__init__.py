@@ -32,6 +32,13 @@ def show_versions() -> None:
     """Print versions, CPU, register tile, threads and cache folder, as a bug report needs them.
 
     The same as ``python -m nnjit info``, but that no thread is started.
+
+    Examples
+    --------
+    >>> import nnjit
+    >>> nnjit.show_versions()  # doctest: +ELLIPSIS
+    Versions
+      nnjit             ...
     """
     from nnjit.cli.info import print_facts
 

@@ -76,6 +76,7 @@ def relu(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -108,6 +109,7 @@ def relu_derivative(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -138,6 +140,7 @@ def sigmoid(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -170,6 +173,7 @@ def sigmoid_derivative(
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations, or outputs.
     from_output : bool, default=False
         Whether Z holds outputs ``h = sigmoid(z)`` already; the result is then ``h (1 - h)``.
     out : ndarray, optional
@@ -203,6 +207,7 @@ def tanh(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -236,6 +241,7 @@ def tanh_derivative(
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations, or outputs.
     from_output : bool, default=False
         Whether Z holds outputs ``h = tanh(z)`` already; the result is then ``1 - h^2``.
     out : ndarray, optional
@@ -315,6 +321,7 @@ def softmax(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     Parameters
     ----------
     Z : array_like of real numbers, shape (n,) or (m, n), n > 0
+        Logits, one row per sample.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -346,6 +353,7 @@ def log_softmax(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     Parameters
     ----------
     Z : array_like of real numbers, shape (n,) or (m, n), n > 0
+        Logits, one row per sample.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -418,6 +426,7 @@ def softmax_vjp(S: ArrayLike, V: ArrayLike, *, out: Array | None = None) -> Floa
     S : array_like of real numbers, shape (n,) or (m, n), n > 0
         Outputs of the softmax.
     V : array_like of real numbers, S's shape
+        What the Jacobian is multiplied with.
     out : ndarray, optional
         Where the result goes: S's shape, the result's dtype. May be S or V.
 
@@ -466,8 +475,9 @@ def dense_forward(
     A : array_like of real numbers, shape (m, fan_in)
         Outputs of the layer below, one row per sample.
     W : array_like of real numbers, shape (fan_in, fan_out)
+        Weights.
     b : array_like of real numbers, shape (fan_out,), optional
-        Zeros if None.
+        Biases; zeros if None.
     activation : {"identity", "logistic", "tanh", "relu", "exp", "softmax"}
         phi; softmax goes over each row.
     out : ndarray of shape (m, fan_out), optional
@@ -516,7 +526,7 @@ def dense_backward(
     *,
     out: tuple[Array, Array, Array] | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Gradients of one dense layer ``H = phi(A @ W + b)`` from the gradient by its output.
+    """Backpropagate through one dense layer ``H = phi(A @ W + b)``.
 
     ::
 
@@ -534,6 +544,7 @@ def dense_backward(
     A : array_like of real numbers, shape (m, fan_in)
         The layer's inputs.
     W : array_like of real numbers, shape (fan_in, fan_out)
+        The layer's weights.
     H : array_like of real numbers, shape (m, fan_out), optional
         The layer's outputs. Needed unless the activation is the identity.
     activation : {"identity", "logistic", "tanh", "relu", "exp", "softmax"}
@@ -544,9 +555,11 @@ def dense_backward(
     Returns
     -------
     dA : ndarray of shape (m, fan_in)
+        Gradient by A; float32 if all inputs are, else float64, as the others.
     dW : ndarray of shape (fan_in, fan_out)
+        Gradient by W.
     db : ndarray of shape (fan_out,)
-        float32 if all inputs are, else float64.
+        Gradient by b.
 
     Raises
     ------
@@ -602,6 +615,7 @@ def squared_error(Y: ArrayLike, P: ArrayLike, *, sample_weight: ArrayLike | None
     Returns
     -------
     float
+        The loss, summed up in float64.
 
     Raises
     ------
@@ -631,8 +645,10 @@ def squared_error_gradient(
 
     Parameters
     ----------
-    Y, P, sample_weight
-        As for `squared_error`.
+    Y, P : array_like of real numbers, shape (m,) or (m, K)
+        Targets and predictions.
+    sample_weight : array_like of real numbers, shape (m,), optional
+        Not negative, with a positive sum.
     out : ndarray, optional
         Where the result goes: P's shape, the result's dtype. May be P.
 
@@ -671,6 +687,7 @@ def poisson(Y: ArrayLike, P: ArrayLike, *, sample_weight: ArrayLike | None = Non
     Returns
     -------
     float
+        The loss, summed up in float64.
 
     Raises
     ------
@@ -699,10 +716,14 @@ def poisson_gradient(
 
     Parameters
     ----------
-    Y, P, sample_weight
-        As for `poisson`.
+    Y : array_like of real numbers, shape (m,) or (m, K)
+        Counts, not negative.
+    P : array_like of real numbers, Y's shape
+        Expected counts, positive.
     wrt : {"output", "logits"}
         By P, or by the pre-activation Z of ``P = exp(Z)``: ``w_i (p - y) / W``.
+    sample_weight : array_like of real numbers, shape (m,), optional
+        Not negative, with a positive sum.
     out : ndarray, optional
         Where the result goes: P's shape, the result's dtype. May be P.
 
@@ -759,6 +780,7 @@ def cross_entropy(
     Returns
     -------
     float
+        The loss, summed up in float64.
 
     Raises
     ------
@@ -811,10 +833,16 @@ def cross_entropy_gradient(
 
     Parameters
     ----------
-    Y, P, kind, sample_weight
-        As for `cross_entropy`.
+    Y : array_like
+        Class numbers or an array of P's shape, as for `cross_entropy`.
+    P : array_like of real numbers
+        Probabilities: shape (m, K), or (m,) too for "binary".
+    kind : {"multinomial", "binary", "multilabel"}
+        Which cross-entropy.
     wrt : {"output", "logits"}
         By what the derivative is taken.
+    sample_weight : array_like of real numbers, shape (m,), optional
+        Not negative, with a positive sum.
     out : ndarray, optional
         Where the result goes: P's shape, the result's dtype. May be P.
 

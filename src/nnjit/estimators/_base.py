@@ -238,6 +238,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         Returns
         -------
         self : object
+            This estimator, fitted.
 
         Raises
         ------

@@ -146,6 +146,22 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     --------
     MLPRegressor : The same for regression.
 
+    References
+    ----------
+    D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors",
+    Nature 323, 1986.
+
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010 (initial weights).
+
+    I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
+    ICML 2013 ('sgd').
+
+    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015 ('adam').
+
+    R. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound constrained
+    optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
+
     Examples
     --------
     >>> from sklearn.datasets import make_classification
@@ -284,6 +300,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Returns
         -------
         self : object
+            This estimator, fitted.
 
         Raises
         ------
@@ -303,11 +320,20 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Class labels, or for a multilabel target zeros and ones.
+            Class labels, or for a multilabel target zeros and ones (sparse if those of the fit
+            were).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X is invalid or has another number of columns than the rows fitted on.
         """
         engine, X = self._prepare_prediction(X)
         labels: Array = decode(self._label_binarizer, engine.predict(X))
@@ -319,11 +345,19 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network.
 
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`; rows sum to 1 unless the target is multilabel.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X is invalid or has another number of columns than the rows fitted on.
         """
         return self._probabilities(*self._prepare_prediction(X))
 
@@ -347,11 +381,19 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network.
 
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X is invalid or has another number of columns than the rows fitted on.
         """
         engine, X = self._prepare_prediction(X)
         p = self._probabilities(engine, X)

@@ -32,7 +32,12 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     r"""Multi-layer perceptron regressor, trained by compiled code.
 
     A drop-in for `sklearn.neural_network.MLPRegressor`: the same parameters, attributes and
-    numbers.
+    numbers. It minimizes
+
+    .. math:: \frac{1}{\sum_i w_i} \sum_i w_i \ell(y_i, o_i)
+              + \frac{\alpha}{2 \sum_i w_i} \|W\|^2
+
+    with the output o and the loss :math:`\ell` named by the first parameter.
 
     Parameters
     ----------
@@ -137,6 +142,22 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     See Also
     --------
     MLPClassifier : The same for classification.
+
+    References
+    ----------
+    D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors",
+    Nature 323, 1986.
+
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010 (initial weights).
+
+    I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
+    ICML 2013 ('sgd').
+
+    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015 ('adam').
+
+    R. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound constrained
+    optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
 
     Examples
     --------
@@ -267,6 +288,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         Returns
         -------
         self : object
+            This estimator, fitted.
 
         Raises
         ------
@@ -283,10 +305,19 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Values, or expected counts for the Poisson loss.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X is invalid or has another number of columns than the rows fitted on.
         """
         engine, X = self._prepare_prediction(X)
         output = engine.predict(X)

@@ -14,7 +14,7 @@ from nnjit.inspection._network import encode_target, find_network, layer_units
 class GradientCheck(NamedTuple):
     """Outcome of `check_gradient`.
 
-    Attributes
+    Parameters
     ----------
     error : float
         Largest difference beside the largest gradient component.
@@ -22,6 +22,13 @@ class GradientCheck(NamedTuple):
         The parameters checked, numbered as all weights and then all biases in one vector.
     gradient, differences : ndarray
         Derivative by each of them: backpropagated, and by central differences.
+
+    Examples
+    --------
+    >>> from nnjit.inspection import GradientCheck
+    >>> check = GradientCheck(2e-9, [0, 3], [0.5, -1.0], [0.5, -1.0])
+    >>> check.error < 1e-6
+    True
     """
 
     error: float
@@ -69,6 +76,7 @@ def check_gradient(
     Returns
     -------
     GradientCheck
+        With the largest error, and both derivatives of each parameter.
 
     Raises
     ------
