@@ -1,13 +1,24 @@
-"""Types that signatures share."""
+"""Types that signatures share, and the names that parameters take, listed once."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Array", "FloatArray", "MatrixLike", "SparseMatrix"]
+__all__ = [
+    "Array",
+    "FloatArray",
+    "ActivationName",
+    "MatrixLike",
+    "RegressionLossName",
+    "ScheduleName",
+    "SolverName",
+    "SparseMatrix",
+    "StochasticSolverName",
+    "names",
+]
 
 Array: TypeAlias = NDArray[Any]
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
@@ -21,3 +32,14 @@ class SparseMatrix(Protocol):
 
 
 MatrixLike: TypeAlias = ArrayLike | SparseMatrix
+
+ActivationName: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
+RegressionLossName: TypeAlias = Literal["squared_error", "poisson"]
+StochasticSolverName: TypeAlias = Literal["sgd", "adam"]
+SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]
+ScheduleName: TypeAlias = Literal["constant", "invscaling", "adaptive"]
+
+
+def names(choice: Any) -> set[str]:
+    """Return the names in one of the lists above."""
+    return set(get_args(choice))

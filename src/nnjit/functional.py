@@ -11,7 +11,7 @@ Rows are samples, columns are units, as in ``H = phi(A @ W + b)``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,7 +27,7 @@ from nnjit._arrays import (
     real,
     same_dtype,
 )
-from nnjit._types import Array, FloatArray
+from nnjit._types import ActivationName, Array, FloatArray
 from nnjit.core import activations, dense, losses
 from nnjit.core import hadamard as hadamard_kernels
 from nnjit.core import softmax as softmax_kernels
@@ -56,8 +56,8 @@ __all__ = [
     "tanh_derivative",
 ]
 
-Activation = Literal["identity", "logistic", "tanh", "relu", "exp", "softmax"]
-Kind = Literal["binary", "multinomial", "multilabel"]
+Activation: TypeAlias = Literal[ActivationName, "exp", "softmax"]
+Kind: TypeAlias = Literal["binary", "multinomial", "multilabel"]
 _Choice = TypeVar("_Choice")
 
 # Elements from which two threads repay their start, of a copy-like and of a costly operation: a

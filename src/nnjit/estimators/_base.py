@@ -22,7 +22,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from nnjit._types import Array, FloatArray, MatrixLike
+from nnjit._types import (
+    ActivationName,
+    Array,
+    FloatArray,
+    MatrixLike,
+    ScheduleName,
+    SolverName,
+    StochasticSolverName,
+    names,
+)
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
 from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
 from nnjit.estimators._callbacks import CallbackSupport, FitReport, report_fit
@@ -42,24 +51,18 @@ from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
 from nnjit.training.validation import Rows, ValidationSplit, split_rows
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
-Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
-Solver: TypeAlias = Literal["lbfgs", "sgd", "adam"]
-Schedule: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 RandomState: TypeAlias = int | np.random.RandomState | None
-
-STOCHASTIC_SOLVERS = ("sgd", "adam")
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may"
     " contain large values and need to be preprocessed."
 )
 
-# The loss that a fitted network was trained with: `loss` may have been set to anything since.
-_LOSS_OF = {
-    "identity": "squared_error",
-    "exp": "poisson",
-    "logistic": "log_loss",
-    "softmax": "log_loss",
+# The output activations that each loss goes with.
+OUTPUT_ACTIVATIONS = {
+    "squared_error": ("identity",),
+    "poisson": ("exp",),
+    "log_loss": ("logistic", "softmax"),
 }
 
 # Attributes of an earlier fit that a fit from scratch leaves behind.
@@ -103,11 +106,11 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
 
     _parameter_constraints: dict[str, list[Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "activation": [StrOptions(names(ActivationName))],
+        "solver": [StrOptions(names(SolverName))],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate": [StrOptions(names(ScheduleName))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -136,11 +139,11 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
     def __init__(
         self,
         hidden_layer_sizes: HiddenSizes,
-        activation: Activation,
-        solver: Solver,
+        activation: ActivationName,
+        solver: SolverName,
         alpha: float,
         batch_size: int | Literal["auto"],
-        learning_rate: Schedule,
+        learning_rate: ScheduleName,
         learning_rate_init: float,
         power_t: float,
         max_iter: int,
@@ -254,7 +257,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         return self
 
     def _check_solver(self) -> bool:
-        if self.solver not in STOCHASTIC_SOLVERS:
+        if self.solver not in names(StochasticSolverName):
             raise AttributeError(
                 "partial_fit is only available for stochastic"
                 f" optimizers. {self.solver} is not stochastic."
@@ -277,7 +280,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             self._check_architecture(layer_units)
         self.n_outputs_ = layer_units[-1]
         X = engine_input(X, self._parameter_dtype())
-        if self.solver in STOCHASTIC_SOLVERS:
+        if self.solver in names(StochasticSolverName):
             self._fit_stochastic(X, target, sample_weight, incremental, fresh, report)
         else:
             self._fit_lbfgs(X, target, sample_weight, report)
@@ -367,9 +370,18 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             tuple(self._layer_units()),
             self.activation,
             self.out_activation_,
-            _LOSS_OF[self.out_activation_],
+            self._engine_loss(),
             self._parameter_dtype(),
         )
+
+    def _engine_loss(self) -> str:
+        """Return `loss`, or one that goes with the output where it has been changed since fit."""
+        fitting = [
+            loss
+            for loss, activations in OUTPUT_ACTIVATIONS.items()
+            if self.out_activation_ in activations
+        ]
+        return self.loss if self.loss in fitting else fitting[0]
 
     def _make_engine(self) -> Engine:
         """Return a new engine that holds a copy of the parameters."""

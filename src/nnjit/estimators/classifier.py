@@ -13,14 +13,11 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 from sklearn.utils.validation import validate_data
 
-from nnjit._types import Array, FloatArray, MatrixLike
+from nnjit._types import ActivationName, Array, FloatArray, MatrixLike, ScheduleName, SolverName
 from nnjit.estimators._base import (
-    Activation,
     BaseMultilayerPerceptron,
     HiddenSizes,
     RandomState,
-    Schedule,
-    Solver,
 )
 from nnjit.estimators._labels import check_known_classes, decode, encode, fit_binarizer
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
@@ -177,12 +174,12 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     def __init__(
         self,
         hidden_layer_sizes: HiddenSizes = (100,),
-        activation: Activation = "relu",
+        activation: ActivationName = "relu",
         *,
-        solver: Solver = "adam",
+        solver: SolverName = "adam",
         alpha: float = 0.0001,
         batch_size: int | Literal["auto"] = "auto",
-        learning_rate: Schedule = "constant",
+        learning_rate: ScheduleName = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,

@@ -13,15 +13,22 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import validate_data
 
-from nnjit._types import Array, FloatArray, MatrixLike
+from nnjit._types import (
+    ActivationName,
+    Array,
+    FloatArray,
+    MatrixLike,
+    RegressionLossName,
+    ScheduleName,
+    SolverName,
+    names,
+)
 from nnjit.estimators._arrays import to_dtype
 from nnjit.estimators._base import (
-    Activation,
+    OUTPUT_ACTIVATIONS,
     BaseMultilayerPerceptron,
     HiddenSizes,
     RandomState,
-    Schedule,
-    Solver,
 )
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
@@ -171,19 +178,19 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseMultilayerPerceptron._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions(names(RegressionLossName))],
     }
 
     def __init__(
         self,
-        loss: Literal["squared_error", "poisson"] = "squared_error",
+        loss: RegressionLossName = "squared_error",
         hidden_layer_sizes: HiddenSizes = (100,),
-        activation: Activation = "relu",
+        activation: ActivationName = "relu",
         *,
-        solver: Solver = "adam",
+        solver: SolverName = "adam",
         alpha: float = 0.0001,
         batch_size: int | Literal["auto"] = "auto",
-        learning_rate: Schedule = "constant",
+        learning_rate: ScheduleName = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -256,7 +263,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         return X, y
 
     def _output_activation(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+        (activation,) = OUTPUT_ACTIVATIONS[self.loss]
+        return activation
 
     def _output_count(self, target: Array) -> int:
         return int(target.shape[1])
