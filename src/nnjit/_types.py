@@ -40,6 +40,6 @@ SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]
 ScheduleName: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 
 
-def names(choice: Any) -> set[str]:
+def names(choice: Any) -> tuple[str, ...]:
     """Return the names in one of the lists above."""
-    return set(get_args(choice))
+    return get_args(choice)

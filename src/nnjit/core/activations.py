@@ -21,6 +21,7 @@ __all__ = [
     "output_derivative",
 ]
 
+# 4 is the softmax, which is not element by element (output.py).
 IDENTITY, LOGISTIC, TANH, RELU, EXP = 0, 1, 2, 3, 5
 CODES = {"identity": IDENTITY, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU, "exp": EXP}
 

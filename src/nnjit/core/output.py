@@ -139,7 +139,8 @@ def softmax_gradient(
 def column_loss(loss, p, y, eps, share):
     """Replace y by the loss of each row for one output; p is the output's activation.
 
-    share : 1 / number of outputs
+    The outputs' losses are added up; squared error alone is their mean, by `share`, while its
+    delta is that of the sum, as in scikit-learn.
     """
     half, zero, one = y.dtype.type(0.5), y.dtype.type(0), y.dtype.type(1)
     n = len(y)

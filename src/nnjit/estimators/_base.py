@@ -106,11 +106,11 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
 
     _parameter_constraints: dict[str, list[Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(names(ActivationName))],
-        "solver": [StrOptions(names(SolverName))],
+        "activation": [StrOptions({*names(ActivationName)})],
+        "solver": [StrOptions({*names(SolverName)})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions(names(ScheduleName))],
+        "learning_rate": [StrOptions({*names(ScheduleName)})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],

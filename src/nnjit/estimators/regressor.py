@@ -178,7 +178,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseMultilayerPerceptron._parameter_constraints,
-        "loss": [StrOptions(names(RegressionLossName))],
+        "loss": [StrOptions({*names(RegressionLossName)})],
     }
 
     def __init__(
