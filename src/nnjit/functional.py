@@ -60,11 +60,9 @@ Activation: TypeAlias = Literal[ActivationName, "exp", "softmax"]
 Kind: TypeAlias = Literal["binary", "multinomial", "multilabel"]
 _Choice = TypeVar("_Choice")
 
-# Elements from which two threads repay their start, of a copy-like and of a costly operation: a
-# millisecond of work, since a join on a busy machine can cost several.
-_MANY, _SOME = 1 << 22, 1 << 20
-# The same for products, in multiply-adds.
-_PRODUCTS = 1 << 25
+# From here on two threads repay their start: a millisecond of work, since a join on a busy machine
+# can cost several. In elements, of copy-like operations and of exponentials; in multiply-adds.
+_PARALLEL_COPY, _PARALLEL_EXP, _PARALLEL_PRODUCT = 1 << 22, 1 << 20, 1 << 25
 
 
 # --- activations -------------------------------------------------------------------------
@@ -98,7 +96,7 @@ def relu(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     >>> relu([-1.0, 0.0, 2.5])
     array([0. , 0. , 2.5])
     """
-    return _elementwise(activations.activate, activations.RELU, Z, out, _MANY)
+    return _elementwise(activations.activate, activations.RELU, Z, out, _PARALLEL_COPY)
 
 
 def relu_derivative(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
@@ -129,7 +127,7 @@ def relu_derivative(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     >>> relu_derivative([-1.0, 0.0, 2.5])
     array([0., 0., 1.])
     """
-    return _elementwise(activations.activation_derivative, activations.RELU, Z, out, _MANY)
+    return _elementwise(activations.activation_derivative, activations.RELU, Z, out, _PARALLEL_COPY)
 
 
 def sigmoid(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
@@ -160,7 +158,7 @@ def sigmoid(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     >>> sigmoid([-1000.0, 0.0, 1000.0])
     array([0. , 0.5, 1. ])
     """
-    return _elementwise(activations.activate, activations.LOGISTIC, Z, out, _SOME)
+    return _elementwise(activations.activate, activations.LOGISTIC, Z, out, _PARALLEL_EXP)
 
 
 def sigmoid_derivative(
@@ -198,7 +196,7 @@ def sigmoid_derivative(
     array([0.25])
     """
     pair = activations.output_derivative if from_output else activations.activation_derivative
-    return _elementwise(pair, activations.LOGISTIC, Z, out, _SOME)
+    return _elementwise(pair, activations.LOGISTIC, Z, out, _PARALLEL_EXP)
 
 
 def tanh(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
@@ -227,7 +225,7 @@ def tanh(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     >>> tanh([-1000.0, 0.0, 1000.0])
     array([-1.,  0.,  1.])
     """
-    return _elementwise(activations.activate, activations.TANH, Z, out, _SOME)
+    return _elementwise(activations.activate, activations.TANH, Z, out, _PARALLEL_EXP)
 
 
 def tanh_derivative(
@@ -266,7 +264,7 @@ def tanh_derivative(
     array([0.75])
     """
     pair = activations.output_derivative if from_output else activations.activation_derivative
-    return _elementwise(pair, activations.TANH, Z, out, _SOME)
+    return _elementwise(pair, activations.TANH, Z, out, _PARALLEL_EXP)
 
 
 def hadamard(A: ArrayLike, B: ArrayLike, *, out: Array | None = None) -> FloatArray:
@@ -303,7 +301,7 @@ def hadamard(A: ArrayLike, B: ArrayLike, *, out: Array | None = None) -> FloatAr
     if target is a:  # all three are one
         a = a.copy()
     call(
-        hadamard_kernels.hadamard, b.size >= _MANY,
+        hadamard_kernels.hadamard, b.size >= _PARALLEL_COPY,
         _flat(a), _flat(b), target is b, _flat(target),
     )  # fmt: skip
     return deliver(result, target)
@@ -411,7 +409,7 @@ def softmax_jacobian(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     check_rows(z, "Z")
     m, n = z.shape
     result, target = output(out, (m, n, n), z.dtype, z)
-    call(softmax_kernels.softmax_jacobian, m * n * n >= _SOME, _flat(z), n, _flat(target))
+    call(softmax_kernels.softmax_jacobian, m * n * n >= _PARALLEL_EXP, _flat(z), n, _flat(target))
     return deliver(result, target)
 
 
@@ -451,7 +449,7 @@ def softmax_vjp(S: ArrayLike, V: ArrayLike, *, out: Array | None = None) -> Floa
     check_same_shape(s, "S", v, "V")
     result, target = output(out, s.shape, s.dtype, s, v)
     call(
-        softmax_kernels.softmax_vjp, s.size >= _SOME,
+        softmax_kernels.softmax_vjp, s.size >= _PARALLEL_EXP,
         _flat(s), _flat(v), s.shape[-1], _flat(target),
     )  # fmt: skip
     return deliver(result, target)
@@ -806,7 +804,7 @@ def cross_entropy(
     weights, total = _weights(sample_weight, p)
     parts = np.empty(_blocks(1, p), np.float64)
     call(
-        losses.label_loss, len(labels) >= _SOME,
+        losses.label_loss, len(labels) >= _PARALLEL_EXP,
         labels, _flat(p), weights, _eps(p), parts,
     )  # fmt: skip
     return float(losses.add_up(parts)) / total
@@ -872,7 +870,7 @@ def cross_entropy_gradient(
     weights, total = _weights(sample_weight, p)
     result, target = output(out, p.shape, p.dtype, p)
     call(
-        losses.label_gradient, p.size >= _MANY, labels, linked,
+        losses.label_gradient, p.size >= _PARALLEL_COPY, labels, linked,
         _flat(p), weights, p.dtype.type(1 / total), _eps(p), target is p, _flat(target),
     )  # fmt: skip
     return deliver(result, target)
@@ -924,7 +922,7 @@ def _row_wise(pair: Any, Z: ArrayLike, out: Array | None) -> FloatArray:
     z = real(Z, "Z")
     check_rows(z, "Z")
     result, target = output(out, z.shape, z.dtype, z)
-    call(pair, z.size >= _SOME, _flat(z), z.shape[-1], _flat(target))
+    call(pair, z.size >= _PARALLEL_EXP, _flat(z), z.shape[-1], _flat(target))
     return deliver(result, target)
 
 
@@ -951,7 +949,7 @@ def _product(a: Array, b: Array, bias: Array | None, code: int, target: Array) -
     if bias is None:
         bias = np.zeros(n, target.dtype)
     call(
-        dense.affine, m * depth * n >= _PRODUCTS,
+        dense.affine, m * depth * n >= _PARALLEL_PRODUCT,
         code, depth, flat, row, column, _flat(b), reach, bias, _flat(target),
     )  # fmt: skip
 
@@ -970,7 +968,7 @@ def _delta(d: Array, h: Array | None, activation: Activation) -> Array:
     if activation == "softmax":
         return softmax_vjp(h, d, out=delta)
     call(
-        activations.activation_backward, d.size >= _MANY,
+        activations.activation_backward, d.size >= _PARALLEL_COPY,
         code, _flat(h), _flat(d), False, _flat(delta),
     )  # fmt: skip
     return delta
@@ -1045,7 +1043,7 @@ def _blocks(k: int, p: Array) -> int:
 def _loss(code: int, y: Array, p: Array, sample_weight: ArrayLike | None) -> float:
     weights, total = _weights(sample_weight, p)
     parts = np.empty(_blocks(_outputs_of(p), p), np.float64)
-    call(losses.loss, p.size >= _SOME, code, _flat(y), _flat(p), weights, _eps(p), parts)
+    call(losses.loss, p.size >= _PARALLEL_EXP, code, _flat(y), _flat(p), weights, _eps(p), parts)
     return float(losses.add_up(parts)) / total
 
 
@@ -1064,7 +1062,7 @@ def _gradient(
         y = y.copy()
     scale = p.dtype.type(factor / total)
     call(
-        losses.loss_gradient, p.size >= _MANY, code, linked,
+        losses.loss_gradient, p.size >= _PARALLEL_COPY, code, linked,
         _flat(y), _flat(p), weights, scale, _eps(p), target is p, _flat(target),
     )  # fmt: skip
     return deliver(result, target)

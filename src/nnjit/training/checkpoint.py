@@ -107,14 +107,14 @@ class Checkpoint:
             return
         meta, arrays = self._found
         engine.pack(*_layers(arrays, "weights"))
-        state.rng = _generator(state.rng, _joined(meta["rng"], arrays, "rng."))
+        state.rng = _restored_generator(state.rng, _join_tree(meta["rng"], arrays, "rng."))
         state.order[:] = arrays["order"]
         state.loss_curve = arrays["loss_curve"].tolist()
         for name in ("epoch", "samples_seen", "loss", "skipped_batches", "converged"):
             setattr(state, name, meta[name])
         solver, monitor = state.solver, state.monitor
         solver.rate, solver.steps = meta["rate"], meta["steps"]
-        solver.arrays = _joined({}, arrays, "solver.")
+        solver.arrays = _join_tree({}, arrays, "solver.")
         monitor.best, monitor.count = meta["best"], meta["count"]
         if isinstance(monitor, ScoreMonitor):
             monitor.scores[:] = arrays["scores"].tolist()
@@ -148,7 +148,7 @@ class Checkpoint:
         generator = state.rng.get_state(legacy=False)
         meta = {
             "identity": self.identity,
-            "rng": _split(generator, "rng.")[0],
+            "rng": _split_tree(generator, "rng.")[0],
             "rate": float(solver.rate),
             "steps": int(optimizer.t),
             "best": float(monitor.best),
@@ -163,13 +163,13 @@ class Checkpoint:
             "order": state.order,
             "loss_curve": np.array(state.loss_curve, dtype=np.float64),
             **self._rows,
-            **_named("weights", engine.unpack()),
-            **_split(generator, "rng.")[1],
+            **_flat_layers("weights", engine.unpack()),
+            **_split_tree(generator, "rng.")[1],
             **{f"solver.{name}": np.asarray(a) for name, a in optimizer.state().items()},
         }
         if isinstance(monitor, ScoreMonitor):
             arrays["scores"] = np.array(monitor.scores, dtype=np.float64)
-            arrays.update(_named("best_weights", monitor.best_weights))
+            arrays.update(_flat_layers("best_weights", monitor.best_weights))
         return meta, arrays
 
 
@@ -304,11 +304,11 @@ def read(path: str) -> tuple[Tree, Arrays]:
 def _digest(meta: Tree, arrays: Arrays) -> str:
     digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
     for name in sorted(arrays):
-        _add(digest, name, arrays[name])
+        _digest_array(digest, name, arrays[name])
     return digest.hexdigest()
 
 
-def _add(digest: hashlib._Hash, name: str, array: Array) -> None:
+def _digest_array(digest: hashlib._Hash, name: str, array: Array) -> None:
     digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
     digest.update(np.ascontiguousarray(array).data if array.size else b"")
 
@@ -331,16 +331,16 @@ def fingerprint(*arrays: Any) -> str:
         elif hasattr(array, "indptr"):
             digest.update(f"sparse {array.shape}\n".encode())
             for part in (array.data, array.indices, array.indptr):
-                _add(digest, "", part)
+                _digest_array(digest, "", part)
         else:
-            _add(digest, "", array)
+            _digest_array(digest, "", array)
     return digest.hexdigest()
 
 
 # The parts of a checkpoint
 
 
-def _named(prefix: str, layers: Layers) -> Arrays:
+def _flat_layers(prefix: str, layers: Layers) -> Arrays:
     """Dictionary of the weights and biases of all layers."""
     coefs, intercepts = layers
     return {f"{prefix}.{i}": a for i, a in enumerate(coefs)} | {
@@ -357,13 +357,13 @@ def _layers(arrays: Arrays, prefix: str) -> Layers:
     )
 
 
-def _split(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:
+def _split_tree(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:
     """Divide nested dictionaries into what JSON holds, and arrays under dotted names."""
     plain: Tree = {}
     arrays: Arrays = {}
     for name, value in tree.items():
         if isinstance(value, dict):
-            plain[name], inside = _split(value, f"{prefix}{name}.")
+            plain[name], inside = _split_tree(value, f"{prefix}{name}.")
             arrays.update(inside)
         elif isinstance(value, np.ndarray):
             arrays[prefix + name] = value
@@ -372,12 +372,12 @@ def _split(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:
     return plain, arrays
 
 
-def _joined(plain: Tree, arrays: Arrays, prefix: str) -> Tree:
-    """Undo `_split`."""
+def _join_tree(plain: Tree, arrays: Arrays, prefix: str) -> Tree:
+    """Undo `_split_tree`."""
     tree = dict(plain)
     for name, value in plain.items():
         if isinstance(value, dict):
-            tree[name] = _joined(value, arrays, f"{prefix}{name}.")
+            tree[name] = _join_tree(value, arrays, f"{prefix}{name}.")
     for name, array in arrays.items():
         rest = name.removeprefix(prefix)
         if rest != name and "." not in rest:
@@ -385,7 +385,7 @@ def _joined(plain: Tree, arrays: Arrays, prefix: str) -> Tree:
     return tree
 
 
-def _generator(rng: np.random.RandomState, state: Tree) -> np.random.RandomState:
+def _restored_generator(rng: np.random.RandomState, state: Tree) -> np.random.RandomState:
     """Put a generator into a state; NumPy's global one is left alone and replaced."""
     if (
         rng is np.random.mtrand._rand

@@ -159,10 +159,7 @@ def _epochs(
             # The same swaps as shuffling a fresh range and indexing the last order with it.
             shuffle(state.order)
         loss = train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
-        state.epoch += 1
-        state.loss = loss
-        state.samples_seen += len(state.order)
-        state.loss_curve.append(loss)
+        state.record(loss)
         if verbose:
             print(f"Iteration {state.epoch:d}, loss = {loss:.8f}")
         if loss != loss:  # NaN

@@ -79,3 +79,10 @@ class TrainingState:
     converged: bool = False
     interrupted: bool = False
     diverged: bool = False
+
+    def record(self, loss: float) -> None:
+        """Count an epoch that has been run."""
+        self.epoch += 1
+        self.loss = loss
+        self.samples_seen += len(self.order)
+        self.loss_curve.append(loss)

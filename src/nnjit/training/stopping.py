@@ -10,7 +10,28 @@ from nnjit._types import Array
 from nnjit.training.engine import Engine, Layers
 
 
-class LossMonitor:
+class _PlateauCounter:
+    """Counts consecutive epochs without an improvement."""
+
+    watched: str
+    tol: float
+    patience: float
+    count: int
+
+    @property
+    def on_plateau(self) -> bool:
+        """Whether the count is above the patience."""
+        return self.count > self.patience
+
+    def plateau_text(self) -> str:
+        """Return the sentence that explains the plateau."""
+        return (
+            f"{self.watched} did not improve more than tol={self.tol:f}"
+            f" for {self.patience:d} consecutive epochs."
+        )
+
+
+class LossMonitor(_PlateauCounter):
     """Counts consecutive epochs whose training loss did not fall by at least `tol`.
 
     As in scikit-learn, the plateau is reached when the count is above `patience`, so after
@@ -28,6 +49,7 @@ class LossMonitor:
         Epochs without improvement so far.
     """
 
+    watched = "Training loss"
     score_now: float | None = None  # there are no validation rows
 
     def __init__(self, tol: float, patience: float, best: float = math.inf, count: int = 0) -> None:
@@ -49,20 +71,8 @@ class LossMonitor:
         """Return whether training can end in good order although the loss is not finite."""
         return False
 
-    @property
-    def on_plateau(self) -> bool:
-        """Whether the count is above the patience."""
-        return self.count > self.patience
 
-    def plateau_text(self) -> str:
-        """Return the sentence that explains the plateau."""
-        return (
-            f"Training loss did not improve more than tol={self.tol:f}"
-            f" for {self.patience:d} consecutive epochs."
-        )
-
-
-class ScoreMonitor:
+class ScoreMonitor(_PlateauCounter):
     """Counts consecutive epochs whose validation score did not rise, and keeps the best weights.
 
     Parameters
@@ -82,6 +92,8 @@ class ScoreMonitor:
     count : int, default=0
         Epochs without improvement so far.
     """
+
+    watched = "Validation score"
 
     def __init__(
         self,
@@ -133,18 +145,6 @@ class ScoreMonitor:
             self.count += 1
         else:
             self.count = 0
-
-    @property
-    def on_plateau(self) -> bool:
-        """Whether the count is above the patience."""
-        return self.count > self.patience
-
-    def plateau_text(self) -> str:
-        """Return the sentence that explains the plateau."""
-        return (
-            f"Validation score did not improve more than tol={self.tol:f}"
-            f" for {self.patience:d} consecutive epochs."
-        )
 
 
 Monitor: TypeAlias = LossMonitor | ScoreMonitor
