@@ -64,6 +64,11 @@ OUTPUT_ACTIVATIONS = {
     "poisson": ("exp",),
     "log_loss": ("logistic", "softmax"),
 }
+_LOSSES_BY_OUTPUT = {
+    output: [loss for loss, theirs in OUTPUT_ACTIVATIONS.items() if output in theirs]
+    for outputs in OUTPUT_ACTIVATIONS.values()
+    for output in outputs
+}
 
 # Attributes of an earlier fit that a fit from scratch leaves behind.
 _LEARNED = (
@@ -376,11 +381,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
 
     def _engine_loss(self) -> str:
         """Return `loss`, or one that goes with the output where it has been changed since fit."""
-        fitting = [
-            loss
-            for loss, activations in OUTPUT_ACTIVATIONS.items()
-            if self.out_activation_ in activations
-        ]
+        fitting = _LOSSES_BY_OUTPUT[self.out_activation_]
         return self.loss if self.loss in fitting else fitting[0]
 
     def _make_engine(self) -> Engine:
