@@ -71,3 +71,12 @@ def test_every_public_name_is_there_and_documented():
 
 def test_the_package_says_it_is_typed():
     assert (PACKAGE / "py.typed").is_file()
+
+
+def test_kernels_know_every_name_that_the_parameters_take():
+    from nnjit import _types
+    from nnjit.core import layout, optimizers
+
+    assert set(_types.names(_types.ActivationName)) <= set(layout.ACTIVATIONS)
+    assert set(_types.names(_types.RegressionLossName)) <= set(layout.LOSSES)
+    assert set(_types.names(_types.StochasticSolverName)) <= set(optimizers.SOLVERS)

@@ -101,20 +101,20 @@ class HelperCompiler(Compiler):
         return super().compile_extra(func)
 
 
-def inline(function):
-    """Compile a helper that is only called from other kernels.
+# A helper is only called from other kernels. It gets no Python wrapper (they cost a third of the
+# compile time) and no cache file of its own: its code lives in its callers'.
+_HELPER = {
+    "nogil": True,
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": HelperCompiler,
+}
 
-    It gets no Python wrapper (they cost a third of the compile time) and no cache file of
-    its own: its code lives in its callers'.
-    """
-    return numba.njit(
-        nogil=True,
-        fastmath=set(FASTMATH),
-        error_model="numpy",
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-        pipeline_class=HelperCompiler,
-    )(function)
+
+def inline(function):
+    """Compile a helper."""
+    return numba.njit(fastmath=set(FASTMATH), **_HELPER)(function)
 
 
 def elementwise(function):
@@ -123,14 +123,7 @@ def elementwise(function):
     Only contraction is allowed: with 'arcp' the vector body of a loop divides by an estimated
     reciprocal and its scalar remainder does not, so a row's result would depend on its place.
     """
-    return numba.njit(
-        nogil=True,
-        fastmath={"contract"},
-        error_model="numpy",
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-        pipeline_class=HelperCompiler,
-    )(function)
+    return numba.njit(fastmath={"contract"}, **_HELPER)(function)
 
 
 def kernel(function, *, parallel=False, fastmath=True):

@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 
 from nnjit.core.activations import CODES
-from nnjit.core.output import SOFTMAX
+from nnjit.core.output import LOSSES, SOFTMAX
 from nnjit.core.simd import TILE
 
-__all__ = ["Layout", "aligned_empty", "make_layout"]
+__all__ = ["ACTIVATIONS", "LOSSES", "Layout", "aligned_empty", "make_layout"]
 
 KIND_DENSE = 0
 
@@ -32,7 +32,6 @@ KIND, FAN_IN, FAN_OUT, WEIGHTS, STRIDE, BIAS, ACTIVATION, UNITS_AT, ACROSS, ACRO
 FIELDS = 10
 
 ACTIVATIONS = {**CODES, "softmax": SOFTMAX}
-LOSSES = {"squared_error": 0, "poisson": 1, "log_loss": 2}
 
 _BAD_STRIDE = 512
 

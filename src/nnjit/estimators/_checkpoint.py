@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
+from nnjit._types import Array
 from nnjit.training.checkpoint import Checkpoint, fingerprint
 
 # May differ between the run that was cut off and the one that goes on.
 _FREE = ("checkpoint", "checkpoint_interval", "max_iter", "max_fun", "verbose", "warm_start")
 
 
-def open_checkpoint(estimator, X, target, sample_weight, fresh):
+def open_checkpoint(
+    estimator: Any, X: Any, target: Array, sample_weight: Array | None, fresh: bool
+) -> Checkpoint | None:
     """Return the checkpoint of a fit, or None if none is asked for.
 
     Parameters
@@ -50,7 +54,7 @@ def open_checkpoint(estimator, X, target, sample_weight, fresh):
     return Checkpoint(estimator.checkpoint, estimator.checkpoint_interval, identity)
 
 
-def refuse_checkpoint(estimator):
+def refuse_checkpoint(estimator: Any) -> None:
     """Raise if a checkpoint is asked for of a solver that has none."""
     if estimator.checkpoint is not None:
         raise ValueError(
@@ -58,7 +62,7 @@ def refuse_checkpoint(estimator):
         )
 
 
-def _text(value):
+def _text(value: Any) -> str:
     if isinstance(value, np.random.RandomState):
         return "a generator"  # its state is in the file
     if isinstance(value, Integral) and not isinstance(value, bool):

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
 import numpy as np
-from sklearn.base import RegressorMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
+from nnjit._types import (
+    ActivationName,
+    Array,
+    FloatArray,
+    MatrixLike,
+    RegressionLossName,
+    ScheduleName,
+    SolverName,
+    names,
+)
 from nnjit.estimators._arrays import to_dtype
-from nnjit.estimators._base import BaseMultilayerPerceptron
+from nnjit.estimators._base import (
+    OUTPUT_ACTIVATIONS,
+    BaseMultilayerPerceptron,
+    HiddenSizes,
+    RandomState,
+)
+from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.scoring import R2
 
@@ -19,7 +39,12 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     r"""Multi-layer perceptron regressor, trained by compiled code.
 
     A drop-in for `sklearn.neural_network.MLPRegressor`: the same parameters, attributes and
-    numbers.
+    numbers. It minimizes
+
+    .. math:: \frac{1}{\sum_i w_i} \sum_i w_i \ell(y_i, o_i)
+              + \frac{\alpha}{2 \sum_i w_i} \|W\|^2
+
+    with the output o and the loss :math:`\ell` named by the first parameter.
 
     Parameters
     ----------
@@ -125,6 +150,22 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     --------
     MLPClassifier : The same for classification.
 
+    References
+    ----------
+    D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors",
+    Nature 323, 1986.
+
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010 (initial weights).
+
+    I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
+    ICML 2013 ('sgd').
+
+    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015 ('adam').
+
+    R. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound constrained
+    optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
+
     Examples
     --------
     >>> from sklearn.datasets import make_regression
@@ -135,41 +176,41 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     (2,)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict[str, list[Any]] = {
         **BaseMultilayerPerceptron._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions({*names(RegressionLossName)})],
     }
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        loss: RegressionLossName = "squared_error",
+        hidden_layer_sizes: HiddenSizes = (100,),
+        activation: ActivationName = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        checkpoint=None,
-        checkpoint_interval=30.0,
-    ):
+        solver: SolverName = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: ScheduleName = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 30.0,
+    ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
@@ -201,7 +242,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     # Targets
 
-    def _validate_input(self, X, y, incremental, reset):
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(
             self,
             X,
@@ -221,23 +262,26 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             raise ValueError("loss='poisson' needs y >= 0, but y has negative values.")
         return X, y
 
-    def _output_activation(self):
-        return "exp" if self.loss == "poisson" else "identity"
+    def _output_activation(self) -> str:
+        (activation,) = OUTPUT_ACTIVATIONS[self.loss]
+        return activation
 
-    def _output_count(self, target):
-        return target.shape[1]
+    def _output_count(self, target: Array) -> int:
+        return int(target.shape[1])
 
-    def _stratification(self, target):
+    def _stratification(self, target: Array) -> tuple[Array | None, bool]:
         return None, False
 
-    def _make_score(self, target, sample_weight):
+    def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
         return R2(target, sample_weight)
 
     # Public methods
 
-    @available_if(lambda estimator: estimator._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    @for_stochastic_solvers
+    @checks_parameters
+    def partial_fit(
+        self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on X and y, going on from the weights that are there.
 
         Parameters
@@ -252,6 +296,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         Returns
         -------
         self : object
+            This estimator, fitted.
 
         Raises
         ------
@@ -262,22 +307,31 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         with unchanged_on_error(self):
             return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> FloatArray:
         """Return the network's output for each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Values, or expected counts for the Poisson loss.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X is invalid or has another number of columns than the rows fitted on.
         """
         engine, X = self._prepare_prediction(X)
         output = engine.predict(X)
         return output.ravel() if output.shape[1] == 1 else output
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.positive_only = self.loss == "poisson"
         return tags

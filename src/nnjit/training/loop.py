@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from nnjit._types import Array
+from nnjit.training.checkpoint import Checkpoint
+from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.progress import EpochTable
+from nnjit.training.solvers import StochasticSolver
+from nnjit.training.state import EpochPlan, TrainingState
+from nnjit.training.stopping import Monitor
 
 # Compiled code cannot be interrupted, so one call is given at most about this much arithmetic: some
 # 10 ms on a recent core, 0.2 s on a slow one. The bound depends on shapes alone and never on the
@@ -21,14 +29,32 @@ _WORK_PER_ROW = 2000
 _WORK_PER_PARAMETER = 30
 
 
-def batches_per_call(n_parameters, batch_size):
+class EpochHook(Protocol):
+    """Who is told of each epoch."""
+
+    def begin(self) -> None:
+        """Hear that an epoch begins."""
+
+    def end(self, engine: Engine, state: TrainingState) -> bool:
+        """Hear that it is over; return whether training is to stop."""
+
+
+def batches_per_call(n_parameters: int, batch_size: int) -> int:
     """Return how many minibatches one compiled call may run, at least 1."""
     per_row = _WORK_PER_ROW_PARAMETER * n_parameters + _WORK_PER_ROW
     per_batch = batch_size * per_row + _WORK_PER_PARAMETER * n_parameters
     return max(1, int(WORK_PER_CALL / per_batch))
 
 
-def train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight):
+def train_epoch(
+    engine: Engine,
+    dataset: Any,
+    state: TrainingState,
+    plan: EpochPlan,
+    optimizer: Optimizer,
+    call_size: int,
+    sample_weight: Array | None,
+) -> float:
     """Run one epoch.
 
     Returns
@@ -55,7 +81,7 @@ def train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weigh
     return float(total / n_samples) if n_samples else 0.0
 
 
-def _rows_trained(sample_weight, order, batch_size):
+def _rows_trained(sample_weight: Any, order: NDArray[np.int64], batch_size: int) -> int:
     """Return the number of rows in minibatches whose weights do not sum to zero."""
     starts = np.arange(0, len(order), batch_size)
     weight_sums = np.add.reduceat(sample_weight[order], starts)
@@ -63,7 +89,15 @@ def _rows_trained(sample_weight, order, batch_size):
     return int(sizes[weight_sums != 0].sum())
 
 
-def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None, checkpoint=None):
+def run_epochs(
+    engine: Engine,
+    dataset: Any,
+    state: TrainingState,
+    plan: EpochPlan,
+    sample_weight: Array | None = None,
+    hook: EpochHook | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> None:
     """Train until a plateau, the last epoch, a loss that is not finite, or Ctrl-C.
 
     Parameters
@@ -103,7 +137,16 @@ def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None, chec
         state.solver.keep(optimizer)
 
 
-def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook, checkpoint):
+def _epochs(
+    engine: Engine,
+    dataset: Any,
+    state: TrainingState,
+    plan: EpochPlan,
+    optimizer: Optimizer,
+    sample_weight: Array | None,
+    hook: EpochHook | None,
+    checkpoint: Checkpoint | None,
+) -> None:
     solver, monitor = state.solver, state.monitor
     table = EpochTable() if plan.verbose == 2 else None
     verbose = bool(plan.verbose) and table is None
@@ -116,10 +159,7 @@ def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook, checkp
             # The same swaps as shuffling a fresh range and indexing the last order with it.
             shuffle(state.order)
         loss = train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
-        state.epoch += 1
-        state.loss = loss
-        state.samples_seen += len(state.order)
-        state.loss_curve.append(loss)
+        state.record(loss)
         if verbose:
             print(f"Iteration {state.epoch:d}, loss = {loss:.8f}")
         if loss != loss:  # NaN
@@ -148,7 +188,7 @@ def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook, checkp
     )
 
 
-def _stops(monitor, solver, verbose):
+def _stops(monitor: Monitor, solver: StochasticSolver, verbose: int) -> bool:
     """Answer a plateau by the solver's schedule; return whether training is to stop."""
     action = solver.on_plateau()
     if verbose:
