@@ -180,6 +180,16 @@ class NumpyEngine:
                 self.flat = self.flat + optimizer.update(gradient).astype(self.dtype)
         return TrainResult(total, skipped, True)
 
+    def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
+        totals = []
+        for order in orders:
+            n_batches = -(-len(order) // batch_size)
+            result = self.train(dataset, order, batch_size, optimizer, alpha, 0, n_batches)
+            totals.append(result.loss)
+            if not result.finite:
+                break
+        return totals
+
     def release(self):
         pass
 

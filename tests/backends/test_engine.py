@@ -225,6 +225,34 @@ def test_bits_do_not_depend_on_the_cuts_of_an_epoch(dtype, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n, batch", [(40, 8), (41, 8), (300, 200)])
+def test_several_epochs_in_one_call(n, batch, dtype):
+    """Bits of the same epochs one by one; one that is not finite ends them all."""
+    units = (5, 9, 3)
+    coefs, intercepts, X, y, _, _ = problem("multinomial", dtype, n, units)
+    orders = np.array([np.random.default_rng(k).permutation(n) for k in range(4)])
+
+    def start(X):
+        engine = engine_for("multinomial", "relu", units, dtype)
+        engine.pack(coefs, intercepts)
+        optimizer = engine.optimizer("adam")
+        optimizer.learning_rate = 0.01
+        return engine, engine.dataset(X, y), optimizer
+
+    engine, dataset, optimizer = start(X)
+    losses = engine.train_epochs(dataset, orders, batch, optimizer, 0.1)
+    other, dataset, optimizer = start(X)
+    batches = -(-n // batch)
+    for order, loss in zip(orders, losses, strict=True):
+        assert other.train(dataset, order, batch, optimizer, 0.1, 0, batches).loss == loss
+    np.testing.assert_array_equal(packed(*engine.unpack()), packed(*other.unpack()))
+    X[7] = np.inf
+    engine, dataset, optimizer = start(X)
+    losses = engine.train_epochs(dataset, orders, batch, optimizer, 0.1)
+    assert len(losses) == 1 and not np.isfinite(losses[0])
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_update():
     units = (3, 4, 1)
     coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 20, units)

@@ -1,6 +1,7 @@
 """The network on the CPU: parameters, workspaces and the calls into compiled kernels."""
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -112,17 +113,43 @@ class CpuEngine:
         TrainResult
         """
         plan = self._plan(dataset, len(order), int(batch_size), optimizer)
-        hyper, report = optimizer._hyper, plan.report
+        self._run(plan, order, 1, optimizer, alpha, first, last)
+        report = plan.report
+        return TrainResult(
+            float(plan.epoch_losses[0]), int(report[job.SKIPPED]), report[job.FINITE] == 1.0
+        )
+
+    def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
+        """All minibatches of several epochs; see `train`.
+
+        Parameters
+        ----------
+        orders : ndarray of shape (n_epochs, n_rows), int64
+            C-contiguous; kept, not copied.
+
+        Returns
+        -------
+        list of float
+            Sum over the minibatches of loss times rows, by epoch. One that is not finite is the
+            last: training stopped there, before the update.
+        """
+        epochs, n_order = orders.shape
+        plan = self._plan(dataset, n_order, int(batch_size), optimizer)
+        self._run(plan, orders, epochs, optimizer, alpha, 0, epochs * plan.epoch_batches)
+        losses = plan.epoch_losses[:epochs].tolist()
+        if plan.report[job.FINITE] == 1.0:
+            return losses
+        return losses[: 1 + next(n for n, loss in enumerate(losses) if not math.isfinite(loss))]
+
+    @staticmethod
+    def _run(plan, orders, epochs, optimizer, alpha, first, last):
+        hyper = optimizer._hyper
         hyper[optimizers.RATE], hyper[optimizers.ALPHA] = optimizer.learning_rate, alpha
-        report[job.LOSS], report[job.SKIPPED], report[job.FINITE] = 0.0, 0.0, 1.0
-        plan.use_order(order)
+        plan.begin(orders, epochs)
         if plan.parallel:
             plan.pace.run(plan.run, first, last)
         else:
             plan.run(False, first, last)
-        return TrainResult(
-            float(report[job.LOSS]), int(report[job.SKIPPED]), report[job.FINITE] == 1.0
-        )
 
     def loss_gradient(self, packed, dataset, alpha):
         """Loss over all samples and its gradient at the packed parameters.
@@ -159,7 +186,7 @@ class CpuEngine:
                 optimizer._hyper[optimizers.DELTA_SCALE] = 1.0 / self.layer_units[-1]
             n = dataset.n_samples
             plan = self._full_batch = TrainPlan(self, dataset, n, n, optimizer)
-            plan.use_order(np.arange(n))
+            plan.begin(np.arange(n), 1)
         plan.optimizer._hyper[optimizers.ALPHA] = alpha
         return plan
 

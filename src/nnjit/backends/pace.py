@@ -20,7 +20,7 @@ TRIAL = 2
 # a row that were not: the first one wakes the threads up.
 GAIN, LOSSES = 0.95, 3
 # Seconds until parallel is tried again after it lost; doubled each time it loses.
-RETRY, RETRY_MOST = 0.05, 2.0
+RETRY, RETRY_MOST = 0.01, 2.0
 
 
 class _Machine:

@@ -117,6 +117,8 @@ class TrainPlan:
         self._work = engine._workspace(frame, rows, works, training=True)
         frame[Field.SLOTS], frame[Field.BATCH_SIZE] = self.slots, batch_size
         frame[Field.N_ORDER], frame[Field.FUSED] = n_order, self._fused
+        frame[Field.EPOCH_BATCHES] = self.epoch_batches = -(-n_order // batch_size)
+        self.epoch_losses = np.zeros(0)
         self._enter_optimizer(optimizer)
         self._enter_buffers(engine._layout)
         self.order, self._frame_at = None, address_of(frame)
@@ -172,11 +174,17 @@ class TrainPlan:
         job.open_job(self._frame, self._state, kind, first, last, tasks)
         threads.call(self._runner, parallel, self._frame_at, self._workers)
 
-    def use_order(self, order):
-        """Visit the samples in this order, an int64 array that is kept."""
-        if order is not self.order:
-            self.order = order
-            self._frame[Field.ORDER_AT] = address_of(order)
+    def begin(self, orders, epochs):
+        """Visit the samples in the order of each epoch, int64 arrays that are kept."""
+        if orders is not self.order:
+            self.order = orders
+            self._frame[Field.ORDER_AT] = address_of(orders)
+        self._frame[Field.EPOCHS] = epochs
+        if len(self.epoch_losses) < epochs:
+            self.epoch_losses = np.zeros(epochs)
+            self._frame[Field.EPOCH_LOSSES_AT] = address_of(self.epoch_losses)
+        self.epoch_losses[:] = 0.0
+        self.report[job.LOSS], self.report[job.SKIPPED], self.report[job.FINITE] = 0.0, 0.0, 1.0
 
     def gradient(self, n, weight, alpha):
         """Loss over n samples; their gradient goes to the optimizer's first vector.
@@ -185,14 +193,14 @@ class TrainPlan:
         """
         blocks = max(1, int(PRODUCTS_PER_CALL / self._n_weights / (self._rows * self.slots)))
         length = blocks * self._rows * self.slots
-        self._frame[Field.BATCH_SIZE] = length
+        runs = -(-n // length)
+        self._frame[Field.BATCH_SIZE], self._frame[Field.EPOCH_BATCHES] = length, runs
         self.report[:] = 0.0
 
         def run(parallel, first, last):
             self._call(job.GRADIENT, parallel, first, last, self.slots)
             return True
 
-        runs = -(-n // length)
         if self.parallel:
             self._gradient_pace.run(run, 0, runs)
         else:

@@ -36,8 +36,10 @@ class Field(IntEnum):
     TARGETS_AT = auto()  # (N_SAMPLES * outputs,)
     LABELS_AT = auto()  # (N_SAMPLES,) int32
     WEIGHTS_AT = auto()  # (N_SAMPLES,) or 0
-    ORDER_AT = auto()  # (N_ORDER,) int64
+    ORDER_AT = auto()  # (EPOCHS, N_ORDER) int64
     N_ORDER = auto()  # rows of an epoch
+    EPOCHS = auto()
+    EPOCH_BATCHES = auto()  # minibatches of an epoch
     # the job and its progress
     JOB = auto()  # one of job.py's
     FIRST = auto()  # minibatches, or runs of rows
@@ -47,6 +49,7 @@ class Field(IntEnum):
     N_CLAIMS = auto()
     WORKERS = auto()
     REPORT_AT = auto()  # (REPORT,) float64
+    EPOCH_LOSSES_AT = auto()  # (EPOCHS,) float64
     # blocks of rows
     WORK_AT = auto()  # (slots * WORK_SIZE,), or one for every worker in prediction
     WORK_SIZE = auto()

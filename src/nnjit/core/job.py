@@ -33,6 +33,9 @@ from nnjit.core.task import (
     BATCH_SIZE,
     CLAIMS_AT,
     CLOCK_AT,
+    EPOCH_BATCHES,
+    EPOCH_LOSSES_AT,
+    EPOCHS,
     FIRST,
     HYPER_AT,
     JOB,
@@ -59,7 +62,8 @@ from nnjit.core.task import (
 
 __all__ = ["REPORT", "STATE", "Runner", "open_job", "runner"]
 
-# Jobs. TRAIN: minibatches FIRST..LAST-1 of the order. GRADIENT: the gradients of the runs of
+# Jobs. TRAIN: minibatches FIRST..LAST-1 of the orders, counted through all epochs; to each
+# epoch's loss is added that of its minibatches, times rows. GRADIENT: the gradients of the runs of
 # BATCH_SIZE rows FIRST..LAST-1, added up in the slots' buffers. FINISH: one update from there.
 # PREDICT: the outputs of the blocks of rows FIRST..LAST-1.
 TRAIN, GRADIENT, FINISH, PREDICT = range(4)
@@ -73,8 +77,8 @@ _COUNT = 32  # bits of the number of tasks
 _MASK = 2**_COUNT - 1
 _END = -1
 
-# entries of the float64 report. Added to: sum over batches of loss times rows (or of losses);
-# batches skipped because their weights sum to zero. Set: 1, or 0 if a loss was not finite (the
+# entries of the float64 report. Added to: losses of the runs; batches skipped because their
+# weights sum to zero. Set: 1, or 0 if a loss was not finite (the
 # job ends before that batch's update); sum of squared weights; weight of the batch.
 LOSS, SKIPPED, FINITE, PENALTY, WEIGHT = range(5)
 REPORT = 5
@@ -89,9 +93,18 @@ def total_of(values, n):
 
 
 @inline
+def batch_start(frame, batch):
+    """Position of a minibatch, or of a run, in the orders of all epochs."""
+    epoch = batch // frame[EPOCH_BATCHES]
+    within = batch - epoch * frame[EPOCH_BATCHES]
+    return epoch * frame[N_ORDER] + within * frame[BATCH_SIZE]
+
+
+@inline
 def batch_rows(frame, batch):
     """Rows of a minibatch, or of a run."""
-    return min(frame[BATCH_SIZE], frame[N_ORDER] - batch * frame[BATCH_SIZE])
+    within = batch % frame[EPOCH_BATCHES]
+    return min(frame[BATCH_SIZE], frame[N_ORDER] - within * frame[BATCH_SIZE])
 
 
 @inline
@@ -101,10 +114,10 @@ def weight_of(frame, batch, real):
     rows = batch_rows(frame, batch)
     if weights.shape[0] == 0:
         return float(rows)
-    order = view(frame[ORDER_AT], frame[N_ORDER], np.int64(0))
-    total = 0.0
+    order = view(frame[ORDER_AT], frame[EPOCHS] * frame[N_ORDER], np.int64(0))
+    start, total = batch_start(frame, batch), 0.0
     for j in range(rows):
-        total += float(weights[order[batch * frame[BATCH_SIZE] + j]])
+        total += float(weights[order[start + j]])
     return total
 
 
@@ -129,7 +142,8 @@ def close_batch(frame, batch, report):
     rows = batch_rows(frame, batch)
     total = total_of(losses, slots_of(frame, rows))
     loss = (total + 0.5 * hyper[ALPHA] * report[PENALTY]) / report[WEIGHT]
-    report[LOSS] += loss * rows
+    losses = view(frame[EPOCH_LOSSES_AT], frame[EPOCHS], np.float64(0))
+    losses[batch // frame[EPOCH_BATCHES]] += loss * rows
     if not np.isfinite(loss):
         report[FINITE] = 0.0
         return False
@@ -172,7 +186,7 @@ def run_task(frame, phase, number, count, worker, real):
         add = 1 if job == GRADIENT and phase > 0 else 0
         losses = view(frame[LOSSES_AT], frame[SLOTS], np.float64(0))
         losses[number] = slot_task(
-            frame, number, count, batch * frame[BATCH_SIZE], batch_rows(frame, batch), add, worker,
+            frame, number, count, batch_start(frame, batch), batch_rows(frame, batch), add, worker,
             real,
         )  # fmt: skip
     else:

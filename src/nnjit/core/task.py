@@ -44,8 +44,8 @@ RANGE_FIELDS = 6
 (
     LAYERS_AT, N_LAYERS, PARAMS_AT, N_FLAT, UNITS_TOTAL, LOSS,
     X_AT, X_SIZE, X_ROW, X_COLUMN, INDICES_AT, INDPTR_AT, N_SAMPLES, TARGETS_AT, LABELS_AT,
-    WEIGHTS_AT, ORDER_AT, N_ORDER, JOB, FIRST, LAST, STATE_AT,
-    CLAIMS_AT, N_CLAIMS, WORKERS, REPORT_AT,
+    WEIGHTS_AT, ORDER_AT, N_ORDER, EPOCHS, EPOCH_BATCHES, JOB, FIRST, LAST, STATE_AT,
+    CLAIMS_AT, N_CLAIMS, WORKERS, REPORT_AT, EPOCH_LOSSES_AT,
     WORK_AT, WORK_SIZE, WORK_BYTES, BLOCK_ROWS, STRIDE, BATCH_SIZE, SLOTS, LOSSES_AT,
     RANGES_AT, N_RANGES, SQUARES_AT, FUSED, SCRATCH_AT, SCRATCH_SIZE, SCRATCH_BYTES, GRADS_AT,
     FIRST_AT, SECOND_AT, HYPER_AT, CLOCK_AT, SOLVER, OUT_AT, LOGITS,
@@ -86,7 +86,7 @@ def workspace(frame, number, real):
 
 @inline
 def slot_task(frame, slot, slots, start, rows, add, worker, real):
-    """Loss of all blocks of one slot among the rows start..start+rows-1 of the order.
+    """Loss of all blocks of one slot among the rows start..start+rows-1 of the orders.
 
     Their gradient replaces (add = 0), or is added to, the slot's buffer, unless the ranges
     compute it; the slot then has a single block.
@@ -94,7 +94,7 @@ def slot_task(frame, slot, slots, start, rows, add, worker, real):
     layers = layers_of(frame)
     params = view(frame[PARAMS_AT], frame[N_FLAT], real)
     data = data_of(frame, layers[frame[N_LAYERS] - 1, FAN_OUT], real)
-    order = view(frame[ORDER_AT], frame[N_ORDER], np.int64(0))
+    order = view(frame[ORDER_AT], frame[EPOCHS] * frame[N_ORDER], np.int64(0))
     # whoever runs the slot next may be on another core: only what others read moves with it
     work = workspace(frame, slot if frame[FUSED] else worker, real)
     hyper = view(frame[HYPER_AT], HYPER, np.float64(0))

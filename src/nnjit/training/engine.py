@@ -80,6 +80,19 @@ class Engine(Protocol):
     ) -> TrainResult:
         """Run the minibatches first..last-1 of an epoch that visits the samples in `order`."""
 
+    def train_epochs(
+        self,
+        dataset: Any,
+        orders: NDArray[np.int64],
+        batch_size: int,
+        optimizer: Optimizer,
+        alpha: float,
+    ) -> list[float]:
+        """Run whole epochs, one for each row of `orders`; return each epoch's sum of losses.
+
+        A sum that is not finite is the last one; that epoch stopped before the update.
+        """
+
     def loss_gradient(self, packed: Array, dataset: Any, alpha: float) -> tuple[float, Array]:
         """Return the loss over all samples and its gradient at the packed parameters."""
 

@@ -1,9 +1,10 @@
-"""The loop over epochs: one turn of Python, one (or a few) compiled calls each."""
+"""The loop over epochs: a few compiled calls for a large one, one for several small ones."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,12 +17,14 @@ from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.progress import EpochTable
 from nnjit.training.solvers import StochasticSolver
 from nnjit.training.state import EpochPlan, TrainingState
-from nnjit.training.stopping import Monitor
+from nnjit.training.stopping import LossMonitor, Monitor
 
 # Compiled code cannot be interrupted, so one call is given at most about this much arithmetic: some
 # 10 ms on a recent core, 0.2 s on a slow one. The bound depends on shapes alone and never on the
 # clock: the epoch's loss is the sum of the calls' sums and has to come out the same each time.
 WORK_PER_CALL = 1e9
+# Rows of epochs that are run in one call at most: their orders should be small beside the data.
+ROWS_AHEAD = 65_536
 # Arithmetic per row and parameter (a multiply and an add in each of the three products), per row
 # (gathering, activations, loss) and per parameter and minibatch (the update).
 _WORK_PER_ROW_PARAMETER = 6
@@ -150,15 +153,12 @@ def _epochs(
     solver, monitor = state.solver, state.monitor
     table = EpochTable() if plan.verbose == 2 else None
     verbose = bool(plan.verbose) and table is None
-    shuffle = state.rng.shuffle if plan.shuffle else None
-    call_size = batches_per_call(engine.n_parameters, plan.batch_size)
+    watched = bool(plan.verbose) or hook is not None or checkpoint is not None
+    losses = _epoch_losses(engine, dataset, state, plan, optimizer, sample_weight, watched)
     while state.epoch < plan.max_epochs:
         if hook is not None:
             hook.begin()
-        if shuffle is not None:
-            # The same swaps as shuffling a fresh range and indexing the last order with it.
-            shuffle(state.order)
-        loss = train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
+        loss = next(losses)
         state.record(loss)
         if verbose:
             print(f"Iteration {state.epoch:d}, loss = {loss:.8f}")
@@ -186,6 +186,54 @@ def _epochs(
         ConvergenceWarning,
         stacklevel=2,
     )
+
+
+def _epoch_losses(
+    engine: Engine,
+    dataset: Any,
+    state: TrainingState,
+    plan: EpochPlan,
+    optimizer: Optimizer,
+    sample_weight: Array | None,
+    watched: bool,
+) -> Iterator[float]:
+    """Run epochs and yield the loss of each, NaN for the last if it was not finite.
+
+    Where nobody looks at the network in between, several are run in one call.
+    """
+    n_samples = len(state.order)
+    call_size = batches_per_call(engine.n_parameters, plan.batch_size)
+    most = min(call_size // -(-n_samples // plan.batch_size), ROWS_AHEAD // n_samples)
+    if watched or sample_weight is not None or plan.single_epoch:
+        most = 1
+    # The same swaps as shuffling a fresh range and indexing the last order with it.
+    shuffle: Callable[[Any], None] = state.rng.shuffle if plan.shuffle else _leave
+    orders = np.empty((max(most, 1), n_samples), np.int64)
+    while True:
+        ahead = min(most, plan.max_epochs - state.epoch, _epochs_alike(state))
+        if ahead <= 1:
+            shuffle(state.order)
+            yield train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
+            continue
+        for order in orders[:ahead]:
+            shuffle(state.order)
+            order[:] = state.order
+        totals = engine.train_epochs(
+            dataset, orders[:ahead], plan.batch_size, optimizer, plan.alpha
+        )
+        for total in totals:
+            yield total / n_samples if math.isfinite(total) else math.nan
+
+
+def _leave(order: Any) -> None:
+    """Shuffle nothing."""
+
+
+def _epochs_alike(state: TrainingState) -> int:
+    """Return after how many epochs training may stop or change its rate at the earliest."""
+    if not isinstance(state.monitor, LossMonitor) or not state.solver.schedule.steady:
+        return 1
+    return int(min(state.monitor.patience, ROWS_AHEAD)) + 1 - state.monitor.count
 
 
 def _stops(monitor: Monitor, solver: StochasticSolver, verbose: int) -> bool:

@@ -24,6 +24,8 @@ class PlateauAction(NamedTuple):
 class Schedule(Protocol):
     """A rule for the learning rate."""
 
+    steady: bool  # the rate changes on a plateau only
+
     def after_epoch(self, rate: float, samples_seen: int) -> float:
         """Return the rate of the next epoch."""
 
@@ -33,6 +35,8 @@ class Schedule(Protocol):
 
 class ConstantRate:
     """The rate stays as it is; a plateau ends training."""
+
+    steady = True
 
     def after_epoch(self, rate: float, samples_seen: int) -> float:
         """Return `rate` unchanged."""
@@ -53,6 +57,8 @@ class InverseScalingRate(ConstantRate):
     power : float
         The exponent p.
     """
+
+    steady = False
 
     def __init__(self, initial_rate: float, power: float) -> None:
         self.initial_rate = float(initial_rate)
