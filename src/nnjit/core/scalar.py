@@ -126,6 +126,7 @@ class _Format:
         self.round_bits = self.round.view(integer)
         self.sign_bit = integer(np.iinfo(integer).min)
 
+
 # A literal in a kernel is a float64; float32 constants have to be made beforehand.
 _E2, _E3, _E4, _E5, _E6 = map(
     np.float32,
