@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.validation import validate_data
 
 from nnjit.estimators._base import BaseMultilayerPerceptron
+from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._labels import check_known_classes, decode, encode, fit_binarizer
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.scoring import ClassAccuracy, LabelAccuracy
@@ -91,6 +92,10 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     checkpoint_interval : int or float, default=30.0
         Epochs (an int) or seconds (a float) from one checkpoint to the next. The last epoch is
         always written.
+    device : {'cpu', 'cuda', 'cuda:N', 'auto'}, default='cpu'
+        Where to compute: on the CPU, on the first or the N-th CUDA device (counted from 0), or on
+        the first where there is one and else on the CPU. What is fitted holds NumPy arrays only
+        and predicts on the CPU where there is no such device.
 
     Attributes
     ----------
@@ -170,6 +175,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         max_fun=15000,
         checkpoint=None,
         checkpoint_interval=30.0,
+        device="cpu",
     ):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -198,6 +204,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             max_fun=max_fun,
             checkpoint=checkpoint,
             checkpoint_interval=checkpoint_interval,
+            device=device,
         )
 
     # Targets
@@ -269,6 +276,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             If the input is invalid, or the loss is no longer finite. The estimator is then as it
             was before the call.
         """
+        y = host_target(y)
         with unchanged_on_error(self):
             if _check_partial_fit_first_call(self, classes):
                 multilabel = type_of_target(y).startswith("multilabel")
@@ -288,7 +296,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             Class labels, or for a multilabel target zeros and ones.
         """
         engine, X = self._prepare_prediction(X)
-        return decode(self._label_binarizer, engine.predict(X))
+        return as_given(decode(self._label_binarizer, to_host(engine.predict(X))), X)
 
     def predict_proba(self, X):
         """Return the probability of each class.
@@ -302,17 +310,18 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         p : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`; rows sum to 1 unless the target is multilabel.
         """
-        return self._probabilities(*self._prepare_prediction(X))
-
-    def _probabilities(self, engine, X):
+        engine, X = self._prepare_prediction(X)
         p = engine.predict(X)
-        if self.n_outputs_ != 1:
-            return p
+        if self.n_outputs_ == 1:
+            p = self._both_probabilities(engine, X, to_host(p))
+        return as_given(p, X)
+
+    def _both_probabilities(self, engine, X, p):
         other = 1 - p
         lost = p == 1
         if lost.any():
             # Here z is so large that 1 / (1 + exp(z)) is exp(-z) to the last bit.
-            other[lost] = np.exp(-engine.predict(X, output="logits")[lost])
+            other[lost] = np.exp(-to_host(engine.predict(X, output="logits"))[lost])
         return np.hstack([other, p])
 
     def predict_log_proba(self, X):
@@ -331,13 +340,15 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             Columns in the order of `classes_`.
         """
         engine, X = self._prepare_prediction(X)
-        p = self._probabilities(engine, X)
+        p = to_host(engine.predict(X))
+        if self.n_outputs_ == 1:
+            p = self._both_probabilities(engine, X, p)
         vanished = p < np.finfo(p.dtype).tiny
         if not vanished.any():
-            return np.log(p, out=p)
-        log_p = self._log_p_from_logits(engine.predict(X, output="logits"))
+            return as_given(np.log(p, out=p), X)
+        log_p = self._log_p_from_logits(to_host(engine.predict(X, output="logits")))
         np.log(p, out=log_p, where=~vanished)
-        return log_p
+        return as_given(log_p, X)
 
     def _log_p_from_logits(self, logits):
         if self.out_activation_ == "softmax":

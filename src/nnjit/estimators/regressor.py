@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from nnjit.estimators._arrays import to_dtype
 from nnjit.estimators._base import BaseMultilayerPerceptron
+from nnjit.estimators._device import as_given
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.scoring import R2
 
@@ -86,6 +87,10 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     checkpoint_interval : int or float, default=30.0
         Epochs (an int) or seconds (a float) from one checkpoint to the next. The last epoch is
         always written.
+    device : {'cpu', 'cuda', 'cuda:N', 'auto'}, default='cpu'
+        Where to compute: on the CPU, on the first or the N-th CUDA device (counted from 0), or on
+        the first where there is one and else on the CPU. What is fitted holds NumPy arrays only
+        and predicts on the CPU where there is no such device.
 
     Attributes
     ----------
@@ -169,6 +174,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         max_fun=15000,
         checkpoint=None,
         checkpoint_interval=30.0,
+        device="cpu",
     ):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -197,6 +203,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             max_fun=max_fun,
             checkpoint=checkpoint,
             checkpoint_interval=checkpoint_interval,
+            device=device,
         )
 
     # Targets
@@ -275,7 +282,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         """
         engine, X = self._prepare_prediction(X)
         output = engine.predict(X)
-        return output.ravel() if output.shape[1] == 1 else output
+        return as_given(output.ravel() if output.shape[1] == 1 else output, X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -21,11 +21,11 @@ _WORK_PER_ROW = 2000
 _WORK_PER_PARAMETER = 30
 
 
-def batches_per_call(n_parameters, batch_size):
+def batches_per_call(n_parameters, batch_size, work=None):
     """Return how many minibatches one compiled call may run, at least 1."""
     per_row = _WORK_PER_ROW_PARAMETER * n_parameters + _WORK_PER_ROW
     per_batch = batch_size * per_row + _WORK_PER_PARAMETER * n_parameters
-    return max(1, int(WORK_PER_CALL / per_batch))
+    return max(1, int((work or WORK_PER_CALL) / per_batch))
 
 
 def train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight):
@@ -108,7 +108,8 @@ def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook, checkp
     table = EpochTable() if plan.verbose == 2 else None
     verbose = bool(plan.verbose) and table is None
     shuffle = state.rng.shuffle if plan.shuffle else None
-    call_size = batches_per_call(engine.n_parameters, plan.batch_size)
+    work = getattr(engine, "work_per_call", None)  # more on a GPU
+    call_size = batches_per_call(engine.n_parameters, plan.batch_size, work)
     while state.epoch < plan.max_epochs:
         if hook is not None:
             hook.begin()

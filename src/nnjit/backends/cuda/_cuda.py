@@ -7,6 +7,8 @@ thread of a block is a Python thread, blocks run one after the other.
 
 import importlib.metadata
 import os
+import sys
+import threading
 
 import numba
 import numpy as np
@@ -37,10 +39,36 @@ class _InSimulator:
     not safe where a block's threads call functions of another module; this looks it up instead.
     """
 
-    def __getattr__(self, name):
-        from numba.cuda.simulator import kernel
+    @property
+    def shared(self):
+        return _SharedInSimulator
 
-        return getattr(kernel._get_kernel_context() or _numba_cuda, name)
+    def __getattr__(self, name):
+        return getattr(_simulated_kernel() or _numba_cuda, name)
+
+
+def _simulated_kernel():
+    from numba.cuda.simulator import kernel
+
+    return kernel._get_kernel_context()
+
+
+class _SharedInSimulator:
+    """Shared memory whose first two threads do not make an array each, as the simulator's may."""
+
+    _lock = threading.Lock()
+
+    @classmethod
+    def array(cls, shape, dtype):
+        real = _simulated_kernel().shared
+        if shape == 0:
+            return real.array(shape, dtype)
+        frame = sys._getframe(1)
+        place = frame.f_code, frame.f_lineno
+        with cls._lock:
+            if place not in real._allocations:
+                real._allocations[place] = np.empty(shape, np.dtype(str(dtype)))
+            return real._allocations[place]
 
 
 cuda = _InSimulator() if SIMULATED else _numba_cuda

@@ -7,7 +7,7 @@ import numpy as np
 
 from nnjit.backends.cpu import TrainResult
 from nnjit.backends.cuda import choice, kernels
-from nnjit.backends.cuda._cuda import cuda, is_device_array
+from nnjit.backends.cuda._cuda import cuda
 from nnjit.backends.cuda.arguments import Net, Samples, layer_table
 from nnjit.backends.cuda.memory import allocate, upload
 from nnjit.backends.cuda.optimizer import CudaOptimizer
@@ -127,8 +127,8 @@ class CudaEngine:
         return dataset.weight_sum
 
     @on_device
-    def resident(self, X):
-        """Copy of rows on the device that `predict` takes any number of times."""
+    def rows(self, X):
+        """Rows on the device, for `predict` to take any number of times."""
         return device_rows(X, self.dtype)
 
     # -- training -----------------------------------------------------------------------
@@ -216,7 +216,7 @@ class CudaEngine:
 
         Parameters
         ----------
-        X : ndarray, CSR matrix, device array or what `resident` returned
+        X : ndarray, CSR matrix, device array or what `rows` returned
         output : {'activation', 'logits'}
             With or without the output activation.
 
@@ -237,7 +237,7 @@ class CudaEngine:
         for at in range(0, n, count):
             self._predict(rows, at, min(count, n - at), made["work"], made["out"], output)
         out = made["out"].reshape((n, units))
-        return out if is_device_array(X) else out.copy_to_host()
+        return out if rows.given is not None else out.copy_to_host()
 
     def _predict(self, rows, at, count, work, out, output):
         """Outputs of `count` rows from row `at` on."""

@@ -71,8 +71,8 @@ def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
                 at = slot * schedule.rows
                 count = min(schedule.rows, rows - at)
                 run(
-                    0, 1, (tile_a, tile_b), net, samples, buffers, params, work, slot * net.n_params, start + at,
-                    count, at, count, 0,
+                    0, 1, (tile_a, tile_b), net, samples, buffers, params, work,
+                    slot * net.n_params, start + at, count, at, count, 0,
                 )  # fmt: skip
             wait()
             update(
@@ -104,8 +104,8 @@ def grid_kernel(single, real, tile):
             for at in range(0, rows, schedule.rows):
                 count = min(schedule.rows, rows - at)
                 run(
-                    block, blocks, (tile_a, tile_b), net, samples, buffers, buffers.params, buffers.work, 0,
-                    start + at, count, at, schedule.step, 1 if at > 0 else 0,
+                    block, blocks, (tile_a, tile_b), net, samples, buffers, buffers.params,
+                    buffers.work, 0, start + at, count, at, schedule.step, 1 if at > 0 else 0,
                 )  # fmt: skip
             slots = (min(rows, schedule.rows) + schedule.step - 1) // schedule.step
             update(

@@ -30,8 +30,8 @@ class Phases(NamedTuple):
 
     ``gather(worker, workers, net, samples, work, start, rows)`` copies rows start.. of the order
     to the input's place in the workspace, CSR rows as dense ones.
-    ``forward(worker, workers, tiles, layer, net, params, a, a_at, a_row, a_column, work, rows)`` computes
-    one layer from the inputs in `a`; the last layer's are pre-activations.
+    ``forward(worker, workers, tiles, layer, net, params, a, a_at, a_row, a_column, work, rows)``
+    computes one layer from the inputs in `a`; the last layer's are pre-activations.
     ``output(worker, workers, net, samples, buffers, work, start, rows, row_at)`` applies the output
     activation and leaves the rows' losses and weights from `row_at` on, and the first delta.
     ``backward(worker, workers, tiles, layer, net, params, work, grads, grads_at, rows, step, add)``
