@@ -54,20 +54,24 @@ def _simulated_kernel():
 
 
 class _SharedInSimulator:
-    """Shared memory whose first two threads do not make an array each, as the simulator's may."""
+    """Shared memory of each block.
+
+    The simulator's own has a race (the first two threads may make an array each) and is the same
+    for all blocks, which its tests here run at the same time.
+    """
 
     _lock = threading.Lock()
 
     @classmethod
     def array(cls, shape, dtype):
-        real = _simulated_kernel().shared
-        if shape == 0:
-            return real.array(shape, dtype)
-        frame = sys._getframe(1)
-        place = frame.f_code, frame.f_lineno
+        real, frame = _simulated_kernel().shared, sys._getframe(1)
+        dtype = np.dtype(str(dtype))
+        place = frame.f_code, frame.f_lineno, tuple(threading.current_thread().blockIdx)
         with cls._lock:
             if place not in real._allocations:
-                real._allocations[place] = np.empty(shape, np.dtype(str(dtype)))
+                if shape == 0:  # dynamic
+                    shape = real._dynshared_size // dtype.itemsize
+                real._allocations[place] = np.empty(shape, dtype)
             return real._allocations[place]
 
 
