@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import DTYPES, Foreign, to_device, tolerance
+from device_problems import DTYPES, Foreign, to_device, tolerance
 
 import naive
 from nnjit.backends.cuda import softmax as device_softmax

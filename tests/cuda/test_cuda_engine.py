@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from problems import DTYPES, LOSSES, Foreign, packed, problem, to_device, tolerance
+from device_problems import DTYPES, LOSSES, Foreign, packed, problem, to_device, tolerance
 from scipy import sparse
 
 import naive

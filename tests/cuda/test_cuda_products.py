@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from problems import DTYPES, to_device, tolerance
+from device_problems import DTYPES, to_device, tolerance
 
 import naive
 from nnjit.backends.cuda._cuda import cuda, kernel, type_of

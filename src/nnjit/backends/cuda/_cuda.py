@@ -25,6 +25,7 @@ __all__ = [
     "is_device_array",
     "kernel",
     "most_blocks",
+    "smaller",
     "type_of",
     "why_unavailable",
 ]
@@ -81,6 +82,12 @@ cuda = _InSimulator() if SIMULATED else _numba_cuda
 def device(function):
     """Compile a function that kernels call."""
     return function if SIMULATED else _numba_cuda.jit(device=True)(function)
+
+
+@device
+def smaller(a, b):
+    """min(a, b), which Numba's former copy of the CUDA target cannot compile."""
+    return a if a < b else b
 
 
 def kernel(function):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from numba import types
 
-from nnjit.backends.cuda._cuda import cuda, device, kernel, type_of
+from nnjit.backends.cuda._cuda import cuda, device, kernel, smaller, type_of
 from nnjit.backends.cuda.arguments import ACTIVATION, FAN_OUT, FIELDS, UNITS_AT
 from nnjit.backends.cuda.output import make_output
 from nnjit.backends.cuda.passes import make_pass, make_phases
@@ -65,11 +65,11 @@ def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
                     params[i] = buffers.params[i]
                 cuda.syncthreads()
             start = batch * schedule.batch_size
-            rows = min(schedule.batch_size, schedule.n_order - start)
+            rows = smaller(schedule.batch_size, schedule.n_order - start)
             slots = (rows + schedule.rows - 1) // schedule.rows
             for slot in range(block, slots, blocks):
                 at = slot * schedule.rows
-                count = min(schedule.rows, rows - at)
+                count = smaller(schedule.rows, rows - at)
                 run(
                     0, 1, (tile_a, tile_b), net, samples, buffers, params, work,
                     slot * net.n_params, start + at, count, at, count, 0,
@@ -100,14 +100,14 @@ def grid_kernel(single, real, tile):
         wait_for_grid()
         for batch in range(first, last):
             start = batch * schedule.batch_size
-            rows = min(schedule.batch_size, schedule.n_order - start)
+            rows = smaller(schedule.batch_size, schedule.n_order - start)
             for at in range(0, rows, schedule.rows):
-                count = min(schedule.rows, rows - at)
+                count = smaller(schedule.rows, rows - at)
                 run(
                     block, blocks, (tile_a, tile_b), net, samples, buffers, buffers.params,
                     buffers.work, 0, start + at, count, at, schedule.step, 1 if at > 0 else 0,
                 )  # fmt: skip
-            slots = (min(rows, schedule.rows) + schedule.step - 1) // schedule.step
+            slots = (smaller(rows, schedule.rows) + schedule.step - 1) // schedule.step
             update(
                 block, blocks, net, schedule.solver, buffers, buffers.params, rows,
                 samples.weighted, slots, (batch - first) % 2, scratch,

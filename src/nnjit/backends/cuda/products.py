@@ -9,7 +9,7 @@ read neighbouring words of shared memory and write neighbouring words of the res
 import functools
 from typing import NamedTuple
 
-from nnjit.backends.cuda._cuda import cuda, device, type_of
+from nnjit.backends.cuda._cuda import cuda, device, smaller, type_of
 from nnjit.backends.cuda.scalars import activation_functions
 
 __all__ = ["Products", "Tile", "make_products"]
@@ -76,34 +76,35 @@ def make_products(single, real, tile):
 _FORWARD, _WEIGHT_GRADIENT, _INPUT_GRADIENT = range(3)
 
 
-def _loaders(real, tile, kind):
-    """Device functions that fetch a slice of A and of B, neighbours along contiguous memory."""
-    threads, rows, columns, depth = tile.threads, tile.rows, tile.columns, tile.depth
-    zero = real(0)
-    a_along_k = kind != _WEIGHT_GRADIENT
-    b_along_k = kind == _INPUT_GRADIENT
+def _fetchers(real, tile, along_k, height, transposed):
+    """Device functions that bring a slice of a matrix from device to shared memory in two steps.
+
+    ``fetch(t, held, source, at, row, column, first, end, k0, k_end)`` reads the thread's share of
+    the elements from `first` and `k0` on into registers, zeros outside; ``put(t, held, shared)``
+    writes them. `height` is the extent across k; `along_k` says along which side of it memory is
+    contiguous, `transposed` that k is the matrix's second index.
+    """
+    threads, depth, zero = tile.threads, tile.depth, real(0)
+    size, share = height * depth, -(-height * depth // threads)
 
     @device
-    def load_a(t, shared, a, at, row, column, m0, m, k0, k):
-        for e in range(t, rows * depth, threads):
-            if a_along_k:
-                i, j = e // depth, e % depth
-            else:
-                i, j = e % rows, e // rows
-            inside = m0 + i < m and k0 + j < k
-            shared[j, i] = a[at + (m0 + i) * row + (k0 + j) * column] if inside else zero
+    def fetch(t, held, source, at, row, column, first, end, k0, k_end):
+        across, along = (row, column) if transposed else (column, row)
+        for q in range(share):
+            e = t + q * threads
+            i, p = (e // depth, e % depth) if along_k else (e % height, e // height)
+            inside = e < size and first + i < end and k0 + p < k_end
+            held[q] = source[at + (first + i) * across + (k0 + p) * along] if inside else zero
 
     @device
-    def load_b(t, shared, b, at, row, column, n0, n, k0, k):
-        for e in range(t, columns * depth, threads):
-            if b_along_k:
-                i, j = e % depth, e // depth
-            else:
-                i, j = e // columns, e % columns
-            inside = n0 + j < n and k0 + i < k
-            shared[i, j] = b[at + (k0 + i) * row + (n0 + j) * column] if inside else zero
+    def put(t, held, shared):
+        for q in range(share):
+            e = t + q * threads
+            if e < size:
+                i, p = (e // depth, e % depth) if along_k else (e % height, e // height)
+                shared[p, i] = held[q]
 
-    return load_a, load_b
+    return fetch, put, share
 
 
 def _product(single, real, tile, kind):
@@ -113,7 +114,8 @@ def _product(single, real, tile, kind):
         raise ValueError("a tile needs at least as many threads as columns")
     numba_type, zero = type_of(real), real(0)
     activate, slope = activation_functions(single, real)
-    load_a, load_b = _loaders(real, tile, kind)
+    fetch_a, put_a, share_a = _fetchers(real, tile, kind != _WEIGHT_GRADIENT, rows, True)
+    fetch_b, put_b, share_b = _fetchers(real, tile, kind == _INPUT_GRADIENT, columns, False)
 
     @device
     def product(
@@ -124,6 +126,8 @@ def _product(single, real, tile, kind):
         sums = cuda.local.array((per_m, per_n), numba_type)
         left = cuda.local.array(per_m, numba_type)
         right = cuda.local.array(per_n, numba_type)
+        held_a = cuda.local.array(share_a, numba_type)
+        held_b = cuda.local.array(share_b, numba_type)
         t = cuda.threadIdx.x
         ti, tj = t // threads_n, t % threads_n
         across = (n + columns - 1) // columns
@@ -131,15 +135,21 @@ def _product(single, real, tile, kind):
         for task in range(worker, count * ((k + step - 1) // step), workers):
             piece, number = task // count, task % count
             m0, n0 = number // across * rows, number % across * columns
-            last = min(k, (piece + 1) * step)
+            k0, last = piece * step, smaller(k, (piece + 1) * step)
             for i in range(per_m):
                 for j in range(per_n):
                     sums[i, j] = zero
             column_sum = zero
-            for k0 in range(piece * step, last, depth):
-                load_a(t, shared_a, a, a_at, a_row, a_column, m0, m, k0, last)
-                load_b(t, shared_b, b, b_at, b_row, b_column, n0, n, k0, last)
+            fetch_a(t, held_a, a, a_at, a_row, a_column, m0, m, k0, last)
+            fetch_b(t, held_b, b, b_at, b_row, b_column, n0, n, k0, last)
+            while k0 < last:
+                put_a(t, held_a, shared_a)
+                put_b(t, held_b, shared_b)
                 cuda.syncthreads()
+                k0 += depth
+                if k0 < last:  # the next slice is on its way while this one is used
+                    fetch_a(t, held_a, a, a_at, a_row, a_column, m0, m, k0, last)
+                    fetch_b(t, held_b, b, b_at, b_row, b_column, n0, n, k0, last)
                 for p in range(depth):
                     for i in range(per_m):
                         left[i] = shared_a[p, ti + i * threads_m]
