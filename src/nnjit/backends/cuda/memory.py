@@ -1,5 +1,7 @@
 """Memory of the device: allocation that fails with the size needed, and copies."""
 
+import contextlib
+
 import numpy as np
 
 from nnjit.backends.cuda._cuda import SIMULATED, cuda
@@ -70,7 +72,8 @@ def out_of_memory(error):
 def release():
     """Give back what Numba holds for later."""
     if not SIMULATED:
-        cuda.current_context().deallocations.clear()
+        with contextlib.suppress(AttributeError):  # of another memory manager
+            cuda.current_context().deallocations.clear()
 
 
 def _free():
