@@ -133,9 +133,8 @@ def flat_view(array):
     if SIMULATED:
         flat = np.lib.stride_tricks.as_strided(array._ary, (size,), (item,))
         return _numba_cuda.devicearray.FakeCUDAArray(flat)
-    return _numba_cuda.devicearray.DeviceNDArray(
-        (size,), (item,), array.dtype, gpu_data=array.gpu_data
-    )
+    description = {**array.__cuda_array_interface__, "shape": (size,), "strides": None}
+    return _numba_cuda.from_cuda_array_interface(description, owner=array)
 
 
 class _OnHost:

@@ -60,7 +60,7 @@ def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
         weigh(block, blocks, net, buffers, scratch)
         wait()
         for batch in range(first, last):
-            if shared_params:
+            if shared_params and (cooperative or batch == first):
                 for i in range(t, net.n_params, threads):
                     params[i] = buffers.params[i]
                 cuda.syncthreads()
