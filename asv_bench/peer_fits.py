@@ -187,7 +187,7 @@ PEERS = {
 
 
 def prepare(peer, case, dtype, device):
-    """The callable of one fit by a library; runs it once so that all is compiled.
+    """The callable of one fit (or prediction, see peers_cuda.py) by a library, run once already.
 
     Parameters
     ----------
@@ -206,6 +206,11 @@ def prepare(peer, case, dtype, device):
     NotHere
         If the library or its device is missing.
     """
-    fit = PEERS[peer](case, dtype, device)
+    if device == "cpu":
+        fit = PEERS[peer](case, dtype, device)
+    else:
+        from peers_cuda import CUDA_PEERS
+
+        fit = CUDA_PEERS[peer](case, dtype)
     fit()
     return fit

@@ -6,7 +6,8 @@
 
 Each library runs in a process of its own, so that no library's waiting threads disturb
 another's fit; one fits at a time, in turn. Times are whole fits as a user calls them, compile
-time apart. A missing library is a dash.
+time apart. A missing library is a dash. With --device cuda PyTorch is measured eager and with
+CUDA graphs, our own CPU goes along, and larger fits and a prediction come in (peers_cuda.py).
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from benchmarks.cases import CASES
+from benchmarks.cases import CASES, GPU_CASES, GPU_PREDICTION
 from peer_fits import PEERS, NotHere, prepare
+from peers_cuda import CUDA_PEERS, cuda_machine, cuda_table, why_no_gpu
 
 DTYPES = ("float32", "float64")
+EVERY_CASE = {**CASES, **GPU_CASES, f"predict {GPU_PREDICTION.name}": GPU_PREDICTION}
 VERSIONS = ("nnjit", "numpy", "numba", "scikit-learn", "torch", "jax")
 
 
@@ -38,7 +41,7 @@ def serve(connection, peer, device):
         if request != "fit":
             name, dtype = request
             try:
-                fit = prepare(peer, CASES[name], dtype, device)
+                fit = prepare(peer, EVERY_CASE[name], dtype, device)
                 connection.send("ready")
             except NotHere as error:
                 connection.send(str(error))
@@ -196,10 +199,11 @@ def fma_peaks():
     return {dtype: fma_peak(dtype, os.cpu_count(), TILE.bytes) for dtype in DTYPES}
 
 
-def chosen_cases(patterns):
-    names = [name for name in CASES if any(pattern in name for pattern in patterns)]
+def chosen_cases(patterns, device):
+    cases = CASES if device == "cpu" else EVERY_CASE
+    names = [name for name in cases if any(pattern in name for pattern in patterns)]
     if not names:
-        raise SystemExit(f"peers.py: no case matches; there are {'; '.join(CASES)}")
+        raise SystemExit(f"peers.py: no case matches; there are {'; '.join(cases)}")
     return names
 
 
@@ -207,31 +211,43 @@ def main(argv=None):
     """Measure, print the table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", default=[""], help="parts of cases' names")
-    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
+    everyone = dict.fromkeys([*PEERS, *CUDA_PEERS])
+    parser.add_argument("--peers", nargs="+", choices=list(everyone), help="default: all")
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=DTYPES)
     parser.add_argument("--rounds", type=int, default=5, help="fits per library (median counts)")
     parser.add_argument("--quick", action="store_true", help="one round: a smoke test, no figures")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", type=Path, default=Path("peers.local.json"), metavar="FILE")
     arguments = parser.parse_args(argv)
-    names = chosen_cases(arguments.cases)
+    if arguments.device == "cuda" and (reason := why_no_gpu()):
+        raise SystemExit(f"peers.py: --device cuda needs an NVIDIA GPU: {reason}")
+    names = chosen_cases(arguments.cases, arguments.device)
+    known = PEERS if arguments.device == "cpu" else CUDA_PEERS
+    chosen = [peer for peer in arguments.peers or known if peer in known]
     peaks = fma_peaks() if arguments.device == "cpu" else None
-    workers = [Worker(peer, arguments.device) for peer in arguments.peers]
+    workers = [Worker(peer, arguments.device) for peer in chosen]
     rows = []
     for name in names:
         for dtype in arguments.dtypes:
             times = measure(workers, name, dtype, 1 if arguments.quick else arguments.rounds)
             # The machine is at its fastest only now and then: the best of all measurements.
             peaks = peaks and {key: max(peaks[key], peak) for key, peak in fma_peaks().items()}
+            if arguments.device == "cuda":
+                rows.append({"case": name, "dtype": dtype, "times": times})
+                print(cuda_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+                continue
             rows.append(summarize(name, dtype, times, peaks))
             print(table_row(rows[-1]), file=sys.stderr, flush=True)
     for worker in workers:
         worker.close()
-    for row in rows:
-        row["peak_share"] = _share(row["gflops"], peaks, row["dtype"])
     report = {"machine": machine(arguments.device, peaks), "cases": rows}
+    if peaks:
+        for row in rows:
+            row["peak_share"] = _share(row["gflops"], peaks, row["dtype"])
+    else:
+        report["machine"]["gpu"] = cuda_machine()
     arguments.json.write_text(json.dumps(report, indent=1) + "\n")
-    print(table(rows))
+    print(table(rows) if peaks else cuda_table(rows))
     if peaks:
         listed = ", ".join(f"{dtype} {peak:.0f}" for dtype, peak in peaks.items())
         print(f"\nMeasured fused multiply-add peak of all cores, GFLOP/s: {listed}")

@@ -82,6 +82,8 @@ class NumpyOptimizer:
 
 
 class NumpyEngine:
+    work_per_call = None
+
     def __init__(self, layer_units, activation, out_activation, loss, dtype):
         self.shapes = list(zip(layer_units, layer_units[1:]))
         self.activation, self.out_activation, self.loss = activation, out_activation, loss

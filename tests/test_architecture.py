@@ -53,6 +53,20 @@ def test_only_the_micro_kernel_emits_ir():
     assert users <= {"core/emit.py", "core/simd.py", "core/task.py", "cli/info.py"}
 
 
+def test_only_the_shim_imports_cuda():
+    """Numba's CUDA target moves from package to package."""
+    users = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in getattr(node, "names", ()) if hasattr(alias, "name")]
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{name}" for name in names]
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                if any(name.startswith(("numba.cuda", "numba_cuda", "cuda")) for name in names):
+                    users.add(path.relative_to(PACKAGE).as_posix())
+    assert users == {"backends/cuda/_cuda.py"}
+
+
 def test_import_loads_no_compiler_and_starts_no_thread():
     code = (
         "import sys, threading; import sklearn.neural_network; before = set(sys.modules); "

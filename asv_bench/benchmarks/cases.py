@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-__all__ = ["CASES", "Case", "estimator", "make_data"]
+__all__ = ["CASES", "GPU_CASES", "GPU_PREDICTION", "Case", "estimator", "make_data"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +66,17 @@ CASES = {
         Case(10000, 784, 10, (512, 512), 128, 3, (3.2, 2.8, 1.4)),
     )
 }
+
+# Beside the seven, on a GPU.
+GPU_CASES = {
+    case.name: case
+    for case in (
+        Case(60000, 784, 10, (512, 512), 128, 3, ()),
+        Case(60000, 784, 10, (2048, 2048), 4096, 3, ()),
+    )
+}
+# Predicted from rows that lie on the device; the fit before it is not timed.
+GPU_PREDICTION = Case(1_000_000, 64, 10, (100, 100), 1000, 1, ())
 
 
 def make_data(case, dtype, seed=0):

@@ -43,7 +43,7 @@ def test_constructor_is_that_of_scikit_learn(name):
     theirs = inspect.signature(getattr(peer, name).__init__).parameters
     assert list(ours)[: len(theirs)] == list(theirs)
     added = list(ours)[len(theirs) :]
-    assert added == ["checkpoint", "checkpoint_interval"]
+    assert added == ["checkpoint", "checkpoint_interval", "device"]
     assert all(ours[parameter].kind == inspect.Parameter.KEYWORD_ONLY for parameter in added)
     for parameter in theirs:
         assert ours[parameter].kind == theirs[parameter].kind
@@ -60,7 +60,7 @@ def test_methods_attributes_and_tags_are_those_of_scikit_learn(name):
             assert hasattr(ours, attribute), attribute
     assert ours.__sklearn_tags__() == theirs.__sklearn_tags__()
     added = set(type(ours)._parameter_constraints) - set(type(theirs)._parameter_constraints)
-    assert added == {"checkpoint", "checkpoint_interval"}
+    assert added == {"checkpoint", "checkpoint_interval", "device"}
     for method in ("fit", "partial_fit", "predict", "score"):
         expected = inspect.signature(getattr(theirs, method)).parameters
         assert list(inspect.signature(getattr(ours, method)).parameters) == list(expected)

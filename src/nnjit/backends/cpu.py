@@ -33,6 +33,8 @@ class CpuEngine:
     dtype : numpy.float32 or numpy.float64
     """
 
+    work_per_call = None  # the training loop's own bound
+
     def __init__(self, layer_units, activation, out_activation, loss, dtype):
         self.dtype = np.dtype(dtype)
         self.layer_units = layer_units

@@ -1,13 +1,17 @@
 """Who runs a network."""
 
+import re
 import sys
+import warnings
 
 from nnjit.core.compiling import undisturbed
 
-__all__ = ["make_engine"]
+__all__ = ["is_device_name", "make_engine", "on_device", "resolve"]
+
+_DEVICE = re.compile(r"cuda(?::(\d+))?")
 
 
-def make_engine(layer_units, activation, out_activation, loss, dtype):
+def make_engine(layer_units, activation, out_activation, loss, dtype, device="cpu", ready=False):
     """Engine for one network.
 
     Parameters
@@ -22,14 +26,84 @@ def make_engine(layer_units, activation, out_activation, loss, dtype):
         Training loss.
     dtype : numpy.float32 or numpy.float64
         Precision of everything.
+    device, ready
+        See `resolve`.
 
     Returns
     -------
-    CpuEngine
+    CpuEngine or CudaEngine
     """
+    ordinal = resolve(device, ready)
+    if ordinal is not None:
+        from nnjit.backends.cuda.engine import CudaEngine
+
+        return CudaEngine(tuple(layer_units), activation, out_activation, loss, dtype, ordinal)
     if "nnjit.backends.cpu" not in sys.modules:
         with undisturbed():
             import nnjit.backends.cpu  # noqa: F401
     from nnjit.backends.cpu import CpuEngine
 
     return CpuEngine(tuple(layer_units), activation, out_activation, loss, dtype)
+
+
+def is_device_name(device):
+    """Whether a string names a device: 'cpu', 'cuda', 'cuda:N' or 'auto'."""
+    return device in ("cpu", "auto") or bool(_DEVICE.fullmatch(device))
+
+
+def resolve(device, ready=False):
+    """Number of the CUDA device to use; None for the CPU.
+
+    Parameters
+    ----------
+    device : {'cpu', 'cuda', 'cuda:N', 'auto'}
+        'auto' is 'cuda' where there is a CUDA device and the CPU elsewhere, said once.
+    ready : bool, default=False
+        The CPU will do, said once, where the device cannot be used: a network fitted on a GPU
+        predicts anywhere.
+
+    Raises
+    ------
+    RuntimeError
+        If the device cannot be used; the message says what to install.
+    """
+    if device == "cpu":
+        return None
+    if "nnjit.backends.cuda._cuda" not in sys.modules:
+        with undisturbed():
+            import nnjit.backends.cuda._cuda  # noqa: F401
+    from nnjit.backends.cuda import _cuda
+
+    ordinal = 0 if device == "auto" else int(_DEVICE.fullmatch(device)[1] or 0)
+    reason = _cuda.why_unavailable()
+    if reason is None and ordinal >= (count := _cuda.device_count()):
+        reason = f"there are {count} CUDA devices, numbered from 0"
+    if reason is None:
+        return ordinal
+    if device == "auto" or ready:
+        _say_once(f"device={device!r} runs on the CPU: {reason}.")
+        return None
+    raise RuntimeError(
+        f"device={device!r} cannot be used: {reason}. A GPU needs NVIDIA's driver and "
+        "pip install 'nnjit[cuda]'; device='auto' falls back to the CPU."
+    )
+
+
+_said = set()
+
+
+def _say_once(text):
+    if text not in _said:
+        _said.add(text)
+        warnings.warn(text, stacklevel=2)
+
+
+def on_device(X, device):
+    """Rows on the device for an array that lies there, of any library; None for other input."""
+    lies_there = hasattr(X, "__cuda_array_interface__") or hasattr(X, "__cuda_ndarray__")
+    if not lies_there or (ordinal := resolve(device, ready=True)) is None:
+        return None
+    from nnjit.backends.cuda import rows
+
+    with rows.cuda.gpus[ordinal]:
+        return rows.device_rows(X)

@@ -10,6 +10,9 @@ sqrt(1/2) <= m < sqrt(2) and log(m) = 2 atanh(f / (2 + f)), f = m - 1 (Muller, E
 Functions, 3rd ed., 2016). The coefficients are minimax and Chebyshev fits of our own, computed
 with 200 bits.
 
+`bodies` makes the functions with any decorator for what they call in turn, so that another
+target (CUDA) compiles the same source.
+
 The rest of the core compiles with 'reassoc' and 'arcp'; these functions must not. 'reassoc'
 would merge the two parts of ln 2 and fold away `(t + shifter) - shifter`; 'arcp' allows a
 division to become a reciprocal estimate, which would cost the promised accuracy.
@@ -23,6 +26,7 @@ from numba.extending import overload
 from nnjit.core.jit import HelperCompiler
 
 __all__ = [
+    "bodies",
     "exp",
     "identity",
     "identity_derivative",
@@ -70,22 +74,18 @@ def _by_precision(doc, single, double):
     return function
 
 
-@_helper
 def _bits_single(x):
     return np.float32(x).view(np.int32)
 
 
-@_helper
 def _float_single(bits):
     return np.int32(bits).view(np.float32)
 
 
-@_helper
 def _bits_double(x):
     return np.float64(x).view(np.int64)
 
 
-@_helper
 def _float_double(bits):
     return np.int64(bits).view(np.float64)
 
@@ -127,9 +127,6 @@ class _Format:
         self.sign_bit = integer(np.iinfo(integer).min)
 
 
-_SINGLE = _Format(np.float32, np.int32, _bits_single, _float_single)
-_DOUBLE = _Format(np.float64, np.int64, _bits_double, _float_double)
-
 # A literal in a kernel is a float64; float32 constants have to be made beforehand.
 _E2, _E3, _E4, _E5, _E6 = map(
     np.float32,
@@ -141,13 +138,11 @@ _A0, _A1, _A2, _A3 = map(
 )
 
 
-@_helper
 def _exp_tail_single(r):
     """(exp(r) - 1 - r) / r^2 for |r| <= ln(2)/2, to 1.4e-8 of exp(r) - 1."""
     return _E2 + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6)))
 
 
-@_helper
 def _exp_tail_double(r):
     """(exp(r) - 1 - r) / r^2 for |r| <= ln(2)/2, to 1.1e-16."""
     p = 2.7620088445409746e-07 + r * 2.510038549551032e-08
@@ -157,13 +152,11 @@ def _exp_tail_double(r):
     return 0.5 + r * (0.16666666666666669 + r * p)
 
 
-@_helper
 def _atanh_tail_single(z):
     """(2 atanh(s) / s - 2) / z with z = s^2 <= 0.0295, to 1.2e-9."""
     return _A0 + z * (_A1 + z * (_A2 + z * _A3))
 
 
-@_helper
 def _atanh_tail_double(z):
     """(2 atanh(s) / s - 2) / z with z = s^2 <= 0.0295, to 2.1e-18."""
     p = 0.15386244737621665 + z * (0.13268638369266825 + z * 0.13088034850927555)
@@ -242,7 +235,7 @@ def _rectified(fmt):
     return relu, identity_derivative, relu_derivative, sigmoid_derivative, tanh_derivative
 
 
-def _logarithm(fmt, atanh_tail, exp):
+def _logarithm(fmt, atanh_tail, exp, helper):
     """Bodies of log, log1p and softplus in one format."""
     real, integer, bits = fmt.real, fmt.integer, fmt.mantissa_bits
     to_bits, to_float = fmt.to_bits, fmt.to_float
@@ -253,7 +246,7 @@ def _logarithm(fmt, atanh_tail, exp):
     round_, round_bits = fmt.round, fmt.round_bits
     infinity, nan = real(np.inf), real(np.nan)
 
-    @_helper
+    @helper
     def positive(x):
         """log(x) for 0 < x < inf, 0 for what is not above 0."""
         y = x * lift if x < min_normal else x
@@ -282,8 +275,8 @@ def _logarithm(fmt, atanh_tail, exp):
         edge = -infinity if u == zero else nan
         return finite if u > zero else edge
 
-    softplus_log = _helper(log1p)
-    softplus_exp = _helper(exp)
+    softplus_log = helper(log1p)
+    softplus_exp = helper(exp)
 
     def softplus(x):
         return (zero if x < zero else x) + softplus_log(softplus_exp(-abs(x)))
@@ -291,42 +284,57 @@ def _logarithm(fmt, atanh_tail, exp):
     return log, log1p, softplus
 
 
-_exponential_single = _exponential(_SINGLE, _exp_tail_single)
-_exponential_double = _exponential(_DOUBLE, _exp_tail_double)
+def bodies(single, helper):
+    """The functions of one precision, to be compiled by the caller.
 
-exp, sigmoid, tanh = map(
-    _by_precision,
-    (
-        "e^x, subnormal results included.",
-        "Logistic function 1 / (1 + e^-x).",
-        "Hyperbolic tangent.",
-    ),
-    _exponential_single,
-    _exponential_double,
+    Parameters
+    ----------
+    single : bool
+        float32 or float64.
+    helper : callable
+        Decorator that compiles a function called by one of these.
+
+    Returns
+    -------
+    dict
+        Python functions of one argument by their public names.
+    """
+    if single:
+        fmt = _Format(np.float32, np.int32, helper(_bits_single), helper(_float_single))
+        tails = helper(_exp_tail_single), helper(_atanh_tail_single)
+    else:
+        fmt = _Format(np.float64, np.int64, helper(_bits_double), helper(_float_double))
+        tails = helper(_exp_tail_double), helper(_atanh_tail_double)
+    exponential = _exponential(fmt, tails[0])
+    functions = (
+        *exponential,
+        *_logarithm(fmt, tails[1], exponential[0], helper),
+        *_rectified(fmt),
+    )
+    return {function.__name__: function for function in functions}
+
+
+_BODIES = bodies(True, _helper), bodies(False, _helper)
+
+
+def _public(name, doc):
+    return _by_precision(doc, *(precision[name] for precision in _BODIES))
+
+
+exp = _public("exp", "e^x, subnormal results included.")
+sigmoid = _public("sigmoid", "Logistic function 1 / (1 + e^-x).")
+tanh = _public("tanh", "Hyperbolic tangent.")
+log = _public("log", "Natural logarithm; -inf at 0, NaN below.")
+log1p = _public("log1p", "log(1 + x), accurate for small x.")
+softplus = _public("softplus", "log(1 + e^x) = -log(sigmoid(-x)).")
+relu = _public("relu", "max(x, 0); NaN stays NaN.")
+identity_derivative = _public("identity_derivative", "1, the derivative of the identity.")
+relu_derivative = _public("relu_derivative", "1 where the output h = relu(x) is above 0, else 0.")
+sigmoid_derivative = _public(
+    "sigmoid_derivative", "h (1 - h), the derivative at x by the output h = sigmoid(x)."
 )
-
-log, log1p, softplus = map(
-    _by_precision,
-    (
-        "Natural logarithm; -inf at 0, NaN below.",
-        "log(1 + x), accurate for small x.",
-        "log(1 + e^x) = -log(sigmoid(-x)).",
-    ),
-    _logarithm(_SINGLE, _atanh_tail_single, _exponential_single[0]),
-    _logarithm(_DOUBLE, _atanh_tail_double, _exponential_double[0]),
-)
-
-relu, identity_derivative, relu_derivative, sigmoid_derivative, tanh_derivative = map(
-    _by_precision,
-    (
-        "max(x, 0); NaN stays NaN.",
-        "1, the derivative of the identity.",
-        "1 where the output h = relu(x) is above 0, else 0.",
-        "h (1 - h), the derivative at x by the output h = sigmoid(x).",
-        "1 - h^2, the derivative at x by the output h = tanh(x).",
-    ),
-    _rectified(_SINGLE),
-    _rectified(_DOUBLE),
+tanh_derivative = _public(
+    "tanh_derivative", "1 - h^2, the derivative at x by the output h = tanh(x)."
 )
 
 

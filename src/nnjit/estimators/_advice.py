@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from nnjit.estimators._device import first_rows
 from nnjit.exceptions import TrainingWarning
 
 # Inputs of this root mean square are not scaled. (Pixels to 16 or counts to 50 do no harm.)
@@ -39,7 +40,7 @@ def advise_on_input(network: Any, X: Any) -> None:
         sample = X.data[:SAMPLE_VALUES, np.newaxis]
         where = "The input"
     else:
-        sample = X[: max(1, SAMPLE_VALUES // X.shape[1])]
+        sample = first_rows(X, max(1, SAMPLE_VALUES // X.shape[1]))
         where = ""
     if not sample.size:
         return
@@ -107,9 +108,9 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
         return
     if len(network.coefs_) == 1 or network.activation != "relu":
         return
-    rows = X[:SAMPLE_ROWS]
-    if len(losses) <= RISEN_AFTER or rows.shape[0] < 2:
+    if len(losses) <= RISEN_AFTER or X.shape[0] < 2:
         return
+    rows = first_rows(X, SAMPLE_ROWS)
     outputs = engine.predict(rows, output="logits")
     if (outputs != outputs[0]).any():
         return

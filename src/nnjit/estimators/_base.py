@@ -32,10 +32,12 @@ from nnjit._types import (
     StochasticSolverName,
     names,
 )
+from nnjit.backends import select
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
 from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
 from nnjit.estimators._callbacks import CallbackSupport, FitReport, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
+from nnjit.estimators._device import DeviceName, host_target, rows_on_device, take
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import is_valid_as_it_is, prediction_engine
@@ -138,6 +140,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "checkpoint": [str, os.PathLike, None],
         "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
+        "device": [DeviceName()],
     }
 
     @abstractmethod
@@ -169,6 +172,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         max_fun: int,
         checkpoint: str | os.PathLike[str] | None,
         checkpoint_interval: float,
+        device: str,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -196,6 +200,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         self.max_fun = max_fun
         self.checkpoint = checkpoint
         self.checkpoint_interval = checkpoint_interval
+        self.device = device
 
     if TYPE_CHECKING:  # scikit-learn's, which has no types
 
@@ -237,7 +242,8 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. float32 is computed in float32, anything else in float64.
+            Training rows. float32 is computed in float32, anything else in float64. With a CUDA
+            device, arrays that lie there (CuPy's, PyTorch's) are used where they are.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or values for a regressor.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -274,9 +280,11 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
     ) -> Self:
         hidden_units = self._hidden_units()
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        X, target = self._validate_input(X, y, incremental, reset=fresh)
+        rows = rows_on_device(X, self.device)
+        X = X if rows is None else rows.stand_in()
+        X, target = self._validate_input(X, host_target(y), incremental, reset=fresh)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+            sample_weight = _check_sample_weight(host_target(sample_weight), X)
         layer_units = [X.shape[1], *hidden_units, self._output_count(target)]
         self._random_state = self._random_stream(incremental)
         if fresh:
@@ -284,7 +292,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         else:
             self._check_architecture(layer_units)
         self.n_outputs_ = layer_units[-1]
-        X = engine_input(X, self._parameter_dtype())
+        X = engine_input(X, self._parameter_dtype()) if rows is None else rows
         if self.solver in names(StochasticSolverName):
             self._fit_stochastic(X, target, sample_weight, incremental, fresh, report)
         else:
@@ -384,21 +392,26 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         fitting = _LOSSES_BY_OUTPUT[self.out_activation_]
         return self.loss if self.loss in fitting else fitting[0]
 
-    def _make_engine(self) -> Engine:
-        """Return a new engine that holds a copy of the parameters."""
-        from nnjit.backends import select
+    def _make_engine(self, ready: bool = False) -> Engine:
+        """Return a new engine that holds a copy of the parameters.
 
-        engine: Engine = select.make_engine(*self._engine_key())
+        With `ready` one on the CPU will do where the device cannot be used.
+        """
+        device = {} if self.device == "cpu" else {"device": self.device, "ready": ready}
+        engine: Engine = select.make_engine(*self._engine_key(), **device)
         engine.pack(self.coefs_, self.intercepts_)
         return engine
 
     def _prepare_prediction(self, X: Any) -> tuple[Engine, Any]:
         """Check the rows; return an engine with the parameters, and the rows as it takes them."""
+        rows = None
         if not is_valid_as_it_is(self, X):
             check_is_fitted(self)
+            rows = rows_on_device(X, self.device)
+            X = X if rows is None else rows.stand_in()
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         engine = prediction_engine(self)
-        return engine, engine_input(X, engine.dtype)
+        return engine, engine_input(X, engine.dtype) if rows is None else rows
 
     # Solvers
 
@@ -407,17 +420,20 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
     ) -> None:
         refuse_checkpoint(self)
         engine = self._make_engine()
-        outcome = minimize_lbfgs(
-            engine,
-            engine.dataset(X, target, sample_weight),
-            pack_parameters(self.coefs_, self.intercepts_),
-            alpha=self.alpha,
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            tol=self.tol,
-            verbose=self.verbose,
-            hook=report,
-        )
+        try:
+            outcome = minimize_lbfgs(
+                engine,
+                engine.dataset(X, target, sample_weight),
+                pack_parameters(self.coefs_, self.intercepts_),
+                alpha=self.alpha,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                tol=self.tol,
+                verbose=self.verbose,
+                hook=report,
+            )
+        finally:
+            engine.release()
         self.n_iter_ = outcome.n_iter
         if outcome.loss is not None:
             if not np.isfinite(outcome.loss):
@@ -524,7 +540,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             sample_weight = sample_weight[held_out]
         monitor = ScoreMonitor(
             self._make_score(target[held_out], sample_weight),
-            X[held_out],
+            engine.rows(take(X, held_out)) if hasattr(engine, "rows") else X[held_out],
             self.tol,
             self.n_iter_no_change,
             scores=list(getattr(self, "validation_scores_", None) or ()),

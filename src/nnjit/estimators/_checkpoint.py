@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnjit._types import Array
+from nnjit.estimators._device import first_rows
 from nnjit.training.checkpoint import Checkpoint, fingerprint
 
 # May differ between the run that was cut off and the one that goes on.
@@ -46,7 +47,10 @@ def open_checkpoint(
     }
     identity["estimator"] = type(estimator).__name__
     identity["the data"] = fingerprint(
-        X, target, sample_weight, np.asarray(getattr(estimator, "classes_", ())).astype(str)
+        first_rows(X, None),
+        target,
+        sample_weight,
+        np.asarray(getattr(estimator, "classes_", ())).astype(str),
     )
     identity["the layers"] = f"{estimator._layer_units()} {estimator._parameter_dtype()}"
     if not fresh:  # a warm start

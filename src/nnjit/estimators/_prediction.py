@@ -52,10 +52,10 @@ def prediction_engine(estimator: Any) -> Engine:
 
     The parameters are copied in each time, since `coefs_` may be assigned or written to.
     """
-    key = estimator._engine_key()
+    key = *estimator._engine_key(), estimator.device
     kept = _ENGINES.by_estimator.get(estimator)
     if kept is None or kept[0] != key:
-        kept = _ENGINES.by_estimator[estimator] = key, estimator._make_engine()
+        kept = _ENGINES.by_estimator[estimator] = key, estimator._make_engine(ready=True)
     else:
         kept[1].pack(estimator.coefs_, estimator.intercepts_)
     return kept[1]

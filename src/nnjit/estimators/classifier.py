@@ -19,6 +19,7 @@ from nnjit.estimators._base import (
     HiddenSizes,
     RandomState,
 )
+from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._labels import check_known_classes, decode, encode, fit_binarizer
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
@@ -102,6 +103,10 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     checkpoint_interval : int or float, default=30.0
         Epochs (an int) or seconds (a float) from one checkpoint to the next. The last epoch is
         always written.
+    device : {'cpu', 'cuda', 'cuda:N', 'auto'}, default='cpu'
+        Where to compute: on the CPU, on the first or the N-th CUDA device (counted from 0), or on
+        the first where there is one and else on the CPU. What is fitted holds NumPy arrays only
+        and predicts on the CPU where there is no such device.
 
     Attributes
     ----------
@@ -199,6 +204,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         max_fun: int = 15000,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_interval: float = 30.0,
+        device: str = "cpu",
     ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -227,6 +233,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             max_fun=max_fun,
             checkpoint=checkpoint,
             checkpoint_interval=checkpoint_interval,
+            device=device,
         )
 
     # Targets
@@ -305,6 +312,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             If the input is invalid, or the loss is no longer finite. The estimator is then as it
             was before the call.
         """
+        y = host_target(y)
         with unchanged_on_error(self):
             if _check_partial_fit_first_call(self, classes):
                 multilabel = type_of_target(y).startswith("multilabel")
@@ -333,7 +341,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             If X is invalid or has another number of columns than the rows fitted on.
         """
         engine, X = self._prepare_prediction(X)
-        labels: Array = decode(self._label_binarizer, engine.predict(X))
+        labels: Array = as_given(decode(self._label_binarizer, to_host(engine.predict(X))), X)
         return labels
 
     def predict_proba(self, X: MatrixLike) -> FloatArray:
@@ -356,17 +364,19 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ValueError
             If X is invalid or has another number of columns than the rows fitted on.
         """
-        return self._probabilities(*self._prepare_prediction(X))
-
-    def _probabilities(self, engine: Engine, X: Any) -> FloatArray:
+        engine, X = self._prepare_prediction(X)
         p = engine.predict(X)
-        if self.n_outputs_ != 1:
-            return p
+        if self.n_outputs_ == 1:
+            p = self._both_probabilities(engine, X, to_host(p))
+        given: FloatArray = as_given(p, X)
+        return given
+
+    def _both_probabilities(self, engine: Engine, X: Any, p: FloatArray) -> FloatArray:
         other = 1 - p
         lost = p == 1
         if lost.any():
             # Here z is so large that 1 / (1 + exp(z)) is exp(-z) to the last bit.
-            other[lost] = np.exp(-engine.predict(X, output="logits")[lost])
+            other[lost] = np.exp(-to_host(engine.predict(X, output="logits"))[lost])
         return np.hstack([other, p])
 
     def predict_log_proba(self, X: MatrixLike) -> FloatArray:
@@ -393,13 +403,17 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             If X is invalid or has another number of columns than the rows fitted on.
         """
         engine, X = self._prepare_prediction(X)
-        p = self._probabilities(engine, X)
+        p = to_host(engine.predict(X))
+        if self.n_outputs_ == 1:
+            p = self._both_probabilities(engine, X, p)
         vanished = p < np.finfo(p.dtype).tiny
         if not vanished.any():
-            return np.log(p, out=p)
-        log_p = self._log_p_from_logits(engine.predict(X, output="logits"))
+            certain: FloatArray = as_given(np.log(p, out=p), X)
+            return certain
+        log_p = self._log_p_from_logits(to_host(engine.predict(X, output="logits")))
         np.log(p, out=log_p, where=~vanished)
-        return log_p
+        given: FloatArray = as_given(log_p, X)
+        return given
 
     def _log_p_from_logits(self, logits: FloatArray) -> FloatArray:
         if self.out_activation_ == "softmax":

@@ -30,6 +30,7 @@ from nnjit.estimators._base import (
     HiddenSizes,
     RandomState,
 )
+from nnjit.estimators._device import as_given
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.scoring import R2
@@ -111,6 +112,10 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     checkpoint_interval : int or float, default=30.0
         Epochs (an int) or seconds (a float) from one checkpoint to the next. The last epoch is
         always written.
+    device : {'cpu', 'cuda', 'cuda:N', 'auto'}, default='cpu'
+        Where to compute: on the CPU, on the first or the N-th CUDA device (counted from 0), or on
+        the first where there is one and else on the CPU. What is fitted holds NumPy arrays only
+        and predicts on the CPU where there is no such device.
 
     Attributes
     ----------
@@ -210,6 +215,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         max_fun: int = 15000,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_interval: float = 30.0,
+        device: str = "cpu",
     ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -238,6 +244,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             max_fun=max_fun,
             checkpoint=checkpoint,
             checkpoint_interval=checkpoint_interval,
+            device=device,
         )
 
     # Targets
@@ -329,7 +336,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         """
         engine, X = self._prepare_prediction(X)
         output = engine.predict(X)
-        return output.ravel() if output.shape[1] == 1 else output
+        given: FloatArray = as_given(output.ravel() if output.shape[1] == 1 else output, X)
+        return given
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

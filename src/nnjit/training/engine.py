@@ -51,6 +51,8 @@ class Engine(Protocol):
     """One network in one precision."""
 
     dtype: np.dtype[Any]
+    # Arithmetic of one call of `train`, so that Ctrl-C is heard; None for the loop's own.
+    work_per_call: float | None
 
     @property
     def n_parameters(self) -> int:

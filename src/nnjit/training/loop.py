@@ -42,11 +42,11 @@ class EpochHook(Protocol):
         """Hear that it is over; return whether training is to stop."""
 
 
-def batches_per_call(n_parameters: int, batch_size: int) -> int:
+def batches_per_call(n_parameters: int, batch_size: int, work: float | None = None) -> int:
     """Return how many minibatches one compiled call may run, at least 1."""
     per_row = _WORK_PER_ROW_PARAMETER * n_parameters + _WORK_PER_ROW
     per_batch = batch_size * per_row + _WORK_PER_PARAMETER * n_parameters
-    return max(1, int(WORK_PER_CALL / per_batch))
+    return max(1, int((work or WORK_PER_CALL) / per_batch))
 
 
 def train_epoch(
@@ -202,7 +202,7 @@ def _epoch_losses(
     Where nobody looks at the network in between, several are run in one call.
     """
     n_samples = len(state.order)
-    call_size = batches_per_call(engine.n_parameters, plan.batch_size)
+    call_size = batches_per_call(engine.n_parameters, plan.batch_size, engine.work_per_call)
     most = min(call_size // -(-n_samples // plan.batch_size), ROWS_AHEAD // n_samples)
     if watched or sample_weight is not None or plan.single_epoch:
         most = 1

@@ -1,0 +1,111 @@
+"""Which form of training a network gets: the one place where sizes decide.
+
+The bounds are estimates from arithmetic and published latencies (a launch from Python 10 us and
+more, a wait of the whole grid 1 to 2 us, a wait of one block 20 ns), not measurements. What is
+chosen depends on shapes and precision, and on the device only where it lacks cooperative launches
+or room for the blocks; the sums, and so the bits, follow from `rows`, `step` and the tile.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nnjit.backends.cuda._cuda import SIMULATED
+from nnjit.backends.cuda.products import Tile
+from nnjit.backends.cuda.updates import RANGE_PER_THREAD
+
+__all__ = ["Choice", "choose", "prediction_rows", "tile_for"]
+
+GRID_TILE = Tile(16, 16, 4, 4, 16)
+SLICE_TILE = Tile(8, 32, 2, 2, 16)
+# The simulator starts a Python thread for each.
+SIMULATED_TILE = Tile(2, 2, 1, 2, 3)
+
+# Multiply-adds of a minibatch's forward pass that one block gets through by itself while a grid
+# would wait for itself twice.
+ONE_BLOCK_WORK = 100_000
+# Most slices of a minibatch, each with a gradient of its own, and most parameters of these.
+MOST_SLICES, MOST_SLICE_PARAMETERS = 64, 200_000
+# Rows that the whole grid takes through the network at a time; bounds the workspace.
+GRID_ROWS = 8192
+# Partial sums of a weight gradient: at least so many rows each, and so many tiles in all.
+LEAST_STEP, ENOUGH_TILES = 256, 512
+# Shared memory of a block that needs no special request.
+SHARED_BYTES = 48 * 1024
+# Elements of the workspace of a prediction.
+PREDICTION_ELEMENTS = 1 << 26
+
+
+class Choice(NamedTuple):
+    """How minibatches are trained."""
+
+    form: str  # 'slices', 'grid' or 'phases', see kernels.py
+    tile: Tile
+    rows: int  # in a slice or in a pass
+    step: int  # rows in one partial gradient
+    slots: int  # partial gradients
+    blocks: int  # that have work at the same time
+    shared_params: bool
+    shared_work: bool
+    shared_bytes: int  # dynamic shared memory of a block
+
+
+def tile_for(form):
+    """Tile of a form."""
+    if SIMULATED:
+        return SIMULATED_TILE
+    return SLICE_TILE if form == "slices" else GRID_TILE
+
+
+def choose(layer_units, batch_size, dtype, cooperative=True):
+    """Choose by the units of every layer, the rows of a minibatch and the precision."""
+    pairs = list(zip(layer_units[:-1], layer_units[1:]))
+    n_weights = sum(a * b for a, b in pairs)
+    n_params = n_weights + sum(layer_units[1:])
+    alone = batch_size * n_weights <= ONE_BLOCK_WORK
+    tile = tile_for("slices")
+    slots = 1 if alone else -(-batch_size // tile.rows)
+    if alone or (cooperative and slots <= MOST_SLICES and n_params <= MOST_SLICE_PARAMETERS):
+        return _slices(layer_units, n_params, batch_size, slots, tile, np.dtype(dtype).itemsize)
+    return _grid(pairs, n_params, batch_size, "grid" if cooperative else "phases")
+
+
+def _slices(layer_units, n_params, batch_size, slots, tile, itemsize):
+    rows = batch_size if slots == 1 else tile.rows
+    fixed = (np.prod(tile.a_shape) + np.prod(tile.b_shape)) * itemsize + 8 * tile.threads
+    room = SHARED_BYTES - int(fixed)
+    work = workspace_size(layer_units, rows) * itemsize
+    shared_params = n_params * itemsize <= room
+    room -= n_params * itemsize if shared_params else 0
+    shared_work = work <= room
+    dynamic = shared_params * n_params * itemsize + shared_work * work
+    blocks = 1 if slots == 1 else max(slots, _ranges(n_params, tile))
+    return Choice(
+        "slices", tile, rows, rows, slots, blocks, shared_params, shared_work, int(dynamic)
+    )
+
+
+def _grid(pairs, n_params, batch_size, form):
+    tile = tile_for(form)
+    rows = min(batch_size, GRID_ROWS)
+    tiles = [-(-a // tile.rows) * -(-b // tile.columns) for a, b in pairs]
+    pieces = max(1, min(rows // LEAST_STEP, ENOUGH_TILES // sum(tiles)))
+    step = -(-rows // pieces)
+    forward = max(-(-rows // tile.rows) * -(-max(a, b) // tile.columns) for a, b in pairs)
+    slots = -(-rows // step)
+    blocks = max(forward, slots * max(tiles), _ranges(n_params, tile))
+    return Choice(form, tile, rows, step, slots, blocks, False, False, 0)
+
+
+def _ranges(n_params, tile):
+    return -(-n_params // (tile.threads * RANGE_PER_THREAD))
+
+
+def workspace_size(layer_units, rows):
+    """Elements of the activations and the two deltas of a pass."""
+    return (sum(layer_units) + 2 * max(layer_units[1:])) * rows
+
+
+def prediction_rows(layer_units, n):
+    """Rows that a prediction takes through the network at a time."""
+    return max(1, min(n, PREDICTION_ELEMENTS // sum(layer_units)))

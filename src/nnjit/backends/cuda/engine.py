@@ -1,0 +1,296 @@
+"""The network on a CUDA device, with the interface of `nnjit.backends.cpu.CpuEngine`."""
+
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from nnjit.backends.cpu import TrainResult
+from nnjit.backends.cuda import choice, kernels
+from nnjit.backends.cuda._cuda import cuda
+from nnjit.backends.cuda.arguments import Net, Samples, layer_table
+from nnjit.backends.cuda.memory import allocate, upload
+from nnjit.backends.cuda.optimizer import CudaOptimizer
+from nnjit.backends.cuda.plan import TrainPlan, upload_or_one
+from nnjit.backends.cuda.rows import DeviceRows, device_rows
+from nnjit.backends.cuda.updates import LOSS, RUNNING, SKIPPED
+from nnjit.core import layout, optimizers
+
+__all__ = ["CudaDataset", "CudaEngine"]
+
+MOST_BLOCKS = 65536
+
+
+class CudaDataset(NamedTuple):
+    """Samples and targets on the device; members that are not used hold one element."""
+
+    rows: DeviceRows
+    targets: object
+    labels: object
+    weights: object
+    weighted: bool
+    n_samples: int
+    weight_sum: float
+
+
+def on_device(method):
+    """Run a method with the engine's device as the current one."""
+
+    @functools.wraps(method)
+    def wrapper(self, *arguments, **options):
+        with cuda.gpus[self.ordinal]:
+            return method(self, *arguments, **options)
+
+    return wrapper
+
+
+class CudaEngine:
+    """One dense network in one precision, with its parameters on a CUDA device.
+
+    Parameters
+    ----------
+    layer_units : tuple of int
+    activation, out_activation, loss : str
+    dtype : numpy.float32 or numpy.float64
+    ordinal : int, default=0
+        Number of the device.
+    """
+
+    # A launch cannot be interrupted; see nnjit.training.loop. Some 0.1 s on a data-centre GPU.
+    work_per_call = 1e12
+
+    def __init__(self, layer_units, activation, out_activation, loss, dtype, ordinal=0):
+        self.dtype = np.dtype(dtype)
+        self.layer_units = tuple(layer_units)
+        self.out_activation, self.loss = out_activation, loss
+        self.ordinal = ordinal
+        self._plan = self._full_batch = None
+        self._single, self._real = self.dtype == np.float32, self.dtype.type
+        self._allocate(layer_table(self.layer_units, activation, out_activation))
+
+    @on_device
+    def _allocate(self, table):
+        pairs = list(zip(self.layer_units[:-1], self.layer_units[1:], strict=True))
+        n_weights = sum(a * b for a, b in pairs)
+        self.n_parameters = n_weights + sum(self.layer_units[1:])
+        self.params = allocate("The network", params=(self.n_parameters, self.dtype))["params"]
+        self.net = Net(
+            upload("The network", table), len(pairs), n_weights, self.n_parameters,
+            sum(self.layer_units), max(self.layer_units[1:]), layout.LOSSES[self.loss],
+        )  # fmt: skip
+
+    # -- parameters ---------------------------------------------------------------------
+
+    @on_device
+    def pack(self, coefs, intercepts):
+        """Copy weight matrices (fan_in, fan_out) and biases (fan_out,) to the device."""
+        parts = [np.ravel(part) for part in (*coefs, *intercepts)]
+        self.params.copy_to_device(np.concatenate(parts).astype(self.dtype, copy=False))
+
+    @on_device
+    def unpack(self):
+        """Host copies of all weight matrices and of all biases."""
+        flat = self.params.copy_to_host()
+        pairs = list(zip(self.layer_units[:-1], self.layer_units[1:], strict=True))
+        ends = np.cumsum([*(a * b for a, b in pairs), *self.layer_units[1:]])
+        parts = [part.copy() for part in np.split(flat, ends[:-1])]
+        return [w.reshape(shape) for w, shape in zip(parts, pairs)], parts[len(pairs) :]
+
+    # -- data ---------------------------------------------------------------------------
+
+    @on_device
+    def dataset(self, X, y, sample_weight=None):
+        """Copy samples to the device, once; those that lie there already stay where they are.
+
+        Parameters
+        ----------
+        X : ndarray, CSR matrix or device array of shape (n_samples, n_features)
+        y : ndarray
+            (n_samples,) class numbers for a softmax output, else (n_samples, n_outputs).
+        sample_weight : ndarray of shape (n_samples,), optional
+        """
+        rows, softmax = device_rows(X, self.dtype), self.out_activation == "softmax"
+        weights = None if sample_weight is None else np.asarray(sample_weight, self.dtype)
+        n = rows.shape[0]
+        return CudaDataset(
+            rows,
+            upload_or_one("The target", None if softmax else y, self.dtype),
+            upload_or_one("The target", y if softmax else None, np.int32),
+            upload_or_one("The sample weights", weights, self.dtype),
+            weights is not None,
+            n,
+            float(n) if weights is None else float(weights.sum(dtype=float)),
+        )
+
+    def weight_of(self, dataset):
+        """Sum of the sample weights, or the number of samples without any."""
+        return dataset.weight_sum
+
+    @on_device
+    def rows(self, X):
+        """Rows on the device, for `predict` to take any number of times."""
+        return device_rows(X, self.dtype)
+
+    # -- training -----------------------------------------------------------------------
+
+    @on_device
+    def optimizer(
+        self, kind, *, beta_1=0.9, beta_2=0.999, epsilon=1e-8, momentum=0.9, nesterov=True
+    ):
+        """New optimizer state for `train`: 'adam', 'sgd', or 'gradient' (moves nothing)."""
+        hyper = np.zeros(optimizers.HYPER)
+        hyper[optimizers.BETA_1], hyper[optimizers.BETA_2] = beta_1, beta_2
+        hyper[optimizers.EPSILON] = epsilon
+        hyper[optimizers.MOMENTUM], hyper[optimizers.NESTEROV] = momentum, float(nesterov)
+        hyper[optimizers.DELTA_SCALE] = 1.0
+        info = np.finfo(self.dtype)
+        hyper[optimizers.EPS] = info.tiny if self.loss == "poisson" else info.eps
+        return CudaOptimizer(kind, self.n_parameters, self.dtype, hyper)
+
+    @on_device
+    def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
+        """Minibatches first..last-1 of the epoch that visits the samples as in `order`.
+
+        Parameters
+        ----------
+        dataset : CudaDataset
+        order : ndarray, int64
+            Row numbers, those of a subset if the rest is held out.
+        batch_size : int
+        optimizer : CudaOptimizer
+        alpha : float
+            L2 penalty.
+        first, last : int
+
+        Returns
+        -------
+        TrainResult
+        """
+        plan = self._plan
+        if plan is None or not plan.serves(dataset, len(order), int(batch_size), optimizer):
+            self._plan = plan = None  # the old buffers go before the new ones come
+            self._plan = plan = TrainPlan(self, dataset, len(order), int(batch_size), optimizer)
+        plan.use_order(order, first)
+        state = plan.run(int(first), int(last), alpha)
+        return TrainResult(float(state[LOSS]), int(state[SKIPPED]), state[RUNNING] == 1.0)
+
+    def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
+        """All minibatches of several epochs, a launch for each; see `train`.
+
+        Parameters
+        ----------
+        orders : ndarray of shape (n_epochs, n_rows), int64
+
+        Returns
+        -------
+        list of float
+            Sum over the minibatches of loss times rows, by epoch. One that is not finite is the
+            last.
+        """
+        losses, n_batches = [], -(-orders.shape[1] // batch_size)
+        for order in orders:
+            result = self.train(dataset, order, batch_size, optimizer, alpha, 0, n_batches)
+            losses.append(result.loss if result.finite else math.nan)
+            if not result.finite:
+                break
+        return losses
+
+    @on_device
+    def loss_gradient(self, packed, dataset, alpha):
+        """Loss over all samples and its gradient at the packed parameters.
+
+        Parameters
+        ----------
+        packed : ndarray of shape (n_parameters,)
+            All weight matrices, then all biases, row by row.
+        dataset : CudaDataset
+        alpha : float
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (n_parameters,), float64
+        """
+        self.params.copy_to_device(np.ascontiguousarray(packed, self.dtype))
+        plan, n = self._full_batch, dataset.n_samples
+        if plan is None or plan.dataset is not dataset:
+            optimizer = self.optimizer("gradient")
+            if self.loss == "squared_error":  # the loss is a mean over the outputs
+                optimizer.hyper[optimizers.DELTA_SCALE] = 1.0 / self.layer_units[-1]
+            self._full_batch = None
+            plan = self._full_batch = TrainPlan(self, dataset, n, n, optimizer)
+            plan.use_order(np.arange(n), 0)
+        state = plan.run(0, 1, alpha)
+        gradient = plan.optimizer.first.copy_to_host().astype(np.float64)
+        return float(state[LOSS]) / n, gradient
+
+    @on_device
+    def release(self):
+        """Drop the buffers of training; the parameters stay, and the next call makes new ones."""
+        self._plan = self._full_batch = None
+
+    # -- prediction ---------------------------------------------------------------------
+
+    @on_device
+    def predict(self, X, output="activation"):
+        """Network outputs for the rows of X.
+
+        Parameters
+        ----------
+        X : ndarray, CSR matrix, device array or what `rows` returned
+        output : {'activation', 'logits'}
+            With or without the output activation.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs), or Numba's device array for a device array
+        """
+        n, units = X.shape[0], self.layer_units[-1]
+        if n == 0:
+            return np.empty((0, units), self.dtype)
+        rows = device_rows(X, self.dtype)
+        count = choice.prediction_rows(self.layer_units, n)
+        made = allocate(
+            "Prediction",
+            out=(n * units, self.dtype),
+            work=(sum(self.layer_units) * count, self.dtype),
+        )
+        for at in range(0, n, count):
+            self._predict(rows, at, min(count, n - at), made["work"], made["out"], output)
+        out = made["out"].reshape((n, units))
+        return out if rows.given is not None else out.copy_to_host()
+
+    def _predict(self, rows, at, count, work, out, output):
+        """Outputs of `count` rows from row `at` on."""
+        tile, net = choice.tile_for("phases"), self.net
+        phases = kernels.phase_kernels(self._single, self._real, tile)
+        a, a_at, a_row, a_column = rows.x, at * rows.row, rows.row, rows.column
+        if rows.row == 0:  # CSR
+            self._spread(phases, rows, at, count, work)
+            a, a_at, a_row, a_column = work, 0, self.layer_units[0], 1
+        below = 0
+        for layer, (fan_in, fan_out) in enumerate(zip(self.layer_units, self.layer_units[1:])):
+            blocks = -(-count // tile.rows) * -(-fan_out // tile.columns)
+            phases.forward[min(blocks, MOST_BLOCKS), tile.threads, 0, 0](
+                layer, net, self.params, a, a_at, a_row, a_column, work, count
+            )
+            below += fan_in
+            a, a_at, a_row, a_column = work, below * count, fan_out, 1
+        finish = kernels.output_kernel(self._single, self._real)
+        blocks = min(-(-count // tile.threads), MOST_BLOCKS)
+        finish[blocks, tile.threads, 0, 0](
+            net, work, count, out, at * self.layer_units[-1], int(output == "logits")
+        )
+
+    def _spread(self, phases, rows, at, count, work):
+        """Write CSR rows out densely at the input's place in the workspace."""
+        order = upload("Prediction", np.arange(at, at + count))
+        none = allocate(
+            "Prediction", targets=(1, self.dtype), labels=(1, np.int32), weights=(1, self.dtype)
+        )
+        samples = Samples(rows.x, 0, 0, rows.indices, rows.indptr, **none, weighted=0, order=order)
+        tile = choice.tile_for("phases")
+        phases.gather[min(count, MOST_BLOCKS), tile.threads, 0, 0](
+            self.net, samples, work, 0, count
+        )

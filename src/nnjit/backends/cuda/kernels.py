@@ -1,0 +1,198 @@
+"""The kernels that Python launches.
+
+Training comes in three forms with the same bits wherever the schedule is the same:
+
+- `slices`: one launch for a whole run of minibatches; each block takes slices of the minibatch
+  through the network by itself, with weights and activations in shared memory where they fit.
+  With more than one block the grid waits twice per minibatch.
+- `grid`: one launch too; all blocks share every product and wait after each phase.
+- phases: a launch per phase, where a device has no cooperative launch.
+"""
+
+import functools
+from typing import NamedTuple
+
+from numba import types
+
+from nnjit.backends.cuda._cuda import cuda, device, kernel, smaller, type_of
+from nnjit.backends.cuda.arguments import ACTIVATION, FAN_OUT, FIELDS, UNITS_AT
+from nnjit.backends.cuda.output import make_output
+from nnjit.backends.cuda.passes import make_pass, make_phases
+from nnjit.backends.cuda.updates import make_update
+
+__all__ = ["PhaseKernels", "grid_kernel", "output_kernel", "phase_kernels", "slice_kernel"]
+
+
+@device
+def wait_for_block():
+    cuda.syncthreads()
+
+
+@device
+def wait_for_grid():
+    cuda.cg.this_grid().sync()
+
+
+@functools.cache
+def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
+    """Compile the kernel of the form `slices`.
+
+    `cooperative` is for more than one block. Dynamic shared memory holds a copy of the parameters
+    and the workspace of a slice, each if asked for.
+    """
+    numba_type, threads, a_shape, b_shape = type_of(real), tile.threads, tile.a_shape, tile.b_shape
+    wait = wait_for_grid if cooperative else wait_for_block
+    run = make_pass(single, real, tile, wait_for_block)
+    weigh, update = make_update(single, real, threads)
+
+    def slices(net, samples, schedule, buffers, first, last):
+        block, blocks, t = cuda.blockIdx.x, cuda.gridDim.x, cuda.threadIdx.x
+        tile_a = cuda.shared.array(a_shape, numba_type)
+        tile_b = cuda.shared.array(b_shape, numba_type)
+        scratch = cuda.shared.array(threads, types.float64)
+        room = cuda.shared.array(0, numba_type)
+        size = (net.units_total + 2 * net.widest) * schedule.rows
+        params, work = buffers.params, buffers.work[block * size : (block + 1) * size]
+        if shared_params:
+            params = room[: net.n_params]
+        if shared_work:
+            work = room[net.n_params if shared_params else 0 :]
+        weigh(block, blocks, net, buffers, scratch)
+        wait()
+        for batch in range(first, last):
+            if shared_params and (cooperative or batch == first):
+                for i in range(t, net.n_params, threads):
+                    params[i] = buffers.params[i]
+                cuda.syncthreads()
+            start = batch * schedule.batch_size
+            rows = smaller(schedule.batch_size, schedule.n_order - start)
+            slots = (rows + schedule.rows - 1) // schedule.rows
+            for slot in range(block, slots, blocks):
+                at = slot * schedule.rows
+                count = smaller(schedule.rows, rows - at)
+                run(
+                    0, 1, (tile_a, tile_b), net, samples, buffers, params, work,
+                    slot * net.n_params, start + at, count, at, count, 0,
+                )  # fmt: skip
+            wait()
+            update(
+                block, blocks, net, schedule.solver, buffers, params, rows, samples.weighted, slots,
+                (batch - first) % 2, scratch,
+            )  # fmt: skip
+            wait()
+
+    return kernel(slices)
+
+
+@functools.cache
+def grid_kernel(single, real, tile):
+    """Compile the kernel of the form `grid`."""
+    numba_type, threads, a_shape, b_shape = type_of(real), tile.threads, tile.a_shape, tile.b_shape
+    run = make_pass(single, real, tile, wait_for_grid)
+    weigh, update = make_update(single, real, threads)
+
+    def grid(net, samples, schedule, buffers, first, last):
+        block, blocks = cuda.blockIdx.x, cuda.gridDim.x
+        tile_a = cuda.shared.array(a_shape, numba_type)
+        tile_b = cuda.shared.array(b_shape, numba_type)
+        scratch = cuda.shared.array(threads, types.float64)
+        weigh(block, blocks, net, buffers, scratch)
+        wait_for_grid()
+        for batch in range(first, last):
+            start = batch * schedule.batch_size
+            rows = smaller(schedule.batch_size, schedule.n_order - start)
+            for at in range(0, rows, schedule.rows):
+                count = smaller(schedule.rows, rows - at)
+                run(
+                    block, blocks, (tile_a, tile_b), net, samples, buffers, buffers.params,
+                    buffers.work, 0, start + at, count, at, schedule.step, 1 if at > 0 else 0,
+                )  # fmt: skip
+            slots = (smaller(rows, schedule.rows) + schedule.step - 1) // schedule.step
+            update(
+                block, blocks, net, schedule.solver, buffers, buffers.params, rows,
+                samples.weighted, slots, (batch - first) % 2, scratch,
+            )  # fmt: skip
+            wait_for_grid()
+
+    return kernel(grid)
+
+
+class PhaseKernels(NamedTuple):
+    """A kernel per phase; their arguments are those of the phases without the worker's number."""
+
+    gather: object
+    forward: object
+    output: object
+    backward: object
+    weigh: object
+    update: object
+
+
+@functools.cache
+def phase_kernels(single, real, tile):
+    """Compile the kernels of the form phases, which predictions use too."""
+    phases = make_phases(single, real, tile)
+    weigh_ranges, update_ranges = make_update(single, real, tile.threads)
+    numba_type, threads, a_shape, b_shape = type_of(real), tile.threads, tile.a_shape, tile.b_shape
+
+    def gather(net, samples, work, start, rows):
+        phases.gather(cuda.blockIdx.x, cuda.gridDim.x, net, samples, work, start, rows)
+
+    def forward(layer, net, params, a, a_at, a_row, a_column, work, rows):
+        tile_a = cuda.shared.array(a_shape, numba_type)
+        tile_b = cuda.shared.array(b_shape, numba_type)
+        phases.forward(
+            cuda.blockIdx.x, cuda.gridDim.x, (tile_a, tile_b), layer, net, params, a, a_at, a_row,
+            a_column, work, rows,
+        )  # fmt: skip
+
+    def output(net, samples, buffers, start, rows, row_at):
+        phases.output(
+            cuda.blockIdx.x,
+            cuda.gridDim.x,
+            net,
+            samples,
+            buffers,
+            buffers.work,
+            start,
+            rows,
+            row_at,
+        )
+
+    def backward(layer, net, buffers, rows, step, add):
+        tile_a = cuda.shared.array(a_shape, numba_type)
+        tile_b = cuda.shared.array(b_shape, numba_type)
+        phases.backward(
+            cuda.blockIdx.x, cuda.gridDim.x, (tile_a, tile_b), layer, net, buffers.params,
+            buffers.work, buffers.grads, 0, rows, step, add,
+        )  # fmt: skip
+
+    def weigh(net, buffers):
+        scratch = cuda.shared.array(threads, types.float64)
+        weigh_ranges(cuda.blockIdx.x, cuda.gridDim.x, net, buffers, scratch)
+
+    def update(net, solver, buffers, rows, weighted, slots, odd):
+        scratch = cuda.shared.array(threads, types.float64)
+        update_ranges(
+            cuda.blockIdx.x, cuda.gridDim.x, net, solver, buffers, buffers.params, rows, weighted,
+            slots, odd, scratch,
+        )  # fmt: skip
+
+    return PhaseKernels(*map(kernel, (gather, forward, output, backward, weigh, update)))
+
+
+@functools.cache
+def output_kernel(single, real):
+    """Compile the end of a prediction: output activation, and the rows to their place."""
+    activate_row, _ = make_output(single, real)
+
+    def finish(net, work, rows, out, out_at, logits):
+        row = (net.n_layers - 1) * FIELDS
+        units, z = net.layers[row + FAN_OUT], net.layers[row + UNITS_AT] * rows
+        for j in range(cuda.grid(1), rows, cuda.gridsize(1)):
+            if not logits:
+                activate_row(net.layers[row + ACTIVATION], work, z + j * units, units)
+            for t in range(units):
+                out[out_at + j * units + t] = work[z + j * units + t]
+
+    return kernel(finish)

@@ -1,0 +1,169 @@
+"""Buffers and launches for one data set, batch size and optimizer."""
+
+import numpy as np
+
+from nnjit.backends.cuda import choice as choices
+from nnjit.backends.cuda import kernels, updates
+from nnjit.backends.cuda._cuda import most_blocks
+from nnjit.backends.cuda.arguments import Buffers, Samples, Schedule
+from nnjit.backends.cuda.memory import allocate, upload
+from nnjit.core.optimizers import ALPHA, HYPER, RATE
+
+__all__ = ["TrainPlan"]
+
+# Blocks of the kernels that are launched phase by phase; more work is shared out among them.
+MOST_PHASE_BLOCKS = 4096
+CLOCK = slice(updates.STEPS, updates.BETA_2_POWER + 1)
+
+
+class TrainPlan:
+    """Everything on the device that training needs beside parameters, data and optimizer.
+
+    Parameters
+    ----------
+    engine : CudaEngine
+    dataset : CudaDataset
+    n_order, batch_size : int
+        Rows that an epoch visits, and rows of a minibatch.
+    optimizer : CudaOptimizer
+    """
+
+    def __init__(self, engine, dataset, n_order, batch_size, optimizer):
+        self._for = n_order, batch_size
+        self.dataset, self.optimizer = dataset, optimizer
+        batch_size = min(batch_size, n_order)
+        self._engine, self._order = engine, None
+        self._single, self._real = engine.dtype == np.float32, engine.dtype.type
+        self._allocate(choices.choose(engine.layer_units, batch_size, engine.dtype), batch_size)
+        arguments = (engine.net, self._samples, self._schedule, self._buffers, 0, 0)
+        if not self._fit_grid(arguments):  # no cooperative launches here
+            choice = choices.choose(engine.layer_units, batch_size, engine.dtype, False)
+            self._allocate(choice, batch_size)
+            self._fit_grid(arguments)
+
+    def _allocate(self, choice, batch_size):
+        engine, dtype = self._engine, self._engine.dtype
+        n_params, n_order = engine.n_parameters, self._for[0]
+        self.choice = choice
+        per_pass = choices.workspace_size(engine.layer_units, choice.rows)
+        parallel = choice.blocks if choice.form == "slices" and not choice.shared_work else 1
+        weight_ranges = -(-engine.net.n_weights // (choice.tile.threads * updates.RANGE_PER_THREAD))
+        made = allocate(
+            "Training",
+            grads=(choice.slots * n_params, dtype),
+            work=(1 if choice.shared_work else parallel * per_pass, dtype),
+            row_loss=(batch_size, np.float64),
+            row_weight=(batch_size, np.float64),
+            squares=(2 * weight_ranges, np.float64),
+            control=(updates.CONTROL, np.float64),
+            order=(n_order, np.int64),
+        )
+        order = made.pop("order")
+        self._buffers = Buffers(
+            params=engine.params, first=self.optimizer.first, second=self.optimizer.second, **made
+        )
+        rows, targets = self.dataset.rows, self.dataset
+        self._samples = Samples(
+            rows.x, rows.row, rows.column, rows.indices, rows.indptr, targets.targets,
+            targets.labels, targets.weights, int(targets.weighted), order,
+        )  # fmt: skip
+        self._schedule = Schedule(
+            batch_size, n_order, choice.rows, choice.step, self.optimizer.code
+        )
+        self._control = np.zeros(updates.CONTROL)
+
+    def _fit_grid(self, arguments):
+        """Choose kernel and number of blocks; False if the device cannot run the form."""
+        choice = self.choice
+        if choice.form == "phases":
+            self._kernel = kernels.phase_kernels(self._single, self._real, choice.tile)
+            self._blocks = min(choice.blocks, MOST_PHASE_BLOCKS)
+            return True
+        if choice.form == "grid":
+            self._kernel = kernels.grid_kernel(self._single, self._real, choice.tile)
+        else:
+            self._kernel = kernels.slice_kernel(
+                self._single, self._real, choice.tile, choice.blocks > 1, choice.shared_params,
+                choice.shared_work,
+            )  # fmt: skip
+        self._blocks = choice.blocks
+        if choice.blocks > 1:
+            most = most_blocks(self._kernel, arguments, choice.tile.threads, choice.shared_bytes)
+            self._blocks = min(choice.blocks, most)
+        return self._blocks > 0
+
+    def serves(self, dataset, n_order, batch_size, optimizer):
+        """Whether this plan was made for these."""
+        return (
+            self.dataset is dataset
+            and self.optimizer is optimizer
+            and self._for == (n_order, batch_size)
+        )
+
+    def use_order(self, order, first):
+        """Visit the rows in this order; uploaded when an epoch begins or it has changed."""
+        if first == 0 or self._order is None or not np.array_equal(order, self._order):
+            self._order = np.array(order, np.int64)
+            self._samples.order.copy_to_device(self._order)
+
+    def run(self, first, last, alpha):
+        """Minibatches first..last-1; the state after them (see updates.py)."""
+        control, optimizer = self._control, self.optimizer
+        control[:HYPER] = optimizer.hyper
+        control[RATE], control[ALPHA] = optimizer.learning_rate, alpha
+        control[HYPER:] = 0.0
+        state = control[HYPER : HYPER + updates.STATE]
+        state[CLOCK], state[updates.RUNNING] = optimizer.clock, 1.0
+        self._buffers.control.copy_to_device(control)
+        if self.choice.form == "phases":
+            self._run_phases(first, last)
+        else:
+            configuration = self._blocks, self.choice.tile.threads, 0, self.choice.shared_bytes
+            self._kernel[configuration](
+                self._engine.net, self._samples, self._schedule, self._buffers, first, last
+            )
+        control = self._buffers.control.copy_to_host()
+        odd = (last - first) % 2
+        state = control[HYPER + odd * updates.STATE :][: updates.STATE]
+        optimizer.clock[:] = state[CLOCK]
+        return state
+
+    def _run_phases(self, first, last):
+        phases, choice = self._kernel, self.choice
+        net, samples, schedule, buffers = (
+            self._engine.net, self._samples, self._schedule, self._buffers,
+        )  # fmt: skip
+        grid = self._blocks, choice.tile.threads, 0, 0
+        phases.weigh[grid](net, buffers)
+        for batch in range(first, last):
+            start = batch * schedule.batch_size
+            rows = min(schedule.batch_size, schedule.n_order - start)
+            for at in range(0, rows, schedule.rows):
+                self._run_pass(grid, start + at, min(schedule.rows, rows - at), at)
+            slots = -(-min(rows, schedule.rows) // schedule.step)
+            phases.update[grid](
+                net, schedule.solver, buffers, rows, samples.weighted, slots, (batch - first) % 2
+            )
+
+    def _run_pass(self, grid, start, rows, at):
+        phases, net, buffers, work = (
+            self._kernel, self._engine.net, self._buffers, self._buffers.work,
+        )  # fmt: skip
+        units = self._engine.layer_units
+        phases.gather[grid](net, self._samples, work, start, rows)
+        below = 0
+        for layer in range(net.n_layers):
+            phases.forward[grid](
+                layer, net, buffers.params, work, below * rows, units[layer], 1, work, rows
+            )
+            below += units[layer]
+        phases.output[grid](net, self._samples, buffers, start, rows, at)
+        for layer in reversed(range(net.n_layers)):
+            phases.backward[grid](layer, net, buffers, rows, self._schedule.step, int(at > 0))
+
+
+def upload_or_one(purpose, array, dtype):
+    """A device copy, or one element where there is nothing."""
+    if array is None:
+        return allocate(purpose, array=(1, dtype))["array"]
+    return upload(purpose, np.asarray(array, dtype))

@@ -1,0 +1,59 @@
+"""Small networks and data, and device arrays to hand in."""
+
+import itertools
+
+import numpy as np
+
+from nnjit.backends.cuda._cuda import SIMULATED, _numba_cuda
+
+DTYPES = [np.float32, np.float64]
+LOSSES = {  # loss of the oracle -> (loss, output activation) of the engine
+    "squared_error": ("squared_error", "identity"),
+    "poisson": ("poisson", "exp"),
+    "multinomial": ("log_loss", "softmax"),
+    "bernoulli": ("log_loss", "logistic"),
+}
+
+
+def tolerance(dtype):
+    return 3e-4 if dtype == np.float32 else 1e-11
+
+
+def problem(loss, dtype, n, units, weighted=False, seed=0):
+    """(coefs, intercepts, X, targets of the engine, targets of the oracle, weights)."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, units[0])).astype(dtype)
+    k = units[-1]
+    if loss == "multinomial":
+        y = rng.integers(0, k, n)
+        dense = np.eye(k, dtype=dtype)[y]
+    elif loss == "bernoulli":
+        y = dense = rng.integers(0, 2, (n, k)).astype(dtype)
+    elif loss == "poisson":
+        y = dense = rng.poisson(2.0, (n, k)).astype(dtype)
+    else:
+        y = dense = rng.standard_normal((n, k)).astype(dtype)
+    coefs = [
+        (rng.standard_normal((a, b)) / np.sqrt(a)).astype(dtype)
+        for a, b in itertools.pairwise(units)
+    ]
+    intercepts = [rng.standard_normal(b).astype(dtype) / 4 for b in units[1:]]
+    w = rng.integers(0, 4, n).astype(dtype) if weighted else None
+    return coefs, intercepts, X, y, dense, w
+
+
+def packed(coefs, intercepts):
+    return np.concatenate([part.ravel() for part in [*coefs, *intercepts]]).astype(float)
+
+
+def to_device(array):
+    return _numba_cuda.to_device(np.ascontiguousarray(array))
+
+
+class Foreign:
+    """An array of another library: nothing but `__cuda_array_interface__`."""
+
+    def __init__(self, array):
+        self.kept = array if SIMULATED else _numba_cuda.to_device(array)
+        source = "__array_interface__" if SIMULATED else "__cuda_array_interface__"
+        self.__cuda_array_interface__ = {**getattr(self.kept, source), "version": 3}

@@ -1,0 +1,96 @@
+"""What `device` means where there is no GPU, and that CUDA stays unloaded unless asked for."""
+
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import nnjit
+from nnjit.backends import select
+from nnjit.backends.cuda import _cuda
+
+X, Y = np.random.default_rng(0).standard_normal((12, 2)), np.arange(12) % 2
+SMALL = {"hidden_layer_sizes": (2,), "max_iter": 1}
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(_cuda, "why_unavailable", lambda: "no NVIDIA driver was found")
+    monkeypatch.setattr(select, "_said", set())
+
+
+def quietly(function, *arguments):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Stochastic Optimizer")
+        return function(*arguments)
+
+
+@pytest.mark.parametrize("estimator", [nnjit.MLPClassifier, nnjit.MLPRegressor])
+def test_cuda_without_a_gpu_says_what_to_install(no_gpu, estimator):
+    model = estimator(device="cuda", **SMALL)
+    message = r"device='cuda' cannot be used: no NVIDIA driver.*pip install 'nnjit\[cuda\]'"
+    with pytest.raises(RuntimeError, match=message):
+        model.fit(X, Y)
+    assert not hasattr(model, "coefs_")
+
+
+def test_auto_falls_back_and_says_so_once(no_gpu):
+    model = nnjit.MLPClassifier(device="auto", random_state=0, **SMALL)
+    with pytest.warns(UserWarning, match="device='auto' runs on the CPU: no NVIDIA driver"):
+        quietly(model.fit, X, Y)
+    expected = quietly(nnjit.MLPClassifier(random_state=0, **SMALL).fit, X, Y)
+    np.testing.assert_array_equal(model.coefs_[0], expected.coefs_[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="Stochastic Optimizer")
+        model.fit(X, Y)
+        model.predict(X)
+
+
+@pytest.mark.parametrize("value", ["gpu", "cuda:", "cuda:x", "cuda:-1", "CUDA", "", None, 0])
+def test_other_devices_are_refused_in_scikit_learns_words(value):
+    message = (
+        r"The 'device' parameter of MLPClassifier must be a str among \{'auto', 'cpu', 'cuda', "
+        rf"'cuda:0', 'cuda:1', ...\}}. Got {value!r} instead."
+    )
+    with pytest.raises(ValueError, match=message):
+        nnjit.MLPClassifier(device=value).fit(X, Y)
+
+
+def test_the_default_device_is_the_cpu():
+    assert nnjit.MLPClassifier().device == nnjit.MLPRegressor().device == "cpu"
+    assert select.resolve("cpu") is None
+    assert [select.is_device_name(n) for n in ("cuda:12", "auto", "cuda12")] == [True, True, False]
+
+
+def test_a_fit_on_the_cpu_loads_nothing_of_cuda():
+    """Nor does an import or a prediction; Numba's own module is a bare package."""
+    code = (
+        "import sys, numpy as np, nnjit; assert 'numba' not in sys.modules;"
+        "X = np.ones((8, 2)); model = nnjit.MLPRegressor(hidden_layer_sizes=(2,), max_iter=1);"
+        "model.fit(X, X[:, 0]).predict(X);"
+        "loaded = [n for n in sys.modules if 'cuda' in n.split('.')[1:] or n == 'numba_cuda'];"
+        "assert not any(n.startswith('nnjit') for n in loaded), loaded;"
+        "assert not any('cudadrv' in n or 'simulator' in n for n in sys.modules), loaded"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=300,
+        env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_driver_that_breaks_is_reported(monkeypatch):
+    class Broken:
+        @staticmethod
+        def is_available():
+            raise OSError("libcuda is broken")
+
+    monkeypatch.setattr(_cuda, "SIMULATED", False)
+    monkeypatch.setattr(_cuda, "_numba_cuda", Broken)
+    assert "does not answer (OSError: libcuda is broken)" in _cuda.why_unavailable()
+    assert _cuda.device_count() == 0

@@ -1,0 +1,305 @@
+"""The network on the device against the oracle and against the CPU engine."""
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+from device_problems import DTYPES, LOSSES, Foreign, packed, problem, to_device, tolerance
+from scipy import sparse
+
+import naive
+from nnjit.backends.cpu import CpuEngine
+from nnjit.backends.cuda import choice, memory, plan
+from nnjit.backends.cuda.engine import CudaEngine
+from nnjit.backends.cuda.products import Tile
+
+FORMS = ["one block", "slices", "grid", "phases"]
+BLOCKS = 3
+ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
+
+
+@pytest.fixture
+def form(request, monkeypatch):
+    """Have every network trained in one form, in tiny tiles."""
+    return use_form(request.param, monkeypatch)
+
+
+def use_form(name, monkeypatch):
+    tile = Tile(2, 2, 2, 2, 3) if name in ("grid", "phases") else Tile(2, 3, 1, 1, 2)
+    monkeypatch.setattr(choice, "tile_for", lambda form: tile)
+    monkeypatch.setattr(choice, "ONE_BLOCK_WORK", 1e9 if name == "one block" else -1)
+    monkeypatch.setattr(choice, "MOST_SLICES", 64 if name == "slices" else 0)
+    # The grid takes 5 rows at a time and cuts them into partial sums of 3 and 2.
+    monkeypatch.setattr(choice, "GRID_ROWS", 5)
+    monkeypatch.setattr(choice, "LEAST_STEP", 2)
+    # The simulator as the tests run it has grids of several blocks that wait for each other.
+    monkeypatch.setattr(plan, "most_blocks", lambda *arguments: 0 if name == "phases" else BLOCKS)
+    monkeypatch.setattr(plan, "MOST_PHASE_BLOCKS", BLOCKS)
+    return name
+
+
+def engines(loss, activation, units, dtype):
+    name, out_activation = LOSSES[loss]
+    arguments = units, activation, out_activation, name, dtype
+    return CudaEngine(*arguments), CpuEngine(*arguments)
+
+
+def cuda_engine(*arguments):
+    return engines(*arguments)[0]
+
+
+@pytest.mark.parametrize("form", FORMS, indirect=True)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gradient_equals_the_oracle(form, loss, dtype):
+    units, n = (3, 5, 2, 1 if loss == "poisson" else 2), 8
+    activation = ACTIVATIONS[list(LOSSES).index(loss)]
+    coefs, intercepts, X, y, dense, w = problem(loss, dtype, n, units, True, seed=1)
+    engine = cuda_engine(loss, activation, units, dtype)
+    theta, dataset = packed(coefs, intercepts), engine.dataset(X, y, w)
+    value, gradient = engine.loss_gradient(theta, dataset, 0.3)
+    arguments = coefs, intercepts, X, dense, loss, activation, 0.3, w
+    expected = packed(*naive.network_gradient(*arguments))
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance(dtype) * scale)
+    np.testing.assert_allclose(value, naive.network_loss(*arguments), rtol=tolerance(dtype))
+    again = engine.loss_gradient(theta, dataset, 0.3)
+    assert again[0] == value
+    np.testing.assert_array_equal(again[1], gradient)
+
+
+@pytest.mark.parametrize("form", FORMS, indirect=True)
+@pytest.mark.parametrize("solver", ["sgd", "nesterov", "adam"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_epochs_equal_the_oracle(form, solver, dtype):
+    """Weighted rows, a short last minibatch, and one whose weights are all zero."""
+    units, n, batch, loss = (3, 4, 3), 10, 4, "multinomial"
+    coefs, intercepts, X, y, dense, w = problem(loss, dtype, n, units, True, seed=3)
+    w[:] = 1 + w
+    w[8:] = 0
+    rng = np.random.default_rng(1)
+    orders = [np.arange(n), rng.permutation(n)]
+    engine = cuda_engine(loss, "tanh", units, dtype)
+    engine.pack(coefs, intercepts)
+    dataset = engine.dataset(X, y, w)
+    if solver == "adam":
+        optimizer, reference = engine.optimizer("adam"), naive.Adam(0.01)
+    else:
+        optimizer = engine.optimizer("sgd", momentum=0.9, nesterov=solver == "nesterov")
+        reference = naive.SGD(0.01, 0.9, solver == "nesterov")
+    optimizer.learning_rate = 0.01
+    skipped = []
+    for order in orders:
+        result = engine.train(dataset, order, batch, optimizer, 0.1, 0, 3)
+        expected = naive.train_epoch(
+            coefs, intercepts, X, dense, order, batch, reference, loss, "tanh", 0.1, w
+        )
+        np.testing.assert_allclose(result.loss, expected, rtol=tolerance(dtype))
+        assert result.finite
+        skipped.append(result.skipped)
+    assert skipped[0] == 1
+    for got, wanted in zip(engine.unpack(), (coefs, intercepts), strict=True):
+        for a, b in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+@pytest.mark.parametrize("form", FORMS, indirect=True)
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_trajectory_is_that_of_the_cpu(form, solver):
+    """In float64 to 1e-8 after every single step."""
+    units, n, batch, loss = (3, 4, 2), 9, 4, "squared_error"
+    coefs, intercepts, X, y, _, _ = problem(loss, np.float64, n, units)
+    order, states = np.random.default_rng(0).permutation(n), []
+    for engine in engines(loss, "logistic", units, np.float64):
+        engine.pack(coefs, intercepts)
+        dataset, optimizer = engine.dataset(X, y), engine.optimizer(solver)
+        optimizer.learning_rate = 0.05
+        steps = []
+        for step in [0, 1, 2, 0, 1, 2]:
+            result = engine.train(dataset, order, batch, optimizer, 0.1, step, step + 1)
+            moments = optimizer.state()
+            steps.append([*itertools.chain(*engine.unpack()), moments["first"], moments["second"],
+                          moments["clock"], result.loss])  # fmt: skip
+        states.append(steps)
+    for ours, theirs in zip(*states, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-14)
+
+
+def trained(units, dtype, cuts):
+    coefs, intercepts, X, y, _, w = problem("multinomial", dtype, 11, units, True, seed=2)
+    engine = cuda_engine("multinomial", "relu", units, dtype)
+    engine.pack(coefs, intercepts)
+    dataset, optimizer = engine.dataset(X, y, w), engine.optimizer("adam")
+    optimizer.learning_rate = 0.01
+    order = np.random.default_rng(0).permutation(11)
+    for first, last in itertools.pairwise(cuts):
+        engine.train(dataset, order, 4, optimizer, 0.1, first, last)
+    state = optimizer.state()
+    return [*itertools.chain(*engine.unpack()), state["first"], state["second"]]
+
+
+@pytest.mark.parametrize("form", FORMS, indirect=True)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bits_are_repeated_however_an_epoch_is_cut(form, dtype):
+    units = (3, 4, 3)
+    whole = trained(units, dtype, [0, 3])
+    for cuts in ([0, 3], [0, 1, 3]):
+        for a, b in zip(trained(units, dtype, cuts), whole, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_bits_do_not_depend_on_blocks_or_launches(monkeypatch):
+    units, dtype = (3, 4, 3), np.float32
+    for forms in (["slices"], ["grid", "phases"]):
+        results = []
+        for name, blocks in itertools.product(forms, (1, 2, 5)):
+            monkeypatch.setattr(sys.modules[__name__], "BLOCKS", blocks)
+            use_form(name, monkeypatch)
+            results.append(trained(units, dtype, [0, 3]))
+        for other in results[1:]:
+            for a, b in zip(other, results[0], strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator's threads are NumPy's
+@pytest.mark.parametrize("form", FORMS, indirect=True)
+def test_a_loss_that_is_not_finite_stops_before_the_update(form):
+    units = (2, 3, 1)
+    coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 8, units)
+    X[5] = np.inf
+    engine = cuda_engine("squared_error", "relu", units, np.float64)
+    engine.pack(coefs, intercepts)
+    optimizer = engine.optimizer("sgd")
+    dataset = engine.dataset(X, y)
+    result = engine.train(dataset, np.arange(8), 2, optimizer, 0.1, 0, 4)
+    assert not result.finite
+    assert optimizer.t == 2
+    for a, b in zip(engine.unpack()[0], coefs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("form", ["one block", "phases"], indirect=True)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_kind_of_input_gives_the_same_bits(form, dtype):
+    """C and Fortran order, CSR, and device arrays of two kinds; predictions in the kind given."""
+    units, n = (9, 3, 2), 6
+    coefs, intercepts, X, y, _, w = problem("multinomial", dtype, n, units, True)
+    X[np.random.default_rng(0).random(X.shape) < 0.7] = 0
+    duplicates = sparse.csr_matrix(X)
+    duplicates.data[0] /= 2
+    duplicates = sparse.csr_matrix(
+        (np.append(duplicates.data[0], duplicates.data), np.append(duplicates.indices[0],
+         duplicates.indices), duplicates.indptr + (np.arange(n + 1) > 0)), X.shape)  # fmt: skip
+    theta, results = packed(coefs, intercepts), []
+    host = [X, np.asfortranarray(X), sparse.csr_array(X), duplicates]
+    for given in [*host, to_device(X), Foreign(X), Foreign(np.asfortranarray(X))]:
+        engine = cuda_engine("multinomial", "relu", units, dtype)
+        loss, gradient = engine.loss_gradient(theta, engine.dataset(given, y, w), 0.1)
+        if isinstance(given, Foreign):
+            given.shape = X.shape
+        outputs = engine.predict(given)
+        assert isinstance(outputs, np.ndarray) == any(given is form for form in host)
+        outputs = outputs if isinstance(outputs, np.ndarray) else outputs.copy_to_host()
+        results.append((loss, gradient, outputs))
+    for loss, gradient, outputs in results:
+        assert loss == results[0][0]
+        np.testing.assert_array_equal(gradient, results[0][1])
+        np.testing.assert_array_equal(outputs, results[0][2])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_predictions_are_the_oracles_in_any_company(dtype, loss, monkeypatch):
+    units = (4, 3, 2)
+    coefs, intercepts, X, *_ = problem(loss, dtype, 7, units)
+    engine = cuda_engine(loss, "tanh", units, dtype)
+    engine.pack(coefs, intercepts)
+    whole = engine.predict(X)
+    outputs = naive.network_forward(coefs, intercepts, X, "tanh", LOSSES[loss][1])
+    np.testing.assert_allclose(whole, outputs[-1], rtol=tolerance(dtype), atol=1e-6)
+    logits = naive.dense_forward(outputs[-2], coefs[-1], intercepts[-1], "identity")
+    np.testing.assert_allclose(
+        engine.predict(X, output="logits"), logits, rtol=tolerance(dtype), atol=1e-6
+    )
+    np.testing.assert_array_equal(engine.predict(X[3:4]), whole[3:4])
+    monkeypatch.setattr(choice, "PREDICTION_ELEMENTS", 3 * sum(units))  # three rows at a time
+    np.testing.assert_array_equal(engine.predict(X), whole)
+    np.testing.assert_array_equal(engine.predict(sparse.csr_array(X)), whole)
+    np.testing.assert_array_equal(engine.predict(engine.rows(X[::-1])), whole[::-1])
+    assert engine.predict(X[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_cpu_and_gpu_take_over_from_each_other(kind):
+    """An optimizer's state and the weights go from one engine to the other and on."""
+    units, n = (3, 4, 2), 8
+    coefs, intercepts, X, y, _, _ = problem("bernoulli", np.float64, n, units)
+    ends = []
+    for order in itertools.product((0, 1), repeat=2):
+        weights, state = (coefs, intercepts), None
+        for number, half in enumerate(order):
+            engine = engines("bernoulli", "tanh", units, np.float64)[half]
+            engine.pack(*weights)
+            optimizer = engine.optimizer(kind)
+            if state is not None:
+                optimizer.load_state(state)
+            optimizer.learning_rate = 0.01
+            engine.train(engine.dataset(X, y), np.arange(n), 4, optimizer, 0.1, number, number + 1)
+            weights, state = engine.unpack(), optimizer.state()
+        ends.append([*itertools.chain(*weights), state["first"], state["second"]])
+    for end in ends[1:]:
+        for a, b in zip(end, ends[0], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-14)
+    with pytest.raises(ValueError, match="another network or solver"):
+        optimizer.load_state({**state, "first": np.zeros(3)})
+
+
+def test_a_poisson_mean_that_underflows_costs_a_finite_loss():
+    engine = cuda_engine("poisson", "identity", (1, 1), np.float64)
+    X, y = np.ones((4, 1)), np.full((4, 1), 3.0)
+    loss, gradient = engine.loss_gradient(np.array([0.0, -1000.0]), engine.dataset(X, y), 0.0)
+    np.testing.assert_allclose(loss, 3 * np.log(3 / np.finfo(float).tiny) - 3, rtol=1e-5)
+    np.testing.assert_allclose(gradient, [-3, -3])
+
+
+def test_out_of_memory_names_the_bytes_and_keeps_nothing(monkeypatch):
+    made = []
+
+    class Small:
+        """A device with room for three arrays."""
+
+        @staticmethod
+        def device_array(n, dtype):
+            if len(made) == 3:
+                raise RuntimeError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
+            made.append(np.empty(n, dtype))
+            return made[-1]
+
+    monkeypatch.setattr(memory, "cuda", Small)
+    sizes = dict.fromkeys("abcde", (10, np.float64))
+    with pytest.raises(MemoryError, match=r"Training needs 400 bytes of GPU memory.*batch_size"):
+        memory.allocate("Training", **sizes)
+    monkeypatch.setattr(Small, "device_array", lambda n, dtype: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # other errors are not called lack of memory
+        memory.allocate("Training", **sizes)
+
+
+def test_sizes_choose_the_form(monkeypatch):
+    monkeypatch.setattr(choice, "SIMULATED", False)
+
+    def chosen(*arguments):
+        result = choice.choose(*arguments)
+        return result.form, result.slots
+
+    assert chosen((4, 10, 3), 32, np.float32) == ("slices", 1)
+    assert chosen((64, 100, 10), 200, np.float32)[0] == "slices"
+    assert chosen((784, 512, 512, 10), 128, np.float32) == ("grid", 1)
+    assert chosen((784, 512, 512, 10), 128, np.float32, False) == ("phases", 1)
+    assert chosen((8, 64, 64, 1), 60_000, np.float32)[1] > 1  # a few tiles, many rows
+    for units in [(4, 10, 3), (7, 16, 16, 3), (8, 64, 64, 1), (784, 100, 10)]:
+        for dtype in DTYPES:
+            made = choice.choose(units, 32, dtype)
+            assert made.shared_bytes <= choice.SHARED_BYTES
+            assert made.shared_params == (made.shared_bytes > 0) or made.shared_work

@@ -1,0 +1,158 @@
+"""The kernels compiled for real: to PTX by NVVM, and to machine code where ptxas is at hand.
+
+Neither needs a GPU. NVVM comes with `pip install 'nnjit[cuda]'`.
+"""
+
+import functools
+import glob
+import re
+import shutil
+import subprocess
+import sysconfig
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numba import types
+
+from nnjit.backends.cuda import _cuda, choice, kernels
+from nnjit.backends.cuda import softmax as device_softmax
+from nnjit.backends.cuda.arguments import Buffers, Net, Samples, Schedule
+
+ARCHITECTURE = (9, 0)
+INTEGER = types.int64
+DTYPES = [np.float32, np.float64]
+
+
+def without_nvvm():
+    """Why nothing can be compiled, or None."""
+    if _cuda.SIMULATED:
+        return "the simulator compiles nothing"
+    try:
+        _cuda.cuda.cudadrv.nvvm.NVVM()
+    except Exception as error:
+        return f"no NVVM: {str(error).strip().splitlines()[0]}"
+    return None
+
+
+pytestmark = pytest.mark.skipif(without_nvvm() is not None, reason=str(without_nvvm()))
+
+
+@pytest.fixture(autouse=True)
+def some_device(monkeypatch):
+    """Device functions are compiled for the current device, which there need not be."""
+    device = SimpleNamespace(compute_capability=ARCHITECTURE)
+    monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
+
+
+def vector(kind):
+    return types.Array(kind, 1, "C")
+
+
+def arguments(real):
+    """Numba's types of what kernels are given."""
+    r, d = vector(real), vector(types.float64)
+    i4, i8, n = vector(types.int32), vector(INTEGER), INTEGER
+    return {
+        "net": types.NamedTuple([i8, n, n, n, n, n, n], Net),
+        "samples": types.NamedTuple([r, n, n, i4, i8, r, i4, r, n, i8], Samples),
+        "schedule": types.NamedUniTuple(n, len(Schedule._fields), Schedule),
+        "buffers": types.NamedTuple([r, r, r, r, r, d, d, d, d], Buffers),
+        "r": r,
+        "n": n,
+    }
+
+
+def kernels_and_signatures(dtype):
+    """Every kernel that training and prediction launch, as (kernel, argument types)."""
+    single = dtype == np.float32
+    t = SimpleNamespace(**arguments(_cuda.type_of(dtype)))
+    epoch = t.net, t.samples, t.schedule, t.buffers, t.n, t.n
+    slices, grid = choice.SLICE_TILE, choice.GRID_TILE
+    phases = kernels.phase_kernels(single, dtype, grid)
+    made = {
+        f"slices {flags}": (kernels.slice_kernel(single, dtype, slices, *flags), epoch)
+        for flags in [(False, True, True), (True, True, True), (True, True, False),
+                      (True, False, False)]
+    }  # fmt: skip
+    made["grid"] = kernels.grid_kernel(single, dtype, grid), epoch
+    made["gather"] = phases.gather, (t.net, t.samples, t.r, t.n, t.n)
+    made["forward"] = phases.forward, (t.n, t.net, t.r, t.r, t.n, t.n, t.n, t.r, t.n)
+    made["output"] = phases.output, (t.net, t.samples, t.buffers, t.n, t.n, t.n)
+    made["backward"] = phases.backward, (t.n, t.net, t.buffers, t.n, t.n, t.n)
+    made["weigh"] = phases.weigh, (t.net, t.buffers)
+    made["update"] = phases.update, (t.net, t.n, t.buffers, *[t.n] * 4)
+    made["finish"] = kernels.output_kernel(single, dtype), (t.net, t.r, t.n, t.r, t.n, t.n)
+    made["jacobian"] = device_softmax._jacobian(dtype), (t.r, t.n, t.n, t.r)
+    made["vjp"] = device_softmax._vjp(), (t.r, t.n, t.n, t.r, t.n, t.n, t.n, t.n, t.r)
+    return made
+
+
+NAMES = [
+    *(f"slices {flags}" for flags in [(False, True, True), (True, True, True),
+                                      (True, True, False), (True, False, False)]),
+    "grid", "gather", "forward", "output", "backward", "weigh", "update", "finish", "jacobian",
+    "vjp",
+]  # fmt: skip
+
+
+@functools.cache
+def ptx_of(dtype, name):
+    kernel, signature = kernels_and_signatures(dtype)[name]
+    ptx, _ = _cuda.cuda.compile_ptx(kernel.py_func, signature, cc=ARCHITECTURE, abi="numba")
+    return ptx
+
+
+def instructions(ptx, pattern):
+    return re.findall(rf"^\s+(?:@%p\d+ )?({pattern})", ptx, re.MULTILINE)
+
+
+def ptxas():
+    """The assembler in the path or in NVIDIA's wheels."""
+    wheels = f"{sysconfig.get_path('purelib')}/nvidia/**/bin/ptxas"
+    return shutil.which("ptxas") or next(iter(glob.glob(wheels, recursive=True)), None)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_kernels_compile_to_arithmetic_of_their_precision(name, dtype):
+    """Nothing of a float32 network is computed in float64 but sums of losses and their like.
+
+    Inner products are fused multiply-adds, accumulators stay in registers, and every helper is
+    inlined.
+    """
+    ptx = ptx_of(dtype, name)
+    other = "f64" if dtype == np.float32 else "f32"
+    if name in ("gather", "forward", "backward", "finish", "jacobian", "vjp"):
+        assert f".{other}" not in ptx
+    if dtype == np.float64:
+        assert not instructions(ptx, r"(?:add|mul|fma|div|sqrt)\S*\.f32")
+    else:
+        # Loss and weight of a row, squared weights, the clock and Adam's correction.
+        assert len(instructions(ptx, r"fma\S*\.f64")) <= 1
+        assert len(instructions(ptx, r"(?:div|sqrt)\S*\.f64")) <= 3
+    assert not instructions(ptx, r"(?:ld|st)\.local")
+    assert not re.search(r"^\.func", ptx, re.MULTILINE)
+    assert not re.search(r"\bred\.|\batom\.", ptx)  # no atomics: their order is not fixed
+    if name in ("grid", "forward", "backward"):
+        product = choice.GRID_TILE.per_m * choice.GRID_TILE.per_n
+        assert len(instructions(ptx, rf"fma\.rn\.{'f32' if other == 'f64' else 'f64'}")) >= product
+
+
+@pytest.mark.skipif(ptxas() is None, reason="no ptxas")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_kernels_assemble_within_registers_and_shared_memory(name, dtype, tmp_path):
+    """All fit 256 threads of a block, and none spills."""
+    (tmp_path / "kernel.ptx").write_text(ptx_of(dtype, name))
+    command = [ptxas(), f"-arch=sm_{ARCHITECTURE[0]}{ARCHITECTURE[1]}", "-v", "-c"]
+    command += ["-o", str(tmp_path / "kernel.o"), str(tmp_path / "kernel.ptx")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    registers = int(re.search(r"Used (\d+) registers", done.stderr)[1])
+    spilled = int(re.search(r"(\d+) bytes spill stores", done.stderr)[1])
+    shared = re.search(r"(\d+) bytes smem", done.stderr)
+    print(name, np.dtype(dtype), registers, "registers", spilled, "bytes spilled")
+    assert registers <= 65536 // choice.GRID_TILE.threads
+    assert spilled == 0
+    assert shared is None or int(shared[1]) <= choice.SHARED_BYTES
