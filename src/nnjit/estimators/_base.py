@@ -574,13 +574,13 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
     def _minibatch_rows(self, n_samples: int) -> int:
         if self.batch_size == "auto":
             return min(200, n_samples)
-        if self.batch_size > n_samples:
+        if self.batch_size < 1 or self.batch_size > n_samples:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than "
                 "sample size. It is going to be clipped",
                 stacklevel=2,
             )
-        return int(min(self.batch_size, n_samples))
+        return int(np.clip(self.batch_size, 1, max(n_samples, 1)))
 
     def _take_over(self, engine: Engine, state: TrainingState) -> None:
         """Set the fitted attributes from a run that has ended."""

@@ -270,6 +270,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         return X, y
 
     def _output_activation(self) -> str:
+        if self.loss not in OUTPUT_ACTIVATIONS:  # changed since a fit that checked it
+            self._validate_params()
         (activation,) = OUTPUT_ACTIVATIONS[self.loss]
         return activation
 

@@ -203,9 +203,10 @@ def _epoch_losses(
     """
     n_samples = len(state.order)
     call_size = batches_per_call(engine.n_parameters, plan.batch_size, engine.work_per_call)
-    most = min(call_size // -(-n_samples // plan.batch_size), ROWS_AHEAD // n_samples)
-    if watched or sample_weight is not None or plan.single_epoch:
-        most = 1
+    most = 1
+    if n_samples and not (watched or plan.single_epoch) and sample_weight is None:
+        n_batches = -(-n_samples // plan.batch_size)
+        most = min(call_size // n_batches, ROWS_AHEAD // n_samples)
     # The same swaps as shuffling a fresh range and indexing the last order with it.
     shuffle: Callable[[Any], None] = state.rng.shuffle if plan.shuffle else _leave
     orders = np.empty((max(most, 1), n_samples), np.int64)
