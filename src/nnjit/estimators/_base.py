@@ -574,7 +574,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
     def _minibatch_rows(self, n_samples: int) -> int:
         if self.batch_size == "auto":
             return min(200, n_samples)
-        if self.batch_size < 1 or self.batch_size > n_samples:
+        if self.batch_size > n_samples:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than "
                 "sample size. It is going to be clipped",
