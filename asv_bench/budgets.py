@@ -30,18 +30,21 @@ from benchmarks.cases import CASES, estimator, make_data
 warnings.simplefilter("ignore")
 
 
-# Until the threads of the library called before have stopped waiting for more work on a core.
-PAUSE = 0.1
+# Until the threads of the library called before have stopped waiting for more work on a core; not
+# for calls so short that they have none, and would be timed with cold caches.
+PAUSE, SHORT = 0.1, 0.005
 
 
 def medians(functions, rounds):
-    """Median seconds of each function, called in turn after one warm-up, with a pause between."""
+    """Median seconds of each function, called in turn after one warm-up."""
     times = [[] for _ in functions]
+    begin = time.perf_counter()
     for function in functions:
         function()
+    pause = PAUSE if time.perf_counter() - begin > SHORT else 0.0
     for _ in range(rounds):
         for function, taken in zip(functions, times):
-            time.sleep(PAUSE)
+            time.sleep(pause)
             begin = time.perf_counter()
             function()
             taken.append(time.perf_counter() - begin)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnjit.backends.dataset import Dataset, as_data, fill_targets
-from nnjit.backends.optimizer import Optimizer, copy_packed
+from nnjit.backends.optimizer import Optimizer, copy_packed, packed_copy
 from nnjit.backends.plan import ForwardPlan, TrainPlan
 from nnjit.core import job, layout, optimizers
 from nnjit.core.frame import Field, address_of
@@ -173,7 +173,7 @@ class CpuEngine:
         plan = self._gradient_plan(dataset, alpha)
         loss = plan.gradient(dataset.n_samples, self.weight_of(dataset), alpha)
         parts = layout.weight_views(self._layout, plan.optimizer._first)
-        return loss, np.concatenate([part.ravel() for part in parts[0] + parts[1]], dtype=float)
+        return loss, packed_copy(parts[0] + parts[1], np.float64)
 
     def weight_of(self, dataset):
         """Sum of the sample weights, or the number of samples without any."""

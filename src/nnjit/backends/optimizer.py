@@ -4,7 +4,7 @@ import numpy as np
 
 from nnjit.core import layout, optimizers
 
-__all__ = ["Optimizer", "copy_packed"]
+__all__ = ["Optimizer", "copy_packed", "packed_copy"]
 
 
 def copy_packed(packed, views):
@@ -13,6 +13,15 @@ def copy_packed(packed, views):
     for view in views:
         view[...] = packed[start : start + view.size].reshape(view.shape)
         start += view.size
+
+
+def packed_copy(views, dtype):
+    """One new vector with all views' elements, in order."""
+    packed, start = np.empty(sum(view.size for view in views), dtype), 0
+    for view in views:
+        packed[start : start + view.size].reshape(view.shape)[...] = view
+        start += view.size
+    return packed
 
 
 class Optimizer:
@@ -48,8 +57,7 @@ class Optimizer:
         state = {"learning_rate": np.float64(self.learning_rate), "clock": self._clock.copy()}
         for name, flat in [("first", self._first), ("second", self._second)]:
             weights, biases = layout.weight_views(self._layout, flat) if len(flat) else ([], [])
-            parts = [part.ravel() for part in weights + biases]
-            state[name] = np.concatenate(parts) if parts else flat.copy()
+            state[name] = packed_copy(weights + biases, flat.dtype)
         return state
 
     def load_state(self, state):
