@@ -8,6 +8,7 @@ import numpy as np
 from nnjit.backends.pace import Pace
 from nnjit.core import job, layout, task, threads
 from nnjit.core.frame import Field, address_of
+from nnjit.core.simd import TILE
 
 __all__ = ["ForwardPlan", "TrainPlan"]
 
@@ -239,10 +240,11 @@ def _plain_ranges(lay, size):
 
 def _fused_ranges(lay):
     """Ranges of whole rows of one weight matrix, in multiples of the tile, and the biases."""
-    parts = []
+    parts, height = [], TILE.rows
+    size = min(FUSED_RANGE, lay.n_weights // FUSED_RANGES)
     for number, layer in enumerate(lay.layers.tolist()):
         at, stride, fan_in = layer[layout.WEIGHTS], layer[layout.STRIDE], layer[layout.FAN_IN]
-        step = max(8, min(FUSED_RANGE, lay.n_weights // FUSED_RANGES) // stride // 8 * 8)
+        step = max(height, size // stride // height * height)
         for row in range(0, fan_in, step):
             rows = min(step, fan_in - row)
             low = at + row * stride
