@@ -27,7 +27,7 @@ def form(request, monkeypatch):
 
 def use_form(name, monkeypatch):
     tile = Tile(2, 2, 2, 2, 3) if name in ("grid", "phases") else Tile(2, 3, 1, 1, 2)
-    monkeypatch.setattr(choice, "tile_for", lambda form: tile)
+    monkeypatch.setattr(choice, "tile_for", lambda *arguments: tile)
     monkeypatch.setattr(choice, "ONE_BLOCK_WORK", 1e9 if name == "one block" else -1)
     monkeypatch.setattr(choice, "MOST_SLICES", 64 if name == "slices" else 0)
     # The grid takes 5 rows at a time and cuts them into partial sums of 3 and 2.
@@ -298,6 +298,12 @@ def test_sizes_choose_the_form(monkeypatch):
     assert chosen((784, 512, 512, 10), 128, np.float32) == ("grid", 1)
     assert chosen((784, 512, 512, 10), 128, np.float32, False) == ("phases", 1)
     assert chosen((8, 64, 64, 1), 60_000, np.float32)[1] > 1  # a few tiles, many rows
+    large = choice.choose((784, 2048, 2048, 10), 4096, np.float32)
+    assert (large.form, large.tile) == ("grid", choice.LARGE_TILE)
+    assert choice.choose((784, 2048, 2048, 10), 4096, np.float64).tile == choice.GRID_TILE
+    assert choice.choose((784, 512, 512, 10), 128, np.float32).tile == choice.GRID_TILE
+    assert choice.prediction_tile(65536, 100, True) == choice.LARGE_TILE
+    assert choice.prediction_tile(65536, 10, True) == choice.GRID_TILE
     for units in [(4, 10, 3), (7, 16, 16, 3), (8, 64, 64, 1), (784, 100, 10)]:
         for dtype in DTYPES:
             made = choice.choose(units, 32, dtype)

@@ -75,6 +75,9 @@ def kernels_and_signatures(dtype):
         for flags in [(False, True, True), (True, True, True), (True, True, False),
                       (True, False, False)]
     }  # fmt: skip
+    large = kernels.phase_kernels(single, dtype, choice.LARGE_TILE)
+    made["large grid"] = kernels.grid_kernel(single, dtype, choice.LARGE_TILE), epoch
+    made["large forward"] = large.forward, (t.n, t.net, t.r, t.r, t.n, t.n, t.n, t.r, t.n)
     made["grid"] = kernels.grid_kernel(single, dtype, grid), epoch
     made["gather"] = phases.gather, (t.net, t.samples, t.r, t.n, t.n)
     made["forward"] = phases.forward, (t.n, t.net, t.r, t.r, t.n, t.n, t.n, t.r, t.n)
@@ -94,6 +97,12 @@ NAMES = [
     "grid", "gather", "forward", "output", "backward", "weigh", "update", "finish", "jacobian",
     "vjp",
 ]  # fmt: skip
+CASES = [
+    *((name, dtype) for dtype in DTYPES for name in NAMES),
+    ("large grid", np.float32),
+    ("large forward", np.float32),
+]
+each_kernel = pytest.mark.parametrize("name, dtype", CASES)
 
 
 @functools.cache
@@ -113,8 +122,7 @@ def ptxas():
     return shutil.which("ptxas") or next(iter(glob.glob(wheels, recursive=True)), None)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", NAMES)
+@each_kernel
 def test_kernels_compile_to_arithmetic_of_their_precision(name, dtype):
     """Nothing of a float32 network is computed in float64 but sums of losses and their like.
 
@@ -123,7 +131,7 @@ def test_kernels_compile_to_arithmetic_of_their_precision(name, dtype):
     """
     ptx = ptx_of(dtype, name)
     other = "f64" if dtype == np.float32 else "f32"
-    if name in ("gather", "forward", "backward", "finish", "jacobian", "vjp"):
+    if name in ("gather", "forward", "large forward", "backward", "finish", "jacobian", "vjp"):
         assert f".{other}" not in ptx
     if dtype == np.float64:
         assert not instructions(ptx, r"(?:add|mul|fma|div|sqrt)\S*\.f32")
@@ -134,16 +142,16 @@ def test_kernels_compile_to_arithmetic_of_their_precision(name, dtype):
     assert not instructions(ptx, r"(?:ld|st)\.local")
     assert not re.search(r"^\.func", ptx, re.MULTILINE)
     assert not re.search(r"\bred\.|\batom\.", ptx)  # no atomics: their order is not fixed
-    if name in ("grid", "forward", "backward"):
-        product = choice.GRID_TILE.per_m * choice.GRID_TILE.per_n
+    if name.split()[-1] in ("grid", "forward", "backward"):
+        tile = choice.LARGE_TILE if "large" in name else choice.GRID_TILE
+        product = tile.per_m * tile.per_n
         assert len(instructions(ptx, rf"fma\.rn\.{'f32' if other == 'f64' else 'f64'}")) >= product
 
 
 @pytest.mark.skipif(ptxas() is None, reason="no ptxas")
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", NAMES)
+@each_kernel
 def test_kernels_assemble_within_registers_and_shared_memory(name, dtype, tmp_path):
-    """All fit 256 threads of a block, and none spills."""
+    """All fit 256 threads of a block; only the largest tile spills, some words between tiles."""
     (tmp_path / "kernel.ptx").write_text(ptx_of(dtype, name))
     command = [ptxas(), f"-arch=sm_{ARCHITECTURE[0]}{ARCHITECTURE[1]}", "-v", "-c"]
     command += ["-o", str(tmp_path / "kernel.o"), str(tmp_path / "kernel.ptx")]
@@ -154,5 +162,5 @@ def test_kernels_assemble_within_registers_and_shared_memory(name, dtype, tmp_pa
     shared = re.search(r"(\d+) bytes smem", done.stderr)
     print(name, np.dtype(dtype), registers, "registers", spilled, "bytes spilled")
     assert registers <= 65536 // choice.GRID_TILE.threads
-    assert spilled == 0
+    assert spilled <= (256 if name == "large grid" else 0)
     assert shared is None or int(shared[1]) <= choice.SHARED_BYTES

@@ -241,14 +241,15 @@ class CudaEngine:
 
     def _predict(self, rows, at, count, work, out, output):
         """Outputs of `count` rows from row `at` on."""
-        tile, net = choice.tile_for("phases"), self.net
-        phases = kernels.phase_kernels(self._single, self._real, tile)
+        net = self.net
         a, a_at, a_row, a_column = rows.x, at * rows.row, rows.row, rows.column
         if rows.row == 0:  # CSR
-            self._spread(phases, rows, at, count, work)
+            self._spread(rows, at, count, work)
             a, a_at, a_row, a_column = work, 0, self.layer_units[0], 1
         below = 0
         for layer, (fan_in, fan_out) in enumerate(zip(self.layer_units, self.layer_units[1:])):
+            tile = choice.prediction_tile(count, fan_out, self._single)
+            phases = kernels.phase_kernels(self._single, self._real, tile)
             blocks = -(-count // tile.rows) * -(-fan_out // tile.columns)
             phases.forward[min(blocks, MOST_BLOCKS), tile.threads, 0, 0](
                 layer, net, self.params, a, a_at, a_row, a_column, work, count
@@ -261,7 +262,7 @@ class CudaEngine:
             net, work, count, out, at * self.layer_units[-1], int(output == "logits")
         )
 
-    def _spread(self, phases, rows, at, count, work):
+    def _spread(self, rows, at, count, work):
         """Write CSR rows out densely at the input's place in the workspace."""
         order = upload("Prediction", np.arange(at, at + count))
         none = allocate(
@@ -269,6 +270,7 @@ class CudaEngine:
         )
         samples = Samples(rows.x, 0, 0, rows.indices, rows.indptr, **none, weighted=0, order=order)
         tile = choice.tile_for("phases")
+        phases = kernels.phase_kernels(self._single, self._real, tile)
         phases.gather[min(count, MOST_BLOCKS), tile.threads, 0, 0](
             self.net, samples, work, 0, count
         )

@@ -10,7 +10,8 @@ import functools
 from typing import NamedTuple
 
 from nnjit.backends.cuda._cuda import cuda, device, smaller, type_of
-from nnjit.backends.cuda.scalars import activation_functions
+from nnjit.backends.cuda.scalars import activation_functions, scalar_functions
+from nnjit.core.activations import IDENTITY, RELU
 
 __all__ = ["Products", "Tile", "make_products"]
 
@@ -113,7 +114,8 @@ def _product(single, real, tile, kind):
     if threads < columns:
         raise ValueError("a tile needs at least as many threads as columns")
     numba_type, zero = type_of(real), real(0)
-    activate, slope = activation_functions(single, real)
+    finishes, finish = _finishers(single, real, kind)
+    relu = scalar_functions(single)["relu"]
     fetch_a, put_a, share_a = _fetchers(real, tile, kind != _WEIGHT_GRADIENT, rows, True)
     fetch_b, put_b, share_b = _fetchers(real, tile, kind == _INPUT_GRADIENT, columns, False)
 
@@ -171,13 +173,52 @@ def _product(single, real, tile, kind):
                 for j in range(per_n):
                     row, column = m0 + ti + i * threads_m, n0 + tj + j * threads_n
                     if row < m and column < n:
-                        value, at = sums[i, j], c_at + row * n + column
+                        value, at = sums[i, j], c_at + piece * c_step + row * n + column
                         if kind == _FORWARD:
-                            c[at] = activate(code, value + other[other_at + column])
-                        elif kind == _INPUT_GRADIENT:
-                            c[at] = value * slope(code, other[other_at + row * n + column])
-                        else:
-                            at += piece * c_step
+                            value += other[other_at + column]
+                            c[at] = relu(value) if code == RELU else value
+                        elif kind == _WEIGHT_GRADIENT:
                             c[at] = value + c[at] if add else value
+                        else:
+                            c[at] = value
+            if finishes(code):
+                # Apart: unrolled with the sums, long functions would cost them registers.
+                for e in range(per_m * per_n):
+                    row = m0 + ti + e // per_n * threads_m
+                    column = n0 + tj + e % per_n * threads_n
+                    if row < m and column < n:
+                        at = c_at + row * n + column
+                        c[at] = finish(code, c[at], other, other_at + row * n + column)
 
     return product
+
+
+def _finishers(single, real, kind):
+    """Device functions (finishes, finish): what is left to do with an element, if anything."""
+    activate, slope = activation_functions(single, real)
+
+    @device
+    def activates(code):
+        return code != RELU and code != IDENTITY
+
+    @device
+    def activated(code, value, other, at):
+        return activate(code, value)
+
+    @device
+    def has_slope(code):
+        return code != IDENTITY
+
+    @device
+    def sloped(code, value, other, at):
+        return value * slope(code, other[at])
+
+    @device
+    def never(code):
+        return False
+
+    if kind == _FORWARD:
+        return activates, activated
+    if kind == _INPUT_GRADIENT:
+        return has_slope, sloped
+    return never, sloped
