@@ -97,10 +97,20 @@ NAMES = [
     "grid", "gather", "forward", "output", "backward", "weigh", "update", "finish", "jacobian",
     "vjp",
 ]  # fmt: skip
+# The rest of these take as long to compile as all others together.
+QUICK = {("slices (True, True, True)", np.float32), ("grid", np.float32)}
+
+
+def case(name, dtype):
+    fused = name.startswith("slices") or "grid" in name
+    slow = fused and (name, dtype) not in QUICK
+    return pytest.param(name, dtype, marks=[pytest.mark.slow] if slow else [])
+
+
 CASES = [
-    *((name, dtype) for dtype in DTYPES for name in NAMES),
-    ("large grid", np.float32),
-    ("large forward", np.float32),
+    *(case(name, dtype) for dtype in DTYPES for name in NAMES),
+    case("large grid", np.float32),
+    case("large forward", np.float32),
 ]
 each_kernel = pytest.mark.parametrize("name, dtype", CASES)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from nnjit.backends.cpu import TrainResult
 from nnjit.backends.cuda import choice, kernels
-from nnjit.backends.cuda._cuda import cuda
+from nnjit.backends.cuda._cuda import cuda, launch
 from nnjit.backends.cuda.arguments import Net, Samples, layer_table
 from nnjit.backends.cuda.memory import allocate, upload
 from nnjit.backends.cuda.optimizer import CudaOptimizer
@@ -251,15 +251,17 @@ class CudaEngine:
             tile = choice.prediction_tile(count, fan_out, self._single)
             phases = kernels.phase_kernels(self._single, self._real, tile)
             blocks = -(-count // tile.rows) * -(-fan_out // tile.columns)
-            phases.forward[min(blocks, MOST_BLOCKS), tile.threads, 0, 0](
-                layer, net, self.params, a, a_at, a_row, a_column, work, count
-            )
+            launch(
+                phases.forward, min(blocks, MOST_BLOCKS), tile.threads, layer, net, self.params,
+                a, a_at, a_row, a_column, work, count,
+            )  # fmt: skip
             below += fan_in
             a, a_at, a_row, a_column = work, below * count, fan_out, 1
         finish = kernels.output_kernel(self._single, self._real)
         blocks = min(-(-count // tile.threads), MOST_BLOCKS)
-        finish[blocks, tile.threads, 0, 0](
-            net, work, count, out, at * self.layer_units[-1], int(output == "logits")
+        logits = int(output == "logits")
+        launch(
+            finish, blocks, tile.threads, net, work, count, out, at * self.layer_units[-1], logits
         )
 
     def _spread(self, rows, at, count, work):
@@ -271,6 +273,5 @@ class CudaEngine:
         samples = Samples(rows.x, 0, 0, rows.indices, rows.indptr, **none, weighted=0, order=order)
         tile = choice.tile_for("phases")
         phases = kernels.phase_kernels(self._single, self._real, tile)
-        phases.gather[min(count, MOST_BLOCKS), tile.threads, 0, 0](
-            self.net, samples, work, 0, count
-        )
+        blocks = min(count, MOST_BLOCKS)
+        launch(phases.gather, blocks, tile.threads, self.net, samples, work, 0, count)

@@ -4,7 +4,7 @@ import numpy as np
 
 from nnjit.backends.cuda import choice as choices
 from nnjit.backends.cuda import kernels, updates
-from nnjit.backends.cuda._cuda import most_blocks
+from nnjit.backends.cuda._cuda import launch, most_blocks
 from nnjit.backends.cuda.arguments import Buffers, Samples, Schedule
 from nnjit.backends.cuda.memory import allocate, upload
 from nnjit.core.optimizers import ALPHA, HYPER, RATE
@@ -118,10 +118,11 @@ class TrainPlan:
         if self.choice.form == "phases":
             self._run_phases(first, last)
         else:
-            configuration = self._blocks, self.choice.tile.threads, 0, self.choice.shared_bytes
-            self._kernel[configuration](
-                self._engine.net, self._samples, self._schedule, self._buffers, first, last
-            )
+            launch(
+                self._kernel, self._blocks, self.choice.tile.threads, self._engine.net,
+                self._samples, self._schedule, self._buffers, first, last,
+                shared_bytes=self.choice.shared_bytes,
+            )  # fmt: skip
         control = self._buffers.control.copy_to_host()
         odd = (last - first) % 2
         state = control[HYPER + odd * updates.STATE :][: updates.STATE]
@@ -133,33 +134,37 @@ class TrainPlan:
         net, samples, schedule, buffers = (
             self._engine.net, self._samples, self._schedule, self._buffers,
         )  # fmt: skip
-        grid = self._blocks, choice.tile.threads, 0, 0
-        phases.weigh[grid](net, buffers)
+        grid = self._blocks, choice.tile.threads
+        launch(phases.weigh, *grid, net, buffers)
         for batch in range(first, last):
             start = batch * schedule.batch_size
             rows = min(schedule.batch_size, schedule.n_order - start)
             for at in range(0, rows, schedule.rows):
                 self._run_pass(grid, start + at, min(schedule.rows, rows - at), at)
             slots = -(-min(rows, schedule.rows) // schedule.step)
-            phases.update[grid](
-                net, schedule.solver, buffers, rows, samples.weighted, slots, (batch - first) % 2
-            )
+            launch(
+                phases.update, *grid, net, schedule.solver, buffers, rows, samples.weighted, slots,
+                (batch - first) % 2,
+            )  # fmt: skip
 
     def _run_pass(self, grid, start, rows, at):
         phases, net, buffers, work = (
             self._kernel, self._engine.net, self._buffers, self._buffers.work,
         )  # fmt: skip
         units = self._engine.layer_units
-        phases.gather[grid](net, self._samples, work, start, rows)
+        launch(phases.gather, *grid, net, self._samples, work, start, rows)
         below = 0
         for layer in range(net.n_layers):
-            phases.forward[grid](
-                layer, net, buffers.params, work, below * rows, units[layer], 1, work, rows
-            )
+            launch(
+                phases.forward, *grid, layer, net, buffers.params, work, below * rows,
+                units[layer], 1, work, rows,
+            )  # fmt: skip
             below += units[layer]
-        phases.output[grid](net, self._samples, buffers, start, rows, at)
+        launch(phases.output, *grid, net, self._samples, buffers, start, rows, at)
         for layer in reversed(range(net.n_layers)):
-            phases.backward[grid](layer, net, buffers, rows, self._schedule.step, int(at > 0))
+            launch(
+                phases.backward, *grid, layer, net, buffers, rows, self._schedule.step, int(at > 0)
+            )
 
 
 def upload_or_one(purpose, array, dtype):
