@@ -54,10 +54,10 @@ def arguments(real):
     r, d = vector(real), vector(types.float64)
     i4, i8, n = vector(types.int32), vector(INTEGER), INTEGER
     return {
-        "net": types.NamedTuple([i8, n, n, n, n, n, n], Net),
-        "samples": types.NamedTuple([r, n, n, i4, i8, r, i4, r, n, i8], Samples),
-        "schedule": types.NamedUniTuple(n, len(Schedule._fields), Schedule),
-        "buffers": types.NamedTuple([r, r, r, r, r, d, d, d, d], Buffers),
+        "net": types.BaseTuple.from_types([i8, n, n, n, n, n, n], Net),
+        "samples": types.BaseTuple.from_types([r, n, n, i4, i8, r, i4, r, n, i8], Samples),
+        "schedule": types.BaseTuple.from_types([n] * len(Schedule._fields), Schedule),
+        "buffers": types.BaseTuple.from_types([r, r, r, r, r, d, d, d, d], Buffers),
         "r": r,
         "n": n,
     }
@@ -174,3 +174,26 @@ def test_kernels_assemble_within_registers_and_shared_memory(name, dtype, tmp_pa
     assert registers <= 65536 // choice.GRID_TILE.threads
     assert spilled <= (256 if name == "large grid" else 0)
     assert shared is None or int(shared[1]) <= choice.SHARED_BYTES
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_types_compiled_for_are_those_of_a_launch(dtype):
+    """As far as they can be told without a device: arrays are stand-ins that name their type."""
+
+    def array(kind):
+        return SimpleNamespace(_numba_type_=vector(kind))
+
+    real = _cuda.type_of(dtype)
+    r, d = array(real), array(types.float64)
+    i4, i8 = array(types.int32), array(INTEGER)
+    t = arguments(real)
+    given = {
+        "net": Net(i8, 2, 8, 11, 9, 4, 0),
+        "samples": Samples(r, 3, 1, i4, i8, r, i4, r, int(True), i8),
+        "schedule": Schedule(4, 10, 4, 4, 2),
+        "buffers": Buffers(r, r, r, r, r, d, d, d, d),
+        "n": 7,
+    }
+    kernel = kernels.grid_kernel(dtype == np.float32, dtype, choice.GRID_TILE)
+    for name, value in given.items():
+        assert kernel.typeof_pyval(value) == t[name]
