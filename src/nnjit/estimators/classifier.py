@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
@@ -297,6 +298,23 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         """
         engine, X = self._prepare_prediction(X)
         return as_given(decode(self._label_binarizer, to_host(engine.predict(X))), X)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the accuracy on X and y, for a multilabel target that of whole rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        predicted = to_host(self.predict(X))
+        return accuracy_score(host_target(y), predicted, sample_weight=host_target(sample_weight))
 
     def predict_proba(self, X):
         """Return the probability of each class.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -11,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from nnjit.estimators._arrays import to_dtype
 from nnjit.estimators._base import BaseMultilayerPerceptron
-from nnjit.estimators._device import as_given
+from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.scoring import R2
 
@@ -283,6 +284,23 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         engine, X = self._prepare_prediction(X)
         output = engine.predict(X)
         return as_given(output.ravel() if output.shape[1] == 1 else output, X)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the coefficient of determination R2 on X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        predicted = to_host(self.predict(X))
+        return r2_score(host_target(y), predicted, sample_weight=host_target(sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
