@@ -171,7 +171,8 @@ def _find_non_finite():
     def find(x, row, column, n_rows, n_columns, found):
         for e in range(cuda.grid(1), n_rows * n_columns, cuda.gridsize(1)):
             value = x[e // n_columns * row + e % n_columns * column]
-            if value - value != 0:
+            gap = value - value
+            if gap != gap:
                 found[0] = 1  # whoever writes writes the same
 
     return kernel(find)
