@@ -9,9 +9,9 @@ from nnjit.backends.cpu import TrainResult
 from nnjit.backends.cuda import choice, kernels
 from nnjit.backends.cuda._cuda import cuda, launch
 from nnjit.backends.cuda.arguments import Net, Samples, layer_table
-from nnjit.backends.cuda.memory import allocate, upload
+from nnjit.backends.cuda.memory import allocate, upload, upload_or_one
 from nnjit.backends.cuda.optimizer import CudaOptimizer
-from nnjit.backends.cuda.plan import TrainPlan, upload_or_one
+from nnjit.backends.cuda.plan import TrainPlan
 from nnjit.backends.cuda.rows import DeviceRows, device_rows
 from nnjit.backends.cuda.updates import LOSS, RUNNING, SKIPPED
 from nnjit.core import layout, optimizers

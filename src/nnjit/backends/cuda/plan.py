@@ -6,7 +6,7 @@ from nnjit.backends.cuda import choice as choices
 from nnjit.backends.cuda import kernels, updates
 from nnjit.backends.cuda._cuda import launch, most_blocks
 from nnjit.backends.cuda.arguments import Buffers, Samples, Schedule
-from nnjit.backends.cuda.memory import allocate, upload
+from nnjit.backends.cuda.memory import allocate
 from nnjit.core.optimizers import ALPHA, HYPER, RATE
 
 __all__ = ["TrainPlan"]
@@ -165,10 +165,3 @@ class TrainPlan:
             launch(
                 phases.backward, *grid, layer, net, buffers, rows, self._schedule.step, int(at > 0)
             )
-
-
-def upload_or_one(purpose, array, dtype):
-    """A device copy, or one element where there is nothing."""
-    if array is None:
-        return allocate(purpose, array=(1, dtype))["array"]
-    return upload(purpose, np.asarray(array, dtype))
