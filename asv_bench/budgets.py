@@ -30,13 +30,18 @@ from benchmarks.cases import CASES, estimator, make_data
 warnings.simplefilter("ignore")
 
 
+# Until the threads of the library called before have stopped waiting for more work on a core.
+PAUSE = 0.1
+
+
 def medians(functions, rounds):
-    """Median seconds of each function, called in turn after one warm-up."""
+    """Median seconds of each function, called in turn after one warm-up, with a pause between."""
     times = [[] for _ in functions]
     for function in functions:
         function()
     for _ in range(rounds):
         for function, taken in zip(functions, times):
+            time.sleep(PAUSE)
             begin = time.perf_counter()
             function()
             taken.append(time.perf_counter() - begin)

@@ -29,6 +29,8 @@ from benchmarks.cases import CASES, GPU_CASES, GPU_PREDICTION
 from peer_fits import PEERS, NotHere, prepare
 from peers_cuda import CUDA_PEERS, cuda_machine, cuda_table, why_no_gpu
 
+# Seconds before each fit, until the threads of the library before have stopped waiting for work.
+PAUSE = 0.1
 DTYPES = ("float32", "float64")
 EVERY_CASE = {**CASES, **GPU_CASES, f"predict {GPU_PREDICTION.name}": GPU_PREDICTION}
 VERSIONS = ("nnjit", "numpy", "numba", "scikit-learn", "torch", "jax")
@@ -86,6 +88,7 @@ def measure(workers, name, dtype, rounds):
     times = {worker.peer: [] for worker in ready}
     for _ in range(rounds):
         for worker in ready:
+            time.sleep(PAUSE)
             times[worker.peer].append(worker.ask("fit"))
     return {
         worker.peer: {"median": statistics.median(t), "all": t}

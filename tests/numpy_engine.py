@@ -82,6 +82,8 @@ class NumpyOptimizer:
 
 
 class NumpyEngine:
+    work_per_call = None
+
     def __init__(self, layer_units, activation, out_activation, loss, dtype):
         self.shapes = list(zip(layer_units, layer_units[1:]))
         self.activation, self.out_activation, self.loss = activation, out_activation, loss
@@ -179,6 +181,16 @@ class NumpyEngine:
                 total += float(loss) * len(rows)
                 self.flat = self.flat + optimizer.update(gradient).astype(self.dtype)
         return TrainResult(total, skipped, True)
+
+    def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
+        totals = []
+        for order in orders:
+            n_batches = -(-len(order) // batch_size)
+            result = self.train(dataset, order, batch_size, optimizer, alpha, 0, n_batches)
+            totals.append(result.loss)
+            if not result.finite:
+                break
+        return totals
 
     def release(self):
         pass

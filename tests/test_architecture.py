@@ -48,9 +48,11 @@ def test_only_the_micro_kernel_emits_ir():
         for path in PACKAGE.rglob("*.py")
         if any(name.startswith("llvmlite") for name in imported(path))
     }
-    # emit.py writes the functions that simd.py declares; task.py calls a function by its
-    # address; info.py asks LLVM for the processor's name.
-    assert users <= {"core/emit.py", "core/simd.py", "core/task.py", "cli/info.py"}
+    # emit.py writes the functions that simd.py declares, atomics.py single instructions; job.py
+    # calls a function by its address, jit.py links, info.py asks for the processor's name.
+    assert users <= {f"core/{name}.py" for name in ("emit", "simd", "atomics", "job", "jit")} | {
+        "cli/info.py"
+    }
 
 
 def test_only_the_shim_imports_cuda():
@@ -85,3 +87,12 @@ def test_every_public_name_is_there_and_documented():
 
 def test_the_package_says_it_is_typed():
     assert (PACKAGE / "py.typed").is_file()
+
+
+def test_kernels_know_every_name_that_the_parameters_take():
+    from nnjit import _types
+    from nnjit.core import layout, optimizers
+
+    assert set(_types.names(_types.ActivationName)) <= set(layout.ACTIVATIONS)
+    assert set(_types.names(_types.RegressionLossName)) <= set(layout.LOSSES)
+    assert set(_types.names(_types.StochasticSolverName)) <= set(optimizers.SOLVERS)

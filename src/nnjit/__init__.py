@@ -9,6 +9,7 @@ load Numba: that happens at the first fit, or when `functional` is first used.
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from nnjit._version import __version__
 from nnjit.core import threads as _threads  # noqa: F401  (watches forks from now on)
@@ -31,17 +32,28 @@ def show_versions() -> None:
     """Print versions, CPU, register tile, threads and cache folder, as a bug report needs them.
 
     The same as ``python -m nnjit info``, but that no thread is started.
+
+    Examples
+    --------
+    >>> import nnjit
+    >>> nnjit.show_versions()  # doctest: +ELLIPSIS
+    Versions
+      nnjit             ...
     """
     from nnjit.cli.info import print_facts
 
     print_facts()
 
 
-def __getattr__(name):
-    if name in _MODULES:
-        return importlib.import_module(f"nnjit.{name}")
-    raise AttributeError(f"module 'nnjit' has no attribute {name!r}")
+if TYPE_CHECKING:
+    from nnjit import functional, inspection
+else:  # a checker that saw this function would take every name for a module
+
+    def __getattr__(name):
+        if name in _MODULES:
+            return importlib.import_module(f"nnjit.{name}")
+        raise AttributeError(f"module 'nnjit' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *_MODULES])

@@ -10,9 +10,11 @@ Rows are samples, columns are units, as in ``H = phi(A @ W + b)``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nnjit._arrays import (
     apart,
@@ -25,14 +27,12 @@ from nnjit._arrays import (
     real,
     same_dtype,
 )
+from nnjit._types import ActivationName, Array, FloatArray
 from nnjit.core import activations, dense, losses
 from nnjit.core import hadamard as hadamard_kernels
 from nnjit.core import softmax as softmax_kernels
 from nnjit.core.simd import TILE
 from nnjit.core.threads import call
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "cross_entropy",
@@ -56,25 +56,25 @@ __all__ = [
     "tanh_derivative",
 ]
 
-Activation = Literal["identity", "logistic", "tanh", "relu", "exp", "softmax"]
-Kind = Literal["binary", "multinomial", "multilabel"]
+Activation: TypeAlias = Literal[ActivationName, "exp", "softmax"]
+Kind: TypeAlias = Literal["binary", "multinomial", "multilabel"]
+_Choice = TypeVar("_Choice")
 
-# Elements from which two threads repay their start, of a copy-like and of a costly operation: a
-# millisecond of work, since a join on a busy machine can cost several.
-_MANY, _SOME = 1 << 22, 1 << 20
-# The same for products, in multiply-adds.
-_PRODUCTS = 1 << 25
+# From here on two threads repay their start: a millisecond of work, since a join on a busy machine
+# can cost several. In elements, of copy-like operations and of exponentials; in multiply-adds.
+_PARALLEL_COPY, _PARALLEL_EXP, _PARALLEL_PRODUCT = 1 << 22, 1 << 20, 1 << 25
 
 
 # --- activations -------------------------------------------------------------------------
 
 
-def relu(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def relu(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Rectified linear unit, ``max(z, 0)`` of every element.
 
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -96,10 +96,10 @@ def relu(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     >>> relu([-1.0, 0.0, 2.5])
     array([0. , 0. , 2.5])
     """
-    return _elementwise(activations.activate, activations.RELU, Z, out, _MANY)
+    return _elementwise(activations.activate, activations.RELU, Z, out, _PARALLEL_COPY)
 
 
-def relu_derivative(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def relu_derivative(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Derivative of `relu` at Z: 1 where ``z > 0``, else 0 (at 0 and NaN too).
 
     The output of `relu` may be given instead of Z; the result is the same.
@@ -107,6 +107,7 @@ def relu_derivative(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -126,10 +127,10 @@ def relu_derivative(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     >>> relu_derivative([-1.0, 0.0, 2.5])
     array([0., 0., 1.])
     """
-    return _elementwise(activations.activation_derivative, activations.RELU, Z, out, _MANY)
+    return _elementwise(activations.activation_derivative, activations.RELU, Z, out, _PARALLEL_COPY)
 
 
-def sigmoid(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def sigmoid(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Logistic function, ``1 / (1 + exp(-z))`` of every element.
 
     Within 2 units in the last place, subnormal results included; never overflows.
@@ -137,6 +138,7 @@ def sigmoid(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -156,12 +158,12 @@ def sigmoid(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     >>> sigmoid([-1000.0, 0.0, 1000.0])
     array([0. , 0.5, 1. ])
     """
-    return _elementwise(activations.activate, activations.LOGISTIC, Z, out, _SOME)
+    return _elementwise(activations.activate, activations.LOGISTIC, Z, out, _PARALLEL_EXP)
 
 
 def sigmoid_derivative(
-    Z: ArrayLike, *, from_output: bool = False, out: NDArray | None = None
-) -> NDArray:
+    Z: ArrayLike, *, from_output: bool = False, out: Array | None = None
+) -> FloatArray:
     """Derivative of `sigmoid`, ``s(z) (1 - s(z))``, by Z or by the output of `sigmoid`.
 
     At Z it is computed as ``s(z) s(-z)``, which stays accurate where ``s(z)`` rounds to 1.
@@ -169,6 +171,7 @@ def sigmoid_derivative(
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations, or outputs.
     from_output : bool, default=False
         Whether Z holds outputs ``h = sigmoid(z)`` already; the result is then ``h (1 - h)``.
     out : ndarray, optional
@@ -193,15 +196,16 @@ def sigmoid_derivative(
     array([0.25])
     """
     pair = activations.output_derivative if from_output else activations.activation_derivative
-    return _elementwise(pair, activations.LOGISTIC, Z, out, _SOME)
+    return _elementwise(pair, activations.LOGISTIC, Z, out, _PARALLEL_EXP)
 
 
-def tanh(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def tanh(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Hyperbolic tangent of every element, within 3 units in the last place (2 in float32).
 
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -221,12 +225,12 @@ def tanh(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     >>> tanh([-1000.0, 0.0, 1000.0])
     array([-1.,  0.,  1.])
     """
-    return _elementwise(activations.activate, activations.TANH, Z, out, _SOME)
+    return _elementwise(activations.activate, activations.TANH, Z, out, _PARALLEL_EXP)
 
 
 def tanh_derivative(
-    Z: ArrayLike, *, from_output: bool = False, out: NDArray | None = None
-) -> NDArray:
+    Z: ArrayLike, *, from_output: bool = False, out: Array | None = None
+) -> FloatArray:
     """Derivative of `tanh`, ``1 - tanh(z)^2``, by Z or by the output of `tanh`.
 
     At Z it is computed as ``4 s(2z) s(-2z)`` with the logistic function s, which stays
@@ -235,6 +239,7 @@ def tanh_derivative(
     Parameters
     ----------
     Z : array_like of real numbers, any shape
+        Pre-activations, or outputs.
     from_output : bool, default=False
         Whether Z holds outputs ``h = tanh(z)`` already; the result is then ``1 - h^2``.
     out : ndarray, optional
@@ -259,10 +264,10 @@ def tanh_derivative(
     array([0.75])
     """
     pair = activations.output_derivative if from_output else activations.activation_derivative
-    return _elementwise(pair, activations.TANH, Z, out, _SOME)
+    return _elementwise(pair, activations.TANH, Z, out, _PARALLEL_EXP)
 
 
-def hadamard(A: ArrayLike, B: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def hadamard(A: ArrayLike, B: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Hadamard product, ``a b`` of every pair of elements.
 
     Parameters
@@ -296,7 +301,7 @@ def hadamard(A: ArrayLike, B: ArrayLike, *, out: NDArray | None = None) -> NDArr
     if target is a:  # all three are one
         a = a.copy()
     call(
-        hadamard_kernels.hadamard, b.size >= _MANY,
+        hadamard_kernels.hadamard, b.size >= _PARALLEL_COPY,
         _flat(a), _flat(b), target is b, _flat(target),
     )  # fmt: skip
     return deliver(result, target)
@@ -305,7 +310,7 @@ def hadamard(A: ArrayLike, B: ArrayLike, *, out: NDArray | None = None) -> NDArr
 # --- softmax -----------------------------------------------------------------------------
 
 
-def softmax(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def softmax(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Softmax of each row, ``exp(z_j) / sum_k exp(z_k)``.
 
     The row's maximum is subtracted first, so nothing overflows. Each row is normalized by
@@ -314,6 +319,7 @@ def softmax(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     Parameters
     ----------
     Z : array_like of real numbers, shape (n,) or (m, n), n > 0
+        Logits, one row per sample.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -337,7 +343,7 @@ def softmax(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     return _row_wise(softmax_kernels.softmax, Z, out)
 
 
-def log_softmax(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def log_softmax(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Logarithm of the softmax of each row, ``z_j - log sum_k exp(z_k)``.
 
     Finite for finite Z, where ``log(softmax(Z))`` may be -inf.
@@ -345,6 +351,7 @@ def log_softmax(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     Parameters
     ----------
     Z : array_like of real numbers, shape (n,) or (m, n), n > 0
+        Logits, one row per sample.
     out : ndarray, optional
         Where the result goes: Z's shape, the result's dtype. May be Z.
 
@@ -367,7 +374,7 @@ def log_softmax(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     return _row_wise(softmax_kernels.log_softmax, Z, out)
 
 
-def softmax_jacobian(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def softmax_jacobian(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Jacobian of the softmax of each row: ``J[i, j, k] = s_ij (delta_jk - s_ik)``.
 
     ``J[i, j, k]`` is the derivative of output j of row i by its input k. Where only the
@@ -402,11 +409,11 @@ def softmax_jacobian(Z: ArrayLike, *, out: NDArray | None = None) -> NDArray:
     check_rows(z, "Z")
     m, n = z.shape
     result, target = output(out, (m, n, n), z.dtype, z)
-    call(softmax_kernels.softmax_jacobian, m * n * n >= _SOME, _flat(z), n, _flat(target))
+    call(softmax_kernels.softmax_jacobian, m * n * n >= _PARALLEL_EXP, _flat(z), n, _flat(target))
     return deliver(result, target)
 
 
-def softmax_vjp(S: ArrayLike, V: ArrayLike, *, out: NDArray | None = None) -> NDArray:
+def softmax_vjp(S: ArrayLike, V: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Product of each row of V with the Jacobian of the softmax: ``s * (v - s . v)``.
 
     With S = softmax(Z) and V the gradient of a loss by S, this is its gradient by Z. The
@@ -417,6 +424,7 @@ def softmax_vjp(S: ArrayLike, V: ArrayLike, *, out: NDArray | None = None) -> ND
     S : array_like of real numbers, shape (n,) or (m, n), n > 0
         Outputs of the softmax.
     V : array_like of real numbers, S's shape
+        What the Jacobian is multiplied with.
     out : ndarray, optional
         Where the result goes: S's shape, the result's dtype. May be S or V.
 
@@ -441,7 +449,7 @@ def softmax_vjp(S: ArrayLike, V: ArrayLike, *, out: NDArray | None = None) -> ND
     check_same_shape(s, "S", v, "V")
     result, target = output(out, s.shape, s.dtype, s, v)
     call(
-        softmax_kernels.softmax_vjp, s.size >= _SOME,
+        softmax_kernels.softmax_vjp, s.size >= _PARALLEL_EXP,
         _flat(s), _flat(v), s.shape[-1], _flat(target),
     )  # fmt: skip
     return deliver(result, target)
@@ -456,8 +464,8 @@ def dense_forward(
     b: ArrayLike | None = None,
     activation: Activation = "identity",
     *,
-    out: NDArray | None = None,
-) -> NDArray:
+    out: Array | None = None,
+) -> FloatArray:
     """One dense layer, ``H = phi(A @ W + b)``.
 
     Parameters
@@ -465,8 +473,9 @@ def dense_forward(
     A : array_like of real numbers, shape (m, fan_in)
         Outputs of the layer below, one row per sample.
     W : array_like of real numbers, shape (fan_in, fan_out)
+        Weights.
     b : array_like of real numbers, shape (fan_out,), optional
-        Zeros if None.
+        Biases; zeros if None.
     activation : {"identity", "logistic", "tanh", "relu", "exp", "softmax"}
         phi; softmax goes over each row.
     out : ndarray of shape (m, fan_out), optional
@@ -513,9 +522,9 @@ def dense_backward(
     H: ArrayLike | None = None,
     activation: Activation = "identity",
     *,
-    out: tuple[NDArray, NDArray, NDArray] | None = None,
-) -> tuple[NDArray, NDArray, NDArray]:
-    """Gradients of one dense layer ``H = phi(A @ W + b)`` from the gradient by its output.
+    out: tuple[Array, Array, Array] | None = None,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Backpropagate through one dense layer ``H = phi(A @ W + b)``.
 
     ::
 
@@ -533,6 +542,7 @@ def dense_backward(
     A : array_like of real numbers, shape (m, fan_in)
         The layer's inputs.
     W : array_like of real numbers, shape (fan_in, fan_out)
+        The layer's weights.
     H : array_like of real numbers, shape (m, fan_out), optional
         The layer's outputs. Needed unless the activation is the identity.
     activation : {"identity", "logistic", "tanh", "relu", "exp", "softmax"}
@@ -543,9 +553,11 @@ def dense_backward(
     Returns
     -------
     dA : ndarray of shape (m, fan_in)
+        Gradient by A; float32 if all inputs are, else float64, as the others.
     dW : ndarray of shape (fan_in, fan_out)
+        Gradient by W.
     db : ndarray of shape (fan_out,)
-        float32 if all inputs are, else float64.
+        Gradient by b.
 
     Raises
     ------
@@ -578,7 +590,8 @@ def dense_backward(
     _product(d, w.T, None, 0, targets[0])
     _product(a.T, d, None, 0, targets[1])
     _column_sums(d, targets[2])
-    return tuple(deliver(result, target) for (result, _), target in zip(pairs, targets))
+    dA, dW, db = (deliver(result, target) for (result, _), target in zip(pairs, targets))
+    return dA, dW, db
 
 
 # --- losses ------------------------------------------------------------------------------
@@ -600,6 +613,7 @@ def squared_error(Y: ArrayLike, P: ArrayLike, *, sample_weight: ArrayLike | None
     Returns
     -------
     float
+        The loss, summed up in float64.
 
     Raises
     ------
@@ -623,14 +637,16 @@ def squared_error_gradient(
     P: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    out: NDArray | None = None,
-) -> NDArray:
+    out: Array | None = None,
+) -> FloatArray:
     """Gradient of `squared_error` by P, ``w_i (p_ik - y_ik) / (K W)``.
 
     Parameters
     ----------
-    Y, P, sample_weight
-        As for `squared_error`.
+    Y, P : array_like of real numbers, shape (m,) or (m, K)
+        Targets and predictions.
+    sample_weight : array_like of real numbers, shape (m,), optional
+        Not negative, with a positive sum.
     out : ndarray, optional
         Where the result goes: P's shape, the result's dtype. May be P.
 
@@ -669,6 +685,7 @@ def poisson(Y: ArrayLike, P: ArrayLike, *, sample_weight: ArrayLike | None = Non
     Returns
     -------
     float
+        The loss, summed up in float64.
 
     Raises
     ------
@@ -691,16 +708,20 @@ def poisson_gradient(
     *,
     wrt: Literal["output", "logits"] = "output",
     sample_weight: ArrayLike | None = None,
-    out: NDArray | None = None,
-) -> NDArray:
+    out: Array | None = None,
+) -> FloatArray:
     """Gradient of `poisson` by P, ``w_i (1 - y / p) / W``, or by ``log P``.
 
     Parameters
     ----------
-    Y, P, sample_weight
-        As for `poisson`.
+    Y : array_like of real numbers, shape (m,) or (m, K)
+        Counts, not negative.
+    P : array_like of real numbers, Y's shape
+        Expected counts, positive.
     wrt : {"output", "logits"}
         By P, or by the pre-activation Z of ``P = exp(Z)``: ``w_i (p - y) / W``.
+    sample_weight : array_like of real numbers, shape (m,), optional
+        Not negative, with a positive sum.
     out : ndarray, optional
         Where the result goes: P's shape, the result's dtype. May be P.
 
@@ -757,6 +778,7 @@ def cross_entropy(
     Returns
     -------
     float
+        The loss, summed up in float64.
 
     Raises
     ------
@@ -782,7 +804,7 @@ def cross_entropy(
     weights, total = _weights(sample_weight, p)
     parts = np.empty(_blocks(1, p), np.float64)
     call(
-        losses.label_loss, len(labels) >= _SOME,
+        losses.label_loss, len(labels) >= _PARALLEL_EXP,
         labels, _flat(p), weights, _eps(p), parts,
     )  # fmt: skip
     return float(losses.add_up(parts)) / total
@@ -795,8 +817,8 @@ def cross_entropy_gradient(
     kind: Kind = "multinomial",
     wrt: Literal["output", "logits"] = "output",
     sample_weight: ArrayLike | None = None,
-    out: NDArray | None = None,
-) -> NDArray:
+    out: Array | None = None,
+) -> FloatArray:
     """Gradient of `cross_entropy` by the probabilities, or by the logits they come from.
 
     ::
@@ -809,10 +831,16 @@ def cross_entropy_gradient(
 
     Parameters
     ----------
-    Y, P, kind, sample_weight
-        As for `cross_entropy`.
+    Y : array_like
+        Class numbers or an array of P's shape, as for `cross_entropy`.
+    P : array_like of real numbers
+        Probabilities: shape (m, K), or (m,) too for "binary".
+    kind : {"multinomial", "binary", "multilabel"}
+        Which cross-entropy.
     wrt : {"output", "logits"}
         By what the derivative is taken.
+    sample_weight : array_like of real numbers, shape (m,), optional
+        Not negative, with a positive sum.
     out : ndarray, optional
         Where the result goes: P's shape, the result's dtype. May be P.
 
@@ -842,7 +870,7 @@ def cross_entropy_gradient(
     weights, total = _weights(sample_weight, p)
     result, target = output(out, p.shape, p.dtype, p)
     call(
-        losses.label_gradient, p.size >= _MANY, labels, linked,
+        losses.label_gradient, p.size >= _PARALLEL_COPY, labels, linked,
         _flat(p), weights, p.dtype.type(1 / total), _eps(p), target is p, _flat(target),
     )  # fmt: skip
     return deliver(result, target)
@@ -857,11 +885,11 @@ _KINDS = {
 }
 
 
-def _flat(array):
+def _flat(array: Array) -> Array:
     return array.reshape(-1)
 
 
-def _choice(value, name, choices):
+def _choice(value: str, name: str, choices: Mapping[str, _Choice]) -> _Choice:
     """choices[value], or an error that lists them."""
     try:
         return choices[value]
@@ -869,39 +897,41 @@ def _choice(value, name, choices):
         raise ValueError(f"{name} must be one of {sorted(choices)}, got {value!r}") from None
 
 
-def _activation_code(activation):
+def _activation_code(activation: str) -> int:
     return _choice(activation, "activation", {**activations.CODES, "softmax": activations.IDENTITY})
 
 
-def _kind_code(kind):
+def _kind_code(kind: str) -> int:
     return _choice(kind, "kind", _KINDS)
 
 
-def _linked(wrt):
+def _linked(wrt: str) -> bool:
     return _choice(wrt, "wrt", {"output": False, "logits": True})
 
 
-def _elementwise(pair, code, Z, out, threshold):
+def _elementwise(
+    pair: Any, code: int, Z: ArrayLike, out: Array | None, threshold: int
+) -> FloatArray:
     z = real(Z, "Z")
     result, target = output(out, z.shape, z.dtype, z)
     call(pair, z.size >= threshold, code, _flat(z), target is z, _flat(target))
     return deliver(result, target)
 
 
-def _row_wise(pair, Z, out):
+def _row_wise(pair: Any, Z: ArrayLike, out: Array | None) -> FloatArray:
     z = real(Z, "Z")
     check_rows(z, "Z")
     result, target = output(out, z.shape, z.dtype, z)
-    call(pair, z.size >= _SOME, _flat(z), z.shape[-1], _flat(target))
+    call(pair, z.size >= _PARALLEL_EXP, _flat(z), z.shape[-1], _flat(target))
     return deliver(result, target)
 
 
-def _check_inner(a, w):
+def _check_inner(a: Array, w: Array) -> None:
     if a.shape[1] != w.shape[0]:
         raise ValueError(f"A's columns must match W's rows, got shapes {a.shape} and {w.shape}")
 
 
-def _product(a, b, bias, code, target):
+def _product(a: Array, b: Array, bias: Array | None, code: int, target: Array) -> None:
     """target = phi(a @ b + bias)."""
     (m, depth), n = a.shape, b.shape[1]
     if not target.size:
@@ -919,12 +949,12 @@ def _product(a, b, bias, code, target):
     if bias is None:
         bias = np.zeros(n, target.dtype)
     call(
-        dense.affine, m * depth * n >= _PRODUCTS,
+        dense.affine, m * depth * n >= _PARALLEL_PRODUCT,
         code, depth, flat, row, column, _flat(b), reach, bias, _flat(target),
     )  # fmt: skip
 
 
-def _delta(d, h, activation):
+def _delta(d: Array, h: Array | None, activation: Activation) -> Array:
     """dZ = dH * phi'(Z), by H."""
     code = _activation_code(activation)
     if activation == "identity":
@@ -938,13 +968,15 @@ def _delta(d, h, activation):
     if activation == "softmax":
         return softmax_vjp(h, d, out=delta)
     call(
-        activations.activation_backward, d.size >= _MANY,
+        activations.activation_backward, d.size >= _PARALLEL_COPY,
         code, _flat(h), _flat(d), False, _flat(delta),
     )  # fmt: skip
     return delta
 
 
-def _three_outputs(out, shapes, dtype, inputs):
+def _three_outputs(
+    out: Any, shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any], inputs: tuple[Array, ...]
+) -> list[tuple[Array, Array]]:
     if out is None:
         out = (None, None, None)
     if not isinstance(out, (tuple, list)) or len(out) != 3:
@@ -952,7 +984,7 @@ def _three_outputs(out, shapes, dtype, inputs):
     return [output(array, shape, dtype, *inputs) for array, shape in zip(out, shapes)]
 
 
-def _targets(Y, P, *, binary=False):
+def _targets(Y: ArrayLike, P: ArrayLike, *, binary: bool = False) -> tuple[Array, Array]:
     """Targets and outputs of a loss, both of one shape and dtype."""
     y, p = same_dtype(real(Y, "Y"), real(P, "P"))
     if binary and y.ndim < p.ndim and p.shape == (*y.shape, 1):
@@ -964,11 +996,11 @@ def _targets(Y, P, *, binary=False):
     return y, p
 
 
-def _outputs_of(p):
-    return p.shape[1] if p.ndim == 2 else 1
+def _outputs_of(p: Array) -> int:
+    return int(p.shape[1]) if p.ndim == 2 else 1
 
 
-def _class_numbers(Y, P, kind):
+def _class_numbers(Y: ArrayLike, P: ArrayLike, kind: str) -> tuple[Array | None, Array]:
     """(labels, P) if Y holds class numbers, else (None, P)."""
     p = real(P, "P")
     y = np.asarray(Y)
@@ -983,7 +1015,7 @@ def _class_numbers(Y, P, kind):
     return np.array(y, np.int64), p
 
 
-def _weights(sample_weight, p):
+def _weights(sample_weight: ArrayLike | None, p: Array) -> tuple[Array, float]:
     """Weights of the rows in p's dtype, and their sum."""
     rows = p.shape[0]
     if rows == 0:
@@ -998,36 +1030,44 @@ def _weights(sample_weight, p):
     return weights, total
 
 
-def _eps(p):
+def _eps(p: Array) -> Any:
     return np.finfo(p.dtype).eps
 
 
-def _blocks(k, p):
+def _blocks(k: int, p: Array) -> int:
     """Number of partial sums of a loss over rows of k outputs."""
-    height = max(1, losses.BLOCK // k)
-    return -(-p.shape[0] // height)
+    height: int = max(1, losses.BLOCK // k)
+    return -(-len(p) // height)
 
 
-def _loss(code, y, p, sample_weight):
+def _loss(code: int, y: Array, p: Array, sample_weight: ArrayLike | None) -> float:
     weights, total = _weights(sample_weight, p)
     parts = np.empty(_blocks(_outputs_of(p), p), np.float64)
-    call(losses.loss, p.size >= _SOME, code, _flat(y), _flat(p), weights, _eps(p), parts)
+    call(losses.loss, p.size >= _PARALLEL_EXP, code, _flat(y), _flat(p), weights, _eps(p), parts)
     return float(losses.add_up(parts)) / total
 
 
-def _gradient(code, linked, y, p, sample_weight, factor, out):
+def _gradient(
+    code: int,
+    linked: bool,
+    y: Array,
+    p: Array,
+    sample_weight: ArrayLike | None,
+    factor: float,
+    out: Array | None,
+) -> FloatArray:
     weights, total = _weights(sample_weight, p)
     result, target = output(out, p.shape, p.dtype, y, p)
     if target is y:
         y = y.copy()
     scale = p.dtype.type(factor / total)
     call(
-        losses.loss_gradient, p.size >= _MANY, code, linked,
+        losses.loss_gradient, p.size >= _PARALLEL_COPY, code, linked,
         _flat(y), _flat(p), weights, scale, _eps(p), target is p, _flat(target),
     )  # fmt: skip
     return deliver(result, target)
 
 
-def _column_sums(d, target):
+def _column_sums(d: Array, target: Array) -> None:
     if target.size:
         dense.column_sums(_flat(d), d.shape[1], target)

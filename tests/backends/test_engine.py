@@ -1,6 +1,7 @@
 """The compiled network against the oracle: gradients, epochs, prediction, bits."""
 
 import itertools
+import threading
 
 import numba
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import sparse
 import naive
 from nnjit.backends import pace, plan
 from nnjit.backends.select import make_engine
-from nnjit.core import epoch, threads
+from nnjit.core import threads
 
 DTYPES = [np.float32, np.float64]
 LOSSES = {  # loss of the oracle -> (loss, output activation) of the engine
@@ -224,6 +225,34 @@ def test_bits_do_not_depend_on_the_cuts_of_an_epoch(dtype, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n, batch", [(40, 8), (41, 8), (300, 200)])
+def test_several_epochs_in_one_call(n, batch, dtype):
+    """Bits of the same epochs one by one; one that is not finite ends them all."""
+    units = (5, 9, 3)
+    coefs, intercepts, X, y, _, _ = problem("multinomial", dtype, n, units)
+    orders = np.array([np.random.default_rng(k).permutation(n) for k in range(4)])
+
+    def start(X):
+        engine = engine_for("multinomial", "relu", units, dtype)
+        engine.pack(coefs, intercepts)
+        optimizer = engine.optimizer("adam")
+        optimizer.learning_rate = 0.01
+        return engine, engine.dataset(X, y), optimizer
+
+    engine, dataset, optimizer = start(X)
+    losses = engine.train_epochs(dataset, orders, batch, optimizer, 0.1)
+    other, dataset, optimizer = start(X)
+    batches = -(-n // batch)
+    for order, loss in zip(orders, losses, strict=True):
+        assert other.train(dataset, order, batch, optimizer, 0.1, 0, batches).loss == loss
+    np.testing.assert_array_equal(packed(*engine.unpack()), packed(*other.unpack()))
+    X[7] = np.inf
+    engine, dataset, optimizer = start(X)
+    losses = engine.train_epochs(dataset, orders, batch, optimizer, 0.1)
+    assert len(losses) == 1 and not np.isfinite(losses[0])
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_update():
     units = (3, 4, 1)
     coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 20, units)
@@ -291,8 +320,54 @@ def test_optimizer_state_resumes_bit_for_bit():
             np.testing.assert_array_equal(a, b)
 
 
-def test_parameter_padding_stays_zero():
+def trained(units, n, batch, dtype, kind, loss, weighted, n_features_first=False):
+    """Parameters and losses of two epochs over a problem with the given shapes."""
+    coefs, intercepts, X, y, _, w = problem(loss, dtype, n, units, weighted)
+    engine = engine_for(loss, "tanh", units, dtype)
+    engine.pack(coefs, intercepts)
+    form = np.asfortranarray(X) if n_features_first else X
+    dataset, optimizer = engine.dataset(form, y, w), engine.optimizer(kind)
+    optimizer.learning_rate = 1e-3
+    order = np.random.default_rng(1).permutation(n)
+    losses = [
+        engine.train(dataset, order, batch, optimizer, 0.1, 0, -(-n // batch)).loss
+        for _ in range(2)
+    ]
+    assert engine._current._fused == (plan.FUSED_WEIGHTS == 0)
+    return packed(*engine.unpack()), np.array(losses)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+@pytest.mark.parametrize(
+    "units, n, batch",
+    [
+        ((5, 9, 3), 40, 8),
+        ((17, 64, 33, 2), 90, 37),
+        ((40, 128, 1), 300, 130),
+        ((64, 150, 7), 900, 700),
+    ],
+)
+def test_fused_ranges_move_the_parameters_as_the_others_do(
+    units, n, batch, kind, dtype, monkeypatch
+):
+    """Whole batches and a rest, one slot and several, padded rows, ranges of one tile."""
+    for loss, weighted in (("multinomial", True), ("squared_error", False)):
+        monkeypatch.setattr(plan, "FUSED_WEIGHTS", 10**9)
+        expected, expected_losses = trained(units, n, batch, dtype, kind, loss, weighted)
+        monkeypatch.setattr(plan, "FUSED_WEIGHTS", 0)
+        for size in (1, 2000, 16_384):
+            monkeypatch.setattr(plan, "FUSED_RANGE", size)
+            got, losses = trained(units, n, batch, dtype, kind, loss, weighted, size == 2000)
+            limit = 1e-11 if dtype == np.float64 else 2e-4
+            np.testing.assert_allclose(got, expected, rtol=0, atol=limit)
+            np.testing.assert_allclose(losses, expected_losses, rtol=limit)
+
+
+@pytest.mark.parametrize("fused_from", [0, 10**9])
+def test_parameter_padding_stays_zero(fused_from, monkeypatch):
     """Rows 512 bytes apart are padded; the padding must not take part."""
+    monkeypatch.setattr(plan, "FUSED_WEIGHTS", fused_from)
     units = (4, 128, 3)
     coefs, intercepts, X, y, _, _ = problem("multinomial", np.float32, 40, units)
     engine = engine_for("multinomial", "relu", units, np.float32)
@@ -322,7 +397,9 @@ def test_drivers_are_called_as_the_guard_says(monkeypatch):
         @staticmethod
         def parallel(*arguments):
             calls.append("parallel")
-            threads.call(Spy, True)  # a second caller while the first is inside
+            second = threading.Thread(target=threads.call, args=(Spy, True))
+            second.start()  # another caller while the first is inside
+            second.join()
 
     monkeypatch.setattr(threads, "thread_count", lambda: 2)
     threads.call(Spy, True)
@@ -331,4 +408,3 @@ def test_drivers_are_called_as_the_guard_says(monkeypatch):
     monkeypatch.setattr(threads, "thread_count", lambda: 1)
     threads.call(Spy, True)
     assert calls[-1] == "serial"
-    assert epoch.train.serial is not epoch.train.parallel

@@ -1,12 +1,17 @@
 """Bad input: scikit-learn's own error, and an estimator that is as it was before."""
 
 import re
+import warnings
 
 import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn.neural_network
 from problems import CLASSIFICATION, N_SAMPLES, outcome, pair, problem, quietly
+from sklearn.utils._param_validation import InvalidParameterError
+
+import nnjit
 
 
 def with_value(array, value):
@@ -296,3 +301,22 @@ def test_assigned_parameters_that_do_not_fit_together():
     kind, message = outcome(ours.predict, X)
     assert kind is ValueError
     assert "do not fit together" in message
+
+
+def test_parameters_changed_for_the_worse_before_partial_fit():
+    """scikit-learn checks parameters in the first call only: a batch is clipped, a loss refused."""
+    X = np.random.RandomState(0).standard_normal((20, 3))
+    models = []
+    for library in (nnjit, sklearn.neural_network):
+        model = library.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(X, X[:, 0]).set_params(batch_size=0, shuffle=False)
+        models.append(model.partial_fit(X, X[:, 0]))
+    np.testing.assert_allclose(models[0].coefs_[0], models[1].coefs_[0], rtol=1e-6)
+    ours = nnjit.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours.fit(X, X[:, 0]).set_params(loss="none")
+    with pytest.raises(InvalidParameterError, match="The 'loss' parameter of MLPRegressor must be"):
+        ours.partial_fit(X, X[:, 0])

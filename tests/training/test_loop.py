@@ -88,12 +88,60 @@ def test_shuffles_are_those_of_scikit_learn():
             orders.append(order.copy())
             return self.engine.train(dataset, order, *args)
 
+        def train_epochs(self, dataset, rows, *args):
+            orders.extend(rows.copy())
+            return self.engine.train_epochs(dataset, rows, *args)
+
     engine, _ = run(max_epochs=1)
     run(engine=Spy(engine))
+    assert len(orders) == 6
     generator, expected = np.random.RandomState(1), np.arange(N_SAMPLES)
     for order in orders:
         expected = sklearn_shuffle(expected, random_state=generator)
         np.testing.assert_array_equal(order, expected)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "adaptive", "invscaling"])
+@pytest.mark.parametrize("patience, tol", [(1, 1e-2), (3, 5e-3), (10, 1e-4), (10, 10.0)])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_epochs_run_ahead_change_nothing(schedule, patience, tol, shuffle, monkeypatch):
+    """Same parameters, losses, rates and end, whether or not epochs share a call."""
+
+    def trained():
+        solver = make_sgd(
+            learning_rate_init=0.05,
+            learning_rate=schedule,
+            power_t=0.3,
+            momentum=0.9,
+            nesterovs_momentum=True,
+        )
+        return run(
+            max_epochs=47, solver=solver, monitor=LossMonitor(tol, patience), shuffle=shuffle
+        )
+
+    calls = []
+    engine_class = type(run(max_epochs=1)[0])
+    several = engine_class.train_epochs
+    monkeypatch.setattr(
+        engine_class,
+        "train_epochs",
+        lambda self, dataset, orders, *rest: (
+            calls.append(len(orders)) or several(self, dataset, orders, *rest)
+        ),
+    )
+    ahead, state = trained()
+    assert bool(calls) == (schedule != "invscaling")
+    assert max(calls, default=0) <= patience + 1
+    monkeypatch.setattr(loop, "ROWS_AHEAD", 0)
+    calls.clear()
+    one_by_one, expected = trained()
+    assert not calls
+    np.testing.assert_array_equal(parameters(ahead), parameters(one_by_one))
+    assert state.loss_curve == expected.loss_curve
+    assert (state.epoch, state.converged) == (expected.epoch, expected.converged)
+    assert state.solver.rate == expected.solver.rate
+    np.testing.assert_array_equal(state.order, expected.order)
+    assert state.rng.uniform() == expected.rng.uniform()
 
 
 def test_without_shuffle_no_random_number_is_drawn():
@@ -147,6 +195,15 @@ class Failing:
         if self.error:
             raise self.error
         return self.engine.train(*args)._replace(finite=False)
+
+    def train_epochs(self, dataset, orders, *args):
+        totals = []
+        for order in orders:
+            result = self.train(dataset, order, *args, 0, -(-len(order) // args[0]))
+            totals.append(result.loss if result.finite else math.nan)
+            if not result.finite:
+                break
+        return totals
 
 
 def test_interrupt_keeps_the_last_minibatch(monkeypatch):

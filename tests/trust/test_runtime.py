@@ -87,8 +87,8 @@ for i in range(25):
         os.kill(os.getpid(), signal.SIGINT)
 
     timer = threading.Timer(delay, interrupt)
-    timer.start()
     try:
+        timer.start()
         model.set_params(warm_start=bool(i % 2)).fit(X, y)
     except KeyboardInterrupt:  # before training had begun
         pass

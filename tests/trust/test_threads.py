@@ -1,9 +1,13 @@
 """Threads: any number, any layer, many callers at once; the same bits and the caller's mask."""
 
 import os
+import threading
 
+import numpy as np
 import pytest
 from fresh_python import LAYERS, jit_only, run_python
+
+from nnjit.core import threads
 
 pytestmark = jit_only
 
@@ -111,7 +115,11 @@ assert 0 < model.n_iter_ < 10**7
 assert numba.get_num_threads() == 3, "after an interrupt"
 
 from nnjit.core import threads
-assert not threads._in_parallel.locked()
+taken = []
+other = threading.Thread(target=lambda: taken.append(threads._in_parallel.acquire(blocking=False)))
+other.start()
+other.join()
+assert taken == [True], "the lock of the parallel kernels was left taken"
 """
 
 
@@ -133,7 +141,7 @@ import workload as w
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 X, y = w.data("float64", 60, 5)
-for delay in (0.3, 1.0, 2.0):
+for delay in (0.3, 1.0, 2.0) if len(sys.argv) < 2 else map(float, sys.argv[1:]):
     model = w.classifier(hidden_layer_sizes=(7,))
     timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
@@ -151,6 +159,34 @@ def test_interrupt_while_compiling(tmp_path):
     """Ctrl-C in the first fit, before its code is there: the next fit is right."""
     output = run_python(INTERRUPTED_COMPILATION, NUMBA_CACHE_DIR=tmp_path)
     assert output == run_python("import workload as w; print(w.small())")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", np.linspace(0.1, 6.0, 24).round(2))
+def test_interrupt_while_compiling_at_many_moments(delay, tmp_path):
+    output = run_python(INTERRUPTED_COMPILATION, delay, NUMBA_CACHE_DIR=tmp_path)
+    assert output == run_python("import workload as w; print(w.small())")
+
+
+def test_interrupt_just_after_the_lock_was_taken(monkeypatch):
+    """Ctrl-C between taking the lock of the parallel kernels and the kernel: it is given back."""
+
+    class Interrupted:
+        def __init__(self):
+            self.lock = threading.RLock()
+            self.release = self.lock.release
+
+        def acquire(self, blocking):
+            assert self.lock.acquire(blocking=blocking)
+            raise KeyboardInterrupt
+
+    interrupted = Interrupted()
+    monkeypatch.setattr(threads, "_in_parallel", interrupted)
+    monkeypatch.setattr(threads, "thread_count", lambda: 2)
+    with pytest.raises(KeyboardInterrupt):
+        threads.call(None, True)
+    with pytest.raises(RuntimeError):
+        interrupted.lock.release()
 
 
 OTHER_OPENMP = """

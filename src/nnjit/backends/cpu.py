@@ -1,6 +1,7 @@
 """The network on the CPU: parameters, workspaces and the calls into compiled kernels."""
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -8,9 +9,8 @@ import numpy as np
 from nnjit.backends.dataset import Dataset, as_data, fill_targets
 from nnjit.backends.optimizer import Optimizer, copy_packed
 from nnjit.backends.plan import ForwardPlan, TrainPlan
-from nnjit.core import epoch, layout, optimizers
+from nnjit.core import job, layout, optimizers
 from nnjit.core.frame import Field, address_of
-from nnjit.core.task import compile_task
 
 __all__ = ["CpuEngine", "TrainResult"]
 
@@ -32,6 +32,8 @@ class CpuEngine:
     activation, out_activation, loss : str
     dtype : numpy.float32 or numpy.float64
     """
+
+    work_per_call = None  # the training loop's own bound
 
     def __init__(self, layer_units, activation, out_activation, loss, dtype):
         self.dtype = np.dtype(dtype)
@@ -58,12 +60,6 @@ class CpuEngine:
         weights, biases = self._views
         for target, source in zip(weights + biases, [*coefs, *intercepts], strict=True):
             target[...] = source
-        self._parameters_changed()
-
-    def _parameters_changed(self):
-        """The penalty that a training plan carries along no longer holds."""
-        if self._current is not None:
-            self._current.fresh = 1
 
     def unpack(self):
         """Fresh C-contiguous copies of all weight matrices and of all biases."""
@@ -119,17 +115,43 @@ class CpuEngine:
         TrainResult
         """
         plan = self._plan(dataset, len(order), int(batch_size), optimizer)
-        hyper, report = optimizer._hyper, plan.report
-        hyper[optimizers.RATE], hyper[optimizers.ALPHA] = optimizer.learning_rate, alpha
-        report[epoch.LOSS] = report[epoch.SKIPPED] = 0.0
-        plan.use_order(order)
-        if plan.slots == 1:
-            plan.run(False, first, last)
-        else:
-            plan.pace.run(plan.run, first, last)
+        self._run(plan, order, 1, optimizer, alpha, first, last)
+        report = plan.report
         return TrainResult(
-            float(report[epoch.LOSS]), int(report[epoch.SKIPPED]), report[epoch.FINITE] == 1.0
+            float(plan.epoch_losses[0]), int(report[job.SKIPPED]), report[job.FINITE] == 1.0
         )
+
+    def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
+        """All minibatches of several epochs; see `train`.
+
+        Parameters
+        ----------
+        orders : ndarray of shape (n_epochs, n_rows), int64
+            C-contiguous; kept, not copied.
+
+        Returns
+        -------
+        list of float
+            Sum over the minibatches of loss times rows, by epoch. One that is not finite is the
+            last: training stopped there, before the update.
+        """
+        epochs, n_order = orders.shape
+        plan = self._plan(dataset, n_order, int(batch_size), optimizer)
+        self._run(plan, orders, epochs, optimizer, alpha, 0, epochs * plan.epoch_batches)
+        losses = plan.epoch_losses[:epochs].tolist()
+        if plan.report[job.FINITE] == 1.0:
+            return losses
+        return losses[: 1 + next(n for n, loss in enumerate(losses) if not math.isfinite(loss))]
+
+    @staticmethod
+    def _run(plan, orders, epochs, optimizer, alpha, first, last):
+        hyper = optimizer._hyper
+        hyper[optimizers.RATE], hyper[optimizers.ALPHA] = optimizer.learning_rate, alpha
+        plan.begin(orders, epochs)
+        if plan.parallel:
+            plan.pace.run(plan.run, first, last)
+        else:
+            plan.run(False, first, last)
 
     def loss_gradient(self, packed, dataset, alpha):
         """Loss over all samples and its gradient at the packed parameters.
@@ -148,7 +170,6 @@ class CpuEngine:
         """
         weights, biases = self._views
         copy_packed(packed, weights + biases)
-        self._parameters_changed()
         plan = self._gradient_plan(dataset, alpha)
         loss = plan.gradient(dataset.n_samples, self.weight_of(dataset), alpha)
         parts = layout.weight_views(self._layout, plan.optimizer._first)
@@ -167,13 +188,13 @@ class CpuEngine:
                 optimizer._hyper[optimizers.DELTA_SCALE] = 1.0 / self.layer_units[-1]
             n = dataset.n_samples
             plan = self._full_batch = TrainPlan(self, dataset, n, n, optimizer)
-            plan.use_order(np.arange(n))
+            plan.begin(np.arange(n), 1)
         plan.optimizer._hyper[optimizers.ALPHA] = alpha
         return plan
 
     @functools.cached_property
-    def _task(self):
-        return compile_task(self.dtype == np.float32)
+    def _runner(self):
+        return job.runner(self.dtype == np.float32)
 
     def _plan(self, dataset, n_order, batch_size, optimizer):
         plan = self._current
@@ -187,17 +208,17 @@ class CpuEngine:
         frame = np.zeros(len(Field), np.int64)
         frame[Field.LAYERS_AT], frame[Field.N_LAYERS] = address_of(lay.layers), len(lay.layers)
         frame[Field.PARAMS_AT] = address_of(self._params)
-        frame[Field.N_FLAT], frame[Field.N_WEIGHTS] = lay.n_flat, lay.n_weights
-        frame[Field.UNITS_TOTAL], frame[Field.WIDEST] = lay.units_total, lay.widest
+        frame[Field.N_FLAT], frame[Field.UNITS_TOTAL] = lay.n_flat, lay.units_total
         frame[Field.LOSS] = layout.LOSSES[self.loss]
         return frame
 
-    def _workspace(self, frame, rows, slots):
-        """Workspaces for blocks of `rows` rows, entered into the frame."""
-        size = layout.round_up(layout.workspace_size(self._layout, rows, self.dtype), 64)
+    def _workspace(self, frame, rows, number, training):
+        """Workspaces for that number of blocks of `rows` rows, entered into the frame."""
+        size = layout.workspace_size(self._layout, rows, self.dtype, training)
+        size = layout.round_up(size, 64)
         frame[Field.BLOCK_ROWS] = rows
         frame[Field.STRIDE] = layout.row_stride(rows, self.dtype)
-        work = layout.aligned_zeros(slots * size, self.dtype)
+        work = layout.aligned_zeros(number * size, self.dtype)
         frame[Field.WORK_AT], frame[Field.WORK_SIZE] = address_of(work), size
         frame[Field.WORK_BYTES] = size * self.dtype.itemsize
         return work

@@ -1,9 +1,10 @@
 """Serial or parallel, decided while the work runs.
 
-A fork and join costs a microsecond on an idle machine and a time slice of the scheduler (many
-milliseconds) when another process holds a core. Nobody can tell in advance, and both drivers
-give the same bits, so a long job is run in pieces, the pieces are timed, and the faster driver
-goes on. What one job learns about a busy machine holds for the next ones.
+Sharing work costs microseconds on an idle machine; where another process holds a core, a
+thread that was put aside in the middle of a task keeps the others waiting for milliseconds.
+Nobody can tell in advance, and one thread gives the same bits as several, so a long job is run
+in pieces, the pieces are timed, and the faster way goes on. What one job learns about a busy
+machine holds for the next ones.
 """
 
 import time
@@ -12,13 +13,14 @@ __all__ = ["Pace"]
 
 # Serial seconds of this process before the parallel driver is compiled or loaded.
 FIRST_TRY_COLD = 0.05
-# Aimed length of a piece at first and later, and how many units a trial gets.
+# Aimed lengths of the first pieces and of the later ones, and the least units of one.
 FIRST_PIECE, PIECE = 0.001, 0.02
-TRIAL = 4
-# Parallel must be this much faster than serial to be kept.
-GAIN = 0.95
+TRIAL = 2
+# Parallel must be this much faster than serial to be kept, and loses after so many pieces in
+# a row that were not: the first one wakes the threads up.
+GAIN, LOSSES = 0.95, 3
 # Seconds until parallel is tried again after it lost; doubled each time it loses.
-RETRY, RETRY_MOST = 0.05, 2.0
+RETRY, RETRY_MOST = 0.01, 2.0
 
 
 class _Machine:
@@ -34,21 +36,22 @@ class Pace:
 
     Parameters
     ----------
-    twins : Twins
-        The driver that the job calls; its parallel twin costs a compilation at first use.
+    runner : Runner
+        What the job calls; its first parallel call costs a compilation.
     """
 
-    def __init__(self, twins):
-        self._twins = twins
-        self._serial = None
-        self._parallel = None
+    def __init__(self, runner):
+        self._runner = runner
+        self._serial = None  # best so far
+        self._parallel = None  # last
+        self._losses = 0  # in a row
 
     def run(self, function, first, last):
         """Call `function(parallel, start, stop)` piece by piece until it returns False."""
         while first < last:
             parallel = self._wants_parallel()
             units = min(self._units(parallel), last - first)
-            if parallel and "parallel" not in self._twins.__dict__:
+            if parallel and self._runner.cold:
                 function(True, first, first)  # compile: not to be timed
             begin = time.perf_counter()
             if not function(parallel, first, first + units):
@@ -59,19 +62,17 @@ class Pace:
     def _wants_parallel(self):
         if self._serial is None:
             return False
-        cold = "parallel" not in self._twins.__dict__
-        if cold and _Machine.serial_time < FIRST_TRY_COLD:
+        if self._runner.cold and _Machine.serial_time < FIRST_TRY_COLD:
             return False
-        if self._parallel is None or self._parallel > GAIN * self._serial:
-            return time.perf_counter() >= _Machine.retry_at
-        return True
+        won = self._parallel is not None and self._losses == 0
+        return won or time.perf_counter() >= _Machine.retry_at
 
     def _units(self, parallel):
         known = self._parallel if parallel else self._serial
-        if known is None or (parallel and known > GAIN * self._serial):
+        if known is None:
             return TRIAL
-        piece = PIECE if self._parallel is not None else FIRST_PIECE
-        return max(TRIAL, int(piece / known))
+        undecided = self._parallel is None or (parallel and self._losses > 0)
+        return max(TRIAL, int((FIRST_PIECE if undecided else PIECE) / known))
 
     def _record(self, parallel, seconds, units):
         if not parallel:
@@ -79,8 +80,10 @@ class Pace:
             _Machine.serial_time += seconds * units
             return
         self._parallel = seconds
-        if seconds > GAIN * self._serial:
+        if seconds <= GAIN * self._serial:
+            self._losses, _Machine.pause = 0, RETRY
+            return
+        self._losses += 1
+        if self._losses >= LOSSES or _Machine.pause > RETRY:  # known to be busy
             _Machine.retry_at = time.perf_counter() + _Machine.pause
             _Machine.pause = min(2.0 * _Machine.pause, RETRY_MOST)
-        else:
-            _Machine.pause = RETRY

@@ -6,20 +6,28 @@ Blocks, slots and ranges follow from the shapes alone, so that threads change no
 import numpy as np
 
 from nnjit.backends.pace import Pace
-from nnjit.core import epoch, layout, threads
+from nnjit.core import job, layout, task, threads
 from nnjit.core.frame import Field, address_of
 
 __all__ = ["ForwardPlan", "TrainPlan"]
 
-# Work from which two threads beat one, in multiply-adds per parallel region.
-PARALLEL_TRAIN = 1_000_000
+# Work from which two threads beat one, in multiply-adds.
+PARALLEL_TRAIN = 500_000  # of a minibatch
 PARALLEL_PREDICT = 4_000_000
 # Rows of one block: its activations should stay in the second-level cache.
 BLOCK_ROWS = 256
 # Multiply-adds of the forward pass in one call of a full-batch gradient: some 50 ms.
 PRODUCTS_PER_CALL = 1e9
-# Elements of one update range.
+# Threads of a training job: its phases have few tasks more.
+MOST_WORKERS = 64
+# Elements of one range of parameters that reads its gradient from the slots' buffers.
 RANGE_SIZE = 8192
+# Weights from which ranges compute their own gradient, and elements of such a range: its rows
+# of the gradient stay in the second-level cache and repay reading the deltas once more.
+FUSED_WEIGHTS = 16_384
+FUSED_RANGE = 16_384
+# Ranges that a network is cut into at least, so that threads have something to share.
+FUSED_RANGES = 8
 # Samples and targets within a frame.
 _DATA = slice(Field.X_AT, Field.WEIGHTS_AT + 1)
 
@@ -42,90 +50,141 @@ class ForwardPlan:
         self._rows = min(BLOCK_ROWS, layout.round_up(n, layout.lanes_of(dtype)))
         self._work_needed = PARALLEL_PREDICT / lay.n_weights
         parallel = n >= self._work_needed and n > BLOCK_ROWS
-        self._slots = threads.thread_count() if parallel else 1
-        self._frame = engine._frame()
-        self._work = engine._workspace(self._frame, self._rows, self._slots)
-        self._order = np.arange(self._rows)
-        self._addresses = engine._task, address_of(self._frame), address_of(self._order)
+        self._workers = threads.thread_count() if parallel else 1
+        self._runner = engine._runner
+        frame = self._frame = engine._frame()
+        self._work = engine._workspace(frame, self._rows, self._workers, training=False)
+        self._order, self._state = np.arange(self._rows), layout.aligned_zeros(job.STATE, np.int64)
+        self._report = np.zeros(job.REPORT)
+        self._claims = np.zeros(0, np.int64)
+        frame[Field.ORDER_AT], frame[Field.WORKERS] = address_of(self._order), self._workers
+        frame[Field.STATE_AT], frame[Field.REPORT_AT] = (
+            address_of(self._state), address_of(self._report),
+        )  # fmt: skip
+        self._frame_at = address_of(frame)
 
     def serves(self, n):
         """Whether n rows fit these buffers and threads."""
         if n > BLOCK_ROWS:
             parallel = n >= self._work_needed
-            return self._rows == BLOCK_ROWS and parallel == (self._slots > 1)
+            return self._rows == BLOCK_ROWS and parallel == (self._workers > 1)
         return n <= self._rows < 2 * n + BLOCK_ROWS // 8
 
     def run(self, data, n, out, logits):
         """Write the outputs of n rows to `out`."""
         _enter_data(self._frame, data, n)
         self._frame[Field.OUT_AT], self._frame[Field.LOGITS] = address_of(out), logits
-        rows, blocks = self._rows, -(-n // self._rows)
-
-        def run(parallel, first, last):
-            start, slots = first * rows, self._slots if parallel else 1
-            count = min(last * rows, n) - start
-            threads.call(epoch.forward, parallel, *self._addresses, slots, start, count)
-            return True
-
-        if self._slots == 1:
-            run(False, 0, blocks)
+        blocks = -(-n // self._rows)
+        if len(self._claims) < blocks:
+            self._claims = np.zeros(blocks, np.int64)
+            self._frame[Field.CLAIMS_AT] = address_of(self._claims)
+            self._frame[Field.N_CLAIMS] = blocks
+        if self._workers == 1:
+            self._run(False, 0, blocks)
         else:
-            Pace(epoch.forward).run(run, 0, blocks)
+            Pace(self._runner).run(self._run, 0, blocks)
+
+    def _run(self, parallel, first, last):
+        job.open_job(self._frame, self._state, job.PREDICT, first, last, last - first)
+        threads.call(self._runner, parallel, self._frame_at, self._workers)
+        return True
 
 
 class TrainPlan:
-    """Shape of the work and buffers for one data set, batch size and optimizer.
-
-    Blocks, slots and ranges follow from the shapes alone, so that threads change nothing.
-    """
+    """Shape of the work and buffers for one data set, batch size and optimizer."""
 
     def __init__(self, engine, dataset, n_order, batch_size, optimizer):
         self._for = n_order, batch_size
         self.dataset, self.optimizer = dataset, optimizer
-        lay, dtype = engine._layout, engine.dtype
-        lanes = layout.lanes_of(dtype)
+        self._runner, self._dtype, self._n_weights = (
+            engine._runner, engine.dtype, engine._layout.n_weights,
+        )  # fmt: skip
         batch_size = min(batch_size, n_order)
-        wanted = 1
-        if batch_size * lay.n_weights >= PARALLEL_TRAIN and batch_size > lanes:
-            wanted = 2 if batch_size <= 2 * BLOCK_ROWS else 4
-        rows = min(BLOCK_ROWS, layout.round_up(-(-batch_size // wanted), lanes))
-        self.slots = min(wanted, -(-batch_size // rows))
-        self._rows, self._n_weights = rows, lay.n_weights
-        ranges = -(-lay.n_weights // RANGE_SIZE) + -(-(lay.n_flat - lay.n_weights) // RANGE_SIZE)
-        self.slot_loss, self.squares = np.zeros(self.slots), np.zeros(ranges)
-        self.report = np.zeros(epoch.REPORT)
-        self.fresh = 1
-        self.pace, self._gradient_pace = Pace(epoch.train), Pace(epoch.accumulate)
-        self._grads = layout.aligned_zeros(self.slots * lay.n_flat, dtype)
+        rows, self.slots = _blocks(engine._layout, batch_size, layout.lanes_of(self._dtype))
+        self.parallel = self.slots > 1
+        self._fused = (
+            dataset.data.x_column != 0
+            and batch_size <= rows * self.slots
+            and self._n_weights >= FUSED_WEIGHTS
+            and optimizer.kind != "gradient"
+        )
+        self._rows = rows
+        self._workers = min(threads.thread_count(), MOST_WORKERS) if self.parallel else 1
+        self.pace, self._gradient_pace = Pace(self._runner), Pace(self._runner)
         frame = self._frame = engine._frame()
         _enter_data(frame, dataset.data, dataset.n_samples)
-        self._work = engine._workspace(frame, rows, self.slots)
-        frame[Field.GRADS_AT], frame[Field.SLOTS] = address_of(self._grads), self.slots
+        works = self.slots if self._fused else self._workers
+        self._work = engine._workspace(frame, rows, works, training=True)
+        frame[Field.SLOTS], frame[Field.BATCH_SIZE] = self.slots, batch_size
+        frame[Field.N_ORDER], frame[Field.FUSED] = n_order, self._fused
+        frame[Field.EPOCH_BATCHES] = self.epoch_batches = -(-n_order // batch_size)
+        self.epoch_losses = np.zeros(0)
+        self._enter_optimizer(optimizer)
+        self._enter_buffers(engine._layout)
+        self.order, self._frame_at = None, address_of(frame)
+
+    def _enter_optimizer(self, optimizer):
+        frame = self._frame
         frame[Field.FIRST_AT] = address_of(optimizer._first)
         frame[Field.SECOND_AT] = address_of(optimizer._second) if len(optimizer._second) else 0
         frame[Field.HYPER_AT] = address_of(optimizer._hyper)
         frame[Field.CLOCK_AT] = address_of(optimizer._clock)
-        frame[Field.SOLVER], frame[Field.RANGE_SIZE] = optimizer._code, RANGE_SIZE
-        frame[Field.BATCH_SIZE], frame[Field.N_ORDER] = batch_size, n_order
-        self.order, self.order_at = None, 0
-        self._fixed = (
-            optimizer._hyper, optimizer._clock, self.slot_loss, self.squares, self.report,
+        frame[Field.SOLVER] = optimizer._code
+
+    def _enter_buffers(self, lay):
+        """Make what the job writes beside the parameters."""
+        frame, dtype = self._frame, self._dtype
+        if self._fused:
+            self._ranges = _fused_ranges(lay)
+        else:
+            size = min(RANGE_SIZE, layout.round_up(-(-lay.n_weights // 4), 512))
+            self._ranges = _plain_ranges(lay, size if self.parallel else RANGE_SIZE)
+        frame[Field.RANGES_AT], frame[Field.N_RANGES] = (
+            address_of(self._ranges), len(self._ranges),
         )  # fmt: skip
-        self._task, self._frame_at = engine._task, address_of(frame)
+        if self._fused:
+            largest = int((self._ranges[:, task.HIGH] - self._ranges[:, task.LOW]).max())
+            size = layout.round_up(largest, 64)
+            gradient = layout.aligned_zeros(self._workers * size, dtype)
+            frame[Field.SCRATCH_AT], frame[Field.SCRATCH_SIZE] = address_of(gradient), size
+            frame[Field.SCRATCH_BYTES] = size * dtype.itemsize
+        else:
+            gradient = layout.aligned_zeros(self.slots * lay.n_flat, dtype)
+            frame[Field.GRADS_AT] = address_of(gradient)
+        self._state = layout.aligned_zeros(job.STATE, np.int64)
+        self.report = np.zeros(job.REPORT)
+        self._losses, self._squares = np.zeros(self.slots), np.zeros(len(self._ranges))
+        self._claims = np.zeros(max(self.slots, len(self._ranges)), np.int64)
+        frame[Field.CLAIMS_AT], frame[Field.N_CLAIMS] = address_of(self._claims), len(self._claims)
+        frame[Field.WORKERS] = self._workers
+        frame[Field.STATE_AT], frame[Field.REPORT_AT] = (
+            address_of(self._state), address_of(self.report),
+        )  # fmt: skip
+        frame[Field.LOSSES_AT], frame[Field.SQUARES_AT] = (
+            address_of(self._losses), address_of(self._squares),
+        )  # fmt: skip
+        self._gradient = gradient
 
     def run(self, parallel, first, last):
-        """Minibatches first..last-1 by one of the drivers; False after a loss not finite."""
-        threads.call(
-            epoch.train, parallel, self._task, self._frame_at, self.order_at, first, last,
-            self.fresh, *self._fixed,
-        )  # fmt: skip
-        self.fresh = 0
-        return self.report[epoch.FINITE] == 1.0
+        """Minibatches first..last-1, by all threads or by one; False after a loss not finite."""
+        self._call(job.TRAIN, parallel, first, last, len(self._ranges))
+        return self.report[job.FINITE] == 1.0
 
-    def use_order(self, order):
-        """Visit the samples in this order, an int64 array that is kept."""
-        if order is not self.order:
-            self.order, self.order_at = order, address_of(order)
+    def _call(self, kind, parallel, first, last, tasks):
+        job.open_job(self._frame, self._state, kind, first, last, tasks)
+        threads.call(self._runner, parallel, self._frame_at, self._workers)
+
+    def begin(self, orders, epochs):
+        """Visit the samples in the order of each epoch, int64 arrays that are kept."""
+        if orders is not self.order:
+            self.order = orders
+            self._frame[Field.ORDER_AT] = address_of(orders)
+        self._frame[Field.EPOCHS] = epochs
+        if len(self.epoch_losses) < epochs:
+            self.epoch_losses = np.zeros(epochs)
+            self._frame[Field.EPOCH_LOSSES_AT] = address_of(self.epoch_losses)
+        self.epoch_losses[:] = 0.0
+        self.report[job.LOSS], self.report[job.SKIPPED], self.report[job.FINITE] = 0.0, 0.0, 1.0
 
     def gradient(self, n, weight, alpha):
         """Loss over n samples; their gradient goes to the optimizer's first vector.
@@ -134,28 +193,22 @@ class TrainPlan:
         """
         blocks = max(1, int(PRODUCTS_PER_CALL / self._n_weights / (self._rows * self.slots)))
         length = blocks * self._rows * self.slots
-        losses = np.zeros(-(-n // length))
+        runs = -(-n // length)
+        self._frame[Field.BATCH_SIZE], self._frame[Field.EPOCH_BATCHES] = length, runs
+        self.report[:] = 0.0
 
         def run(parallel, first, last):
-            for number in range(first, last):
-                start = number * length
-                threads.call(
-                    epoch.accumulate, parallel, self._task, self._frame_at, self.order_at,
-                    self.slots, start, min(length, n - start), float(start > 0), self.slot_loss,
-                )  # fmt: skip
-                losses[number] = self.slot_loss.sum()
+            self._call(job.GRADIENT, parallel, first, last, self.slots)
             return True
 
-        if self.slots == 1:
-            run(False, 0, len(losses))
+        if self.parallel:
+            self._gradient_pace.run(run, 0, runs)
         else:
-            self._gradient_pace.run(run, 0, len(losses))
-        total = float(losses.sum())
-        scale = 1.0 / weight
-        threads.call(
-            epoch.finish, False, self._task, self._frame_at, self.slots, scale, self.squares
-        )
-        return (total + 0.5 * alpha * float(self.squares.sum())) / weight
+            for number in range(runs):
+                run(False, number, number + 1)
+        self.report[job.WEIGHT] = weight
+        self._call(job.FINISH, False, 0, 1, len(self._ranges))
+        return (self.report[job.LOSS] + 0.5 * alpha * self.report[job.PENALTY]) / weight
 
     def serves(self, dataset, n_order, batch_size, optimizer):
         """Whether this plan was made for these."""
@@ -164,3 +217,37 @@ class TrainPlan:
             and self.optimizer is optimizer
             and self._for == (n_order, batch_size)
         )
+
+
+def _blocks(lay, batch_size, lanes):
+    """Rows of a block and slots for minibatches of so many rows."""
+    wanted = 1
+    if batch_size * lay.n_weights >= PARALLEL_TRAIN and batch_size > lanes:
+        wanted = 2 if batch_size <= 2 * BLOCK_ROWS else 4
+    rows = min(BLOCK_ROWS, layout.round_up(-(-batch_size // wanted), lanes))
+    return rows, min(wanted, -(-batch_size // rows))
+
+
+def _plain_ranges(lay, size):
+    """Ranges of `size` elements, those of the weights first."""
+    parts = []
+    for start, stop, penalized in ((0, lay.n_weights, 1), (lay.n_weights, lay.n_flat, 0)):
+        for low in range(start, stop, size):
+            parts.append((low, min(low + size, stop), penalized, 0, 0, 0))
+    return np.array(parts, np.int64)
+
+
+def _fused_ranges(lay):
+    """Ranges of whole rows of one weight matrix, in multiples of the tile, and the biases."""
+    parts = []
+    for number, layer in enumerate(lay.layers.tolist()):
+        at, stride, fan_in = layer[layout.WEIGHTS], layer[layout.STRIDE], layer[layout.FAN_IN]
+        step = max(8, min(FUSED_RANGE, lay.n_weights // FUSED_RANGES) // stride // 8 * 8)
+        for row in range(0, fan_in, step):
+            rows = min(step, fan_in - row)
+            low = at + row * stride
+            parts.append((low, low + rows * stride, 1, number, row, rows))
+    for number, layer in enumerate(lay.layers.tolist()):
+        at = layer[layout.BIAS]
+        parts.append((at, at + layer[layout.FAN_OUT], 0, number, 0, 0))
+    return np.array(parts, np.int64)

@@ -1,11 +1,10 @@
 """Who runs a network."""
 
-import contextlib
 import re
-import signal
 import sys
-import threading
 import warnings
+
+from nnjit.core.compiling import undisturbed
 
 __all__ = ["is_device_name", "make_engine", "on_device", "resolve"]
 
@@ -40,7 +39,7 @@ def make_engine(layer_units, activation, out_activation, loss, dtype, device="cp
 
         return CudaEngine(tuple(layer_units), activation, out_activation, loss, dtype, ordinal)
     if "nnjit.backends.cpu" not in sys.modules:
-        with _interrupt_afterwards():
+        with undisturbed():
             import nnjit.backends.cpu  # noqa: F401
     from nnjit.backends.cpu import CpuEngine
 
@@ -71,7 +70,7 @@ def resolve(device, ready=False):
     if device == "cpu":
         return None
     if "nnjit.backends.cuda._cuda" not in sys.modules:
-        with _interrupt_afterwards():
+        with undisturbed():
             import nnjit.backends.cuda._cuda  # noqa: F401
     from nnjit.backends.cuda import _cuda
 
@@ -108,27 +107,3 @@ def on_device(X, device):
 
     with rows.cuda.gpus[ordinal]:
         return rows.device_rows(X)
-
-
-@contextlib.contextmanager
-def _interrupt_afterwards():
-    """Hold Ctrl-C back while the compiler is imported (a second or so).
-
-    An import of Numba that is broken off leaves half of its modules behind, and every later fit
-    in this process would fail.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is ever interrupted
-        return
-    pending = []
-    before = signal.getsignal(signal.SIGINT)
-    if not callable(before):  # ignored, or not Python's to change
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *arguments: pending.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pending:
-        before(*pending[0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 
 from nnjit._version import __version__
 from nnjit.cli import demo, info, warmup
@@ -20,7 +21,7 @@ _COMMANDS = (demo, info, warmup)
 _INTERRUPTED = 130
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Parameters
@@ -35,7 +36,7 @@ def main(argv=None):
     """
     arguments = _parser().parse_args(argv)
     try:
-        status = arguments.run(arguments)
+        status: int = arguments.run(arguments)
         sys.stdout.flush()
         return status
     except UserError as error:
@@ -51,7 +52,7 @@ def main(argv=None):
         return 1
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m nnjit", description="Compiled neural networks for scikit-learn users."
     )

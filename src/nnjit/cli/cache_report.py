@@ -7,7 +7,7 @@ import os
 __all__ = ["cache_size"]
 
 
-def cache_size(folder):
+def cache_size(folder: str) -> tuple[int, int]:
     """Count nnjit's compiled kernels in a folder.
 
     Parameters

@@ -6,9 +6,10 @@ import argparse
 import os
 import time
 import warnings
+from typing import Any
 
 from nnjit.cli.errors import UserError
-from nnjit.cli.problem import digits_problem, table_problem
+from nnjit.cli.problem import Problem, digits_problem, table_problem
 from nnjit.cli.progress import fit_progress
 from nnjit.cli.report import Fit, print_comparison, print_report, save_loss_curves
 
@@ -18,7 +19,7 @@ DEFAULT_PLOT = "nnjit_demo_loss.png"
 _LONG_FIT_SECONDS = 20.0
 
 
-def add_parser(subparsers):
+def add_parser(subparsers: Any) -> None:
     """Add the command's options to the command line."""
     parser = subparsers.add_parser(
         "demo",
@@ -50,7 +51,7 @@ def add_parser(subparsers):
     parser.set_defaults(run=run)
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Run the demo; see `python -m nnjit demo --help`.
 
     Parameters
@@ -86,7 +87,7 @@ def run(arguments):
     return 0
 
 
-def _problem(arguments):
+def _problem(arguments: argparse.Namespace) -> Problem:
     if (arguments.data is None) != (arguments.target is None):
         raise UserError("--data and --target go together")
     if arguments.data is None:
@@ -96,7 +97,7 @@ def _problem(arguments):
     return table_problem(arguments.data, arguments.target, arguments.task, arguments.seed)
 
 
-def _fit(label, library, problem, arguments):
+def _fit(label: str, library: Any, problem: Problem, arguments: argparse.Namespace) -> Fit:
     """Fit twice: with progress from a cold start, then once more, quietly, for the time."""
     model = _model(library, problem, arguments)
     start = time.perf_counter()
@@ -120,7 +121,7 @@ def _fit(label, library, problem, arguments):
     return Fit(model, first, second, model.score(*problem.test))
 
 
-def _model(library, problem, arguments):
+def _model(library: Any, problem: Problem, arguments: argparse.Namespace) -> Any:
     from sklearn.base import clone
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.pipeline import make_pipeline
@@ -139,12 +140,12 @@ def _model(library, problem, arguments):
     return TransformedTargetRegressor(pipeline, transformer=StandardScaler())
 
 
-def _network_step(model):
+def _network_step(model: Any) -> Any:
     pipeline = getattr(model, "regressor", model)
     return pipeline[-1]
 
 
-def _plot_path(wanted):
+def _plot_path(wanted: str | None) -> str:
     path = os.path.abspath(wanted or DEFAULT_PLOT)
     if wanted is not None:
         if not os.path.isdir(os.path.dirname(path)):
@@ -154,14 +155,14 @@ def _plot_path(wanted):
     return path
 
 
-def _positive(text):
+def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("a whole number of at least 1 is needed")
     return value
 
 
-def _layer_sizes(text):
+def _layer_sizes(text: str) -> tuple[int, ...]:
     try:
         return tuple(_positive(part) for part in text.split(","))
     except ValueError as error:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 from nnjit._version import __version__
 from nnjit.cli.cache_report import cache_size
 
 __all__ = ["add_parser", "print_facts", "run"]
 
+Facts: TypeAlias = Iterator[tuple[str, Any]]
+
 _REQUIRED = ("numpy", "scipy", "numba", "llvmlite", "scikit-learn")
 _OPTIONAL = ("matplotlib", "pandas", "polars", "numba-cuda")
 _VECTOR_FEATURES = ("sse4.2", "avx", "fma", "avx2", "avx512f", "avx512bf16", "neon", "sve")
 
 
-def add_parser(subparsers):
+def add_parser(subparsers: Any) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "info",
@@ -27,7 +32,7 @@ def add_parser(subparsers):
     parser.set_defaults(run=run)
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Print the facts, the threading layer among them.
 
     Parameters
@@ -63,7 +68,7 @@ def print_facts() -> None:
             print(f"  {name:<18}{value}")
 
 
-def _versions():
+def _versions() -> Facts:
     yield "nnjit", __version__
     yield "Python", f"{platform.python_version()} ({platform.python_implementation()})"
     yield "platform", platform.platform()
@@ -73,14 +78,14 @@ def _versions():
         yield name, _version(name)
 
 
-def _version(distribution):
+def _version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
 
 
-def _cpu():
+def _cpu() -> Facts:
     import llvmlite.binding as llvm
 
     present = {name for name, on in llvm.get_host_cpu_features().items() if on}
@@ -90,7 +95,7 @@ def _cpu():
     yield "CPUs", f"{os.cpu_count()} in the machine, {_usable_cpus()} for this process"
 
 
-def _cpu_model():
+def _cpu_model() -> str:
     if sys.platform.startswith("linux"):
         try:
             with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
@@ -102,13 +107,13 @@ def _cpu_model():
     return platform.processor() or platform.machine()
 
 
-def _usable_cpus():
+def _usable_cpus() -> int | None:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
-def _kernels():
+def _kernels() -> Facts:
     from nnjit.core.simd import TILE
 
     yield "register tile", f"{TILE.name}: {TILE.rows} rows x {TILE.vectors} vectors"
@@ -123,7 +128,7 @@ def _kernels():
     yield "compiled", "no, NUMBA_DISABLE_JIT is set" if numba.config.DISABLE_JIT else "yes"
 
 
-def _threads():
+def _threads() -> Facts:
     import numba
 
     try:
@@ -137,7 +142,7 @@ def _threads():
             yield name, os.environ[name]
 
 
-def _cache():
+def _cache() -> Facts:
     from nnjit.core.cache import cache_folder
 
     folder = cache_folder()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from nnjit._types import Array
 from nnjit.cli.errors import UserError
-from nnjit.cli.table import is_class_target, read_table
+from nnjit.cli.table import Table, is_class_target, read_table
 
 __all__ = ["Problem", "digits_problem", "table_problem"]
+
+Rows: TypeAlias = tuple[Array, Array]  # X and y
 
 TEST_SHARE = 0.25
 _MAX_CATEGORIES = 100
@@ -33,13 +37,13 @@ class Problem:
 
     title: str
     task: str
-    train: tuple
-    test: tuple
-    preprocessing: object
-    notes: list
+    train: Rows
+    test: Rows
+    preprocessing: Any
+    notes: list[str]
 
 
-def digits_problem(seed):
+def digits_problem(seed: int) -> Problem:
     """Classification of scikit-learn's 8 x 8 digits, standardized.
 
     Parameters
@@ -60,7 +64,7 @@ def digits_problem(seed):
     return Problem(title, "classification", train, test, StandardScaler(), notes)
 
 
-def table_problem(path, target, task, seed):
+def table_problem(path: str, target: str, task: str, seed: int) -> Problem:
     """Classification or regression of a column of a CSV file.
 
     Numeric columns are standardized, their missing cells filled with the training rows'
@@ -98,7 +102,7 @@ def table_problem(path, target, task, seed):
     return Problem(title, task, train, test, _preprocessing(table), table.notes + notes)
 
 
-def _task(target, name, wanted):
+def _task(target: Array, name: str, wanted: str) -> str:
     is_number = target.dtype.kind == "f"
     if wanted == "regression" and not is_number:
         raise UserError(f"the target {name!r} is not numeric: it cannot be regressed")
@@ -115,7 +119,7 @@ def _task(target, name, wanted):
     return wanted
 
 
-def _split(X, y, task, seed):
+def _split(X: Array, y: Array, task: str, seed: int) -> tuple[Rows, Rows, list[str]]:
     """Training and test part, stratified where every class has two rows."""
     from sklearn.model_selection import train_test_split
 
@@ -134,7 +138,7 @@ def _split(X, y, task, seed):
     return (X_train, y_train), (X_test, y_test), notes
 
 
-def _preprocessing(table):
+def _preprocessing(table: Table) -> Any:
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
@@ -147,5 +151,5 @@ def _preprocessing(table):
     return ColumnTransformer([("numbers", numbers, table.numeric), ("words", words, table.text)])
 
 
-def _shape(train, test):
+def _shape(train: Rows, test: Rows) -> str:
     return f"{len(train[0])} training and {len(test[0])} test rows, {train[0].shape[1]} columns"

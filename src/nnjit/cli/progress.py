@@ -6,6 +6,8 @@ import contextlib
 import re
 import sys
 import time
+from collections.abc import Iterator
+from typing import TextIO
 
 __all__ = ["fit_progress"]
 
@@ -27,37 +29,37 @@ class _ProgressLine:
         From the end of the first epoch, which waits for the compiler, to the end of the last.
     """
 
-    def __init__(self, stream, label, max_epochs):
+    def __init__(self, stream: TextIO, label: str, max_epochs: int) -> None:
         self.stream = stream
         self.label = label
         self.max_epochs = max_epochs
-        self.messages = []
+        self.messages: list[str] = []
         self._live = stream.isatty()
         self._pending = ""
         self._drawn_at = 0.0
-        self._last = None
-        self._shown = None
-        self._first_epoch_at = None
+        self._last: tuple[int, str] | None = None
+        self._shown: tuple[int, str] | None = None
+        self._first_epoch_at: float | None = None
         self.seconds_after_first_epoch = 0.0
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         *lines, self._pending = (self._pending + text).split("\n")
         for line in lines:
             self._take(line.strip())
         return len(text)
 
-    def flush(self):
+    def flush(self) -> None:
         self.stream.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Show the last epoch and end the line."""
         if self._last is not None and self._last != self._shown:
-            self._draw()
+            self._draw(self._last)
         if self._live and self._shown is not None:
             self.stream.write("\n")
         self.stream.flush()
 
-    def _take(self, line):
+    def _take(self, line: str) -> None:
         match = _EPOCH.match(line)
         if match is None:
             if line and not line.startswith("Validation score"):
@@ -73,12 +75,12 @@ class _ProgressLine:
         else:
             due = self._last[0] == 1 or self._last[0] % max(1, self.max_epochs // 10) == 0
         if due:
-            self._draw()
+            self._draw(self._last)
 
-    def _draw(self):
-        epoch, loss = self._last
+    def _draw(self, last: tuple[int, str]) -> None:
+        epoch, loss = last
         self._drawn_at = time.perf_counter()
-        self._shown = self._last
+        self._shown = last
         done = min(_BAR_WIDTH, _BAR_WIDTH * epoch // self.max_epochs)
         bar = "#" * done + "." * (_BAR_WIDTH - done)
         text = f"{self.label:<13} [{bar}] epoch {epoch:>4}/{self.max_epochs}  loss {loss}"
@@ -87,7 +89,9 @@ class _ProgressLine:
 
 
 @contextlib.contextmanager
-def fit_progress(label, max_epochs, stream=None):
+def fit_progress(
+    label: str, max_epochs: int, stream: TextIO | None = None
+) -> Iterator[_ProgressLine]:
     """Turn what a verbose fit prints inside the block into one progress line.
 
     Parameters

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from nnjit.cli.errors import UserError
+from nnjit.cli.problem import Problem
 
 __all__ = ["Fit", "print_comparison", "print_report", "save_loss_curves"]
 
@@ -15,18 +17,18 @@ __all__ = ["Fit", "print_comparison", "print_report", "save_loss_curves"]
 class Fit:
     """A fitted model with the seconds of its first fit and of a second one."""
 
-    model: object
+    model: Any
     first: float
     second: float
     score: float
 
     @property
-    def network(self):
+    def network(self) -> Any:
         pipeline = getattr(self.model, "regressor_", self.model)
         return pipeline[-1]
 
 
-def print_report(problem, model):
+def print_report(problem: Problem, model: Any) -> None:
     from sklearn import metrics
 
     X, y = problem.test
@@ -40,7 +42,7 @@ def print_report(problem, model):
     print(f"  mean abs. error      {metrics.mean_absolute_error(y, predicted):.6g}\n")
 
 
-def print_comparison(problem, fits):
+def print_comparison(problem: Problem, fits: dict[str, Fit]) -> None:
     quality = "accuracy" if problem.task == "classification" else "R2"
     print(f"{'':<14}{'first fit':>12}{'second fit':>12}{'epochs':>8}{quality:>10}")
     for name, fit in fits.items():
@@ -63,13 +65,13 @@ def print_comparison(problem, fits):
         print(f"Largest relative difference of the two loss curves: {_curve_gap(ours, peer):.1e}.")
 
 
-def _curve_gap(ours, peer):
+def _curve_gap(ours: Fit, peer: Fit) -> float:
     n = min(ours.network.n_iter_, peer.network.n_iter_)
     a, b = (np.asarray(fit.network.loss_curve_[:n]) for fit in (ours, peer))
     return float(np.max(np.abs(a - b) / np.abs(b)))
 
 
-def save_loss_curves(fits, path, required):
+def save_loss_curves(fits: dict[str, Fit], path: str, required: bool) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:

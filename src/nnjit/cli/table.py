@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from nnjit._types import Array
 from nnjit.cli.errors import UserError
 
 __all__ = ["Table", "is_class_target", "read_table"]
@@ -34,14 +35,14 @@ class Table:
         What was left out or filled in, in sentences for the user.
     """
 
-    features: np.ndarray
-    numeric: list
-    text: list
-    target: np.ndarray
-    notes: list
+    features: Array
+    numeric: list[int]
+    text: list[int]
+    target: Array
+    notes: list[str]
 
 
-def read_table(path, target):
+def read_table(path: str, target: str) -> Table:
     """Read a CSV file with a header line.
 
     A column is numeric when each of its cells is a number or missing (empty, ?, NA, NaN,
@@ -68,7 +69,7 @@ def read_table(path, target):
     header, rows = _read_cells(path)
     if target not in header:
         raise UserError(f"no column {target!r} in {path}; it has {_listed(header)}")
-    notes = []
+    notes: list[str] = []
     position = header.index(target)
     kept = [row for row in rows if not _is_missing(row[position])]
     if len(kept) < len(rows):
@@ -77,7 +78,9 @@ def read_table(path, target):
         raise UserError(
             f"{path} has {len(kept)} rows with a target; at least {MIN_ROWS} are needed"
         )
-    columns, numeric, text = [], [], []
+    columns: list[Array] = []
+    numeric: list[int] = []
+    text: list[int] = []
     for number, name in enumerate(header):
         if number == position:
             continue
@@ -88,12 +91,12 @@ def read_table(path, target):
     if not columns:
         raise UserError(f"{path} has no usable column beside the target {target!r}")
     features = np.empty((len(kept), len(columns)), dtype=object)
-    for number, column in enumerate(columns):
-        features[:, number] = column
+    for number, values in enumerate(columns):
+        features[:, number] = values
     return Table(features, numeric, text, _target([row[position] for row in kept], target), notes)
 
 
-def is_class_target(target):
+def is_class_target(target: Array) -> bool:
     """Whether a target names classes: text, or whole numbers of at most 20 values.
 
     Parameters
@@ -110,7 +113,7 @@ def is_class_target(target):
     return len(values) <= MAX_WHOLE_NUMBER_CLASSES and bool(np.all(values == np.rint(values)))
 
 
-def _read_cells(path):
+def _read_cells(path: str) -> tuple[list[str], list[list[str]]]:
     """Header and data rows of the file, blanks around cells removed."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
@@ -141,11 +144,11 @@ def _read_cells(path):
     return header, [row for _, row in numbered[1:]]
 
 
-def _is_missing(cell):
+def _is_missing(cell: str) -> bool:
     return cell.lower() in _MISSING
 
 
-def _numbers(cells):
+def _numbers(cells: list[str]) -> Array | None:
     """The cells as float64 with NaN where missing, or None where one is no number."""
     values = np.empty(len(cells))
     for i, cell in enumerate(cells):
@@ -159,7 +162,7 @@ def _numbers(cells):
     return values
 
 
-def _feature(cells, name, notes):
+def _feature(cells: list[str], name: str, notes: list[str]) -> Array | None:
     """A column as float64 or as text (dtype object); None where it holds nothing to learn."""
     n_missing = sum(map(_is_missing, cells))
     if n_missing == len(cells):
@@ -182,7 +185,7 @@ def _feature(cells, name, notes):
     return values
 
 
-def _target(cells, name):
+def _target(cells: list[str], name: str) -> Array:
     values = _numbers(cells)
     if values is not None and not np.isfinite(values).all():
         raise UserError(f"the target {name!r} has an infinite value")
@@ -192,6 +195,6 @@ def _target(cells, name):
     return target
 
 
-def _listed(names, limit=12):
+def _listed(names: list[str], limit: int = 12) -> str:
     shown = ", ".join(map(repr, names[:limit]))
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

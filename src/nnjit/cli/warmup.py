@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import functools
 import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from nnjit._types import Array
 from nnjit.cli.cache_report import cache_size
 
 __all__ = ["add_parser", "run"]
+
+Calls: TypeAlias = Iterator[tuple[str, Callable[[], Any]]]  # each with its name
+Maker: TypeAlias = Callable[[tuple[int, ...]], Array]
 
 # What is compiled depends on the precision alone: any shape will do.
 _LAYERS = (8, 16, 3)
@@ -20,7 +27,7 @@ _SHAPES = ((2, 3), (8192, 64))
 _JACOBIAN_ROWS = 64
 
 
-def add_parser(subparsers):
+def add_parser(subparsers: Any) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "warmup",
@@ -36,7 +43,7 @@ def add_parser(subparsers):
     parser.set_defaults(run=run)
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Compile, or load from the cache, and say how long each kernel's first call took.
 
     Parameters
@@ -68,7 +75,7 @@ def run(arguments):
     return 0
 
 
-def _time_calls(calls, dtype):
+def _time_calls(calls: Calls, dtype: str) -> None:
     for name, call in calls:
         start = time.perf_counter()
         call()
@@ -76,16 +83,16 @@ def _time_calls(calls, dtype):
 
 
 @contextlib.contextmanager
-def _both_twins():
+def _both_twins() -> Iterator[None]:
     """Run the engine's kernels by their serial and by their parallel twin, inside the block.
 
     Which of them a fit runs is found out by timing, so no size of data could make sure of both.
     """
     from nnjit.core import threads
 
-    choose = threads.call
+    choose: Callable[..., Any] = threads.call
 
-    def call(twins, parallel, *arguments):
+    def call(twins: Any, parallel: bool, *arguments: Any) -> None:
         choose(twins, False, *arguments)
         choose(twins, True, *arguments)
 
@@ -96,7 +103,7 @@ def _both_twins():
         threads.call = choose
 
 
-def _engine_calls(dtype):
+def _engine_calls(dtype: str) -> Calls:
     """Name and call of training, of the whole gradient for L-BFGS, and of prediction."""
     from nnjit.backends.select import make_engine
 
@@ -115,35 +122,36 @@ def _engine_calls(dtype):
     yield "predict", lambda: engine.predict(X)
 
 
-def _functional_calls(dtype):
+def _functional_calls(dtype: str) -> Calls:
     """Name and call of every function of `nnjit.functional`, at both sizes."""
     from nnjit import functional as F
 
     rng = np.random.default_rng(0)
 
-    def both(function, *makers):
+    def both(function: Callable[..., Any], *makers: Maker) -> None:
         for shape in _SHAPES:
             function(*(make(shape) for make in makers))
 
-    def normal(shape):
+    def normal(shape: tuple[int, ...]) -> Array:
         return rng.standard_normal(shape).astype(dtype)
 
-    def weights(shape):
+    def weights(shape: tuple[int, ...]) -> Array:
         return normal((shape[1], 64))
 
-    def labels(shape):
+    def labels(shape: tuple[int, ...]) -> Array:
         return rng.integers(0, shape[1], shape[0])
 
-    def probabilities(shape):
+    def probabilities(shape: tuple[int, ...]) -> Array:
         return F.softmax(normal(shape))
 
-    def few_rows(shape):
+    def few_rows(shape: tuple[int, ...]) -> Array:
         return normal((min(shape[0], _JACOBIAN_ROWS), shape[1]))
 
     one = ["relu", "relu_derivative", "sigmoid", "sigmoid_derivative", "tanh", "tanh_derivative"]
     one += ["softmax", "log_softmax"]
     two = ["hadamard", "softmax_vjp", "squared_error", "squared_error_gradient"]
-    calls = [(name, (normal,)) for name in one] + [(name, (normal, normal)) for name in two]
+    calls: list[tuple[str, tuple[Maker, ...]]] = [(name, (normal,)) for name in one]
+    calls += [(name, (normal, normal)) for name in two]
     calls += [
         ("softmax_jacobian", (few_rows,)),
         ("dense_forward", (normal, weights)),
@@ -157,5 +165,5 @@ def _functional_calls(dtype):
         yield name, functools.partial(both, getattr(F, name), *makers)
 
 
-def _cached(folder):
+def _cached(folder: str | None) -> tuple[int, int]:
     return (0, 0) if folder is None else cache_size(folder)

@@ -21,6 +21,7 @@ __all__ = [
     "output_derivative",
 ]
 
+# 4 is the softmax, which is not element by element (output.py).
 IDENTITY, LOGISTIC, TANH, RELU, EXP = 0, 1, 2, 3, 5
 CODES = {"identity": IDENTITY, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU, "exp": EXP}
 
@@ -32,6 +33,13 @@ def copy(source, target):
     """target[i] = source[i]."""
     for i in range(len(target)):
         target[i] = source[i]
+
+
+@elementwise
+def _ones(target):
+    """target[i] = 1."""
+    for i in range(len(target)):
+        target[i] = 1
 
 
 @elementwise
@@ -73,30 +81,12 @@ def _derivative_piece(code, z):
 
 
 @elementwise
-def _output_derivative_piece(code, h):
-    """h = phi'(z), expressed by h = phi(z)."""
-    one = h.dtype.type(1)
-    if code == LOGISTIC:
-        for i in range(len(h)):
-            h[i] = sigmoid_derivative(h[i])
-    elif code == TANH:
-        for i in range(len(h)):
-            h[i] = (one - h[i]) * (one + h[i])
-    elif code == RELU:
-        for i in range(len(h)):
-            h[i] = relu_derivative(h[i])
-    elif code == IDENTITY:
-        for i in range(len(h)):
-            h[i] = one
-
-
-@elementwise
 def backward_piece(code, h, delta):
     """delta = delta * phi'(z), expressed by h = phi(z)."""
     zero, one = h.dtype.type(0), h.dtype.type(1)
     if code == LOGISTIC:
         for i in range(len(h)):
-            delta[i] *= h[i] * (one - h[i])
+            delta[i] *= sigmoid_derivative(h[i])
     elif code == TANH:
         for i in range(len(h)):
             delta[i] *= (one - h[i]) * (one + h[i])
@@ -132,10 +122,12 @@ def activation_derivative(code, x, copied, out):
 def output_derivative(code, h, copied, out):
     """out = phi'(z) where h = phi(z). h IN (n,), out OUT (n,); `copied`: out is h."""
     for piece in prange((len(h) + PIECE - 1) // PIECE):
+        source = h[piece * PIECE : (piece + 1) * PIECE]
         target = out[piece * PIECE : (piece + 1) * PIECE]
-        if not copied:
-            copy(h[piece * PIECE : (piece + 1) * PIECE], target)
-        _output_derivative_piece(code, target)
+        if copied:
+            source = source.copy()
+        _ones(target)
+        backward_piece(code, source, target)
 
 
 @twins

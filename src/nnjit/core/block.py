@@ -1,7 +1,7 @@
 """Forward and backward pass of the whole network over one block of rows.
 
 This is the serial heart: everything that runs in parallel calls it for different blocks.
-A layer kind is a branch in `forward_block` and one in `backward_block`.
+A layer kind is a branch in `forward_block`, one in `delta_block` and one in `row_gradient`.
 """
 
 from typing import NamedTuple
@@ -10,13 +10,31 @@ import numpy as np
 
 from nnjit.core.activations import activate_piece, backward_piece
 from nnjit.core.jit import inline
-from nnjit.core.layout import ACTIVATION, BIAS, FAN_IN, FAN_OUT, STRIDE, UNITS_AT, WEIGHTS
+from nnjit.core.layout import (
+    ACROSS,
+    ACROSS_ROW,
+    ACTIVATION,
+    BIAS,
+    FAN_IN,
+    FAN_OUT,
+    STRIDE,
+    UNITS_AT,
+    WEIGHTS,
+)
 from nnjit.core.output import apply_output, output_gradient
-from nnjit.core.simd import dot_product, product, transpose_into
+from nnjit.core.simd import dot_product, product, product_ahead, transpose_into
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.sparse import sparse_product, sparse_transposed_product
 
-__all__ = ["Data", "backward_block", "forward_block", "gradient_block"]
+__all__ = [
+    "Data",
+    "backward_block",
+    "bias_gradient",
+    "forward_block",
+    "gradient_block",
+    "offsets_of",
+    "row_gradient",
+]
 
 
 class Data(NamedTuple):
@@ -69,7 +87,7 @@ def forward_block(layers, params, data, base, order, start, rows, work, stride, 
         if sparse and layer == 0:
             sparse_product(
                 data, base, order, start, rows, params, weights, layers[layer, STRIDE], bias,
-                fan_out, work, across, z, stride,
+                fan_out, work, across, layers[layer, ACROSS_ROW], z, stride,
             )  # fmt: skip
         else:
             product(
@@ -94,104 +112,152 @@ def prefer_dot(fan_in, fan_out, rows, width):
 
 
 @inline
-def weight_gradient(
-    layer, layers, data, order, start, rows, work, stride, below, delta, across, ones,
-    grads, g0, add,
-):  # fmt: skip
-    """dW (+)= inputs^T delta and db (+)= sum of delta, into the gradient at g0."""
-    width = lanes_of(work)
-    vectors = (rows + width - 1) // width
-    fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
-    row = layers[layer, STRIDE]
-    at = g0 + layers[layer, WEIGHTS]
-    across_row = (fan_out + width - 1) // width * width
-    sparse = data.x_column == 0 and layer == 0
-    dot_product(fan_out, 1, vectors, work, delta, stride, work, ones, 0,
-                grads, g0 + layers[layer, BIAS], 1, add)  # fmt: skip
-    if not sparse and prefer_dot(fan_in, fan_out, rows, width):
-        dot_product(fan_in, fan_out, vectors, work, below, stride, work, delta, stride,
-                    grads, at, row, add)  # fmt: skip
-        return
-    transpose_into(fan_out, vectors * width, work, delta, stride, order, 0, 0,
-                   work, across, across_row)  # fmt: skip
-    if sparse:
-        sparse_transposed_product(
-            data, order, start, rows, work, across, across_row, fan_in, fan_out, grads, at, row, add
-        )
-    else:
-        product(fan_in, fan_out, rows, work, below, stride, 1, work, across, across_row,
-                grads, at, row, grads, at, 0, add)  # fmt: skip
+def needs_transpose(layers, layer, sparse, rows, width):
+    """Whether dW of a layer is computed from the transpose of its delta."""
+    if sparse and layer == 0:
+        return True
+    return not prefer_dot(layers[layer, FAN_IN], layers[layer, FAN_OUT], rows, width)
 
 
 @inline
-def backward_block(
-    layers, params, data, order, start, rows, work, stride, delta, other, across, ones,
-    grads, g0, add,
-):  # fmt: skip
-    """Gradients of all layers from the last one's delta.
+def delta_block(layers, params, sparse, order, rows, work, stride, delta, across, vectors):
+    """Delta of every layer from the last one's, and its transpose where dW needs it.
 
-    grads : INOUT, overwritten (add = 0) or added to (add = 1) from g0 on
-    delta, other : offsets of two buffers of the widest layer; delta holds the last layer's.
+    delta, across : offsets of the deltas (feature-major, `stride` apart, all layers after the
+        input one below the other) and of their transposes (sample-major, in whole vectors)
     """
     width = lanes_of(params)
-    lanes = (rows + width - 1) // width * width
+    lanes = vectors * width
+    n_inputs = layers[0, FAN_IN]
     for layer in range(layers.shape[0] - 1, -1, -1):
-        below = layers[layer - 1, UNITS_AT] * stride if layer > 0 else 0
-        weight_gradient(
-            layer, layers, data, order, start, rows, work, stride, below, delta, across, ones,
-            grads, g0, add,
-        )  # fmt: skip
+        fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
+        at = delta + (layers[layer, UNITS_AT] - n_inputs) * stride
+        if needs_transpose(layers, layer, sparse, rows, width):
+            target = across + layers[layer, ACROSS] * lanes
+            transpose_into(fan_out, lanes, work, at, stride, order, 0, 0,
+                           work, target, layers[layer, ACROSS_ROW])  # fmt: skip
         if layer > 0:
-            fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
+            below = layers[layer - 1, UNITS_AT] * stride
+            target = at - fan_in * stride
             product(
                 fan_in, lanes, fan_out, params, layers[layer, WEIGHTS], layers[layer, STRIDE], 1,
-                work, delta, stride, work, other, stride, params, 0, 0, 0,
+                work, at, stride, work, target, stride, params, 0, 0, 0,
             )  # fmt: skip
             n = (fan_in - 1) * stride + lanes
             backward_piece(
-                layers[layer - 1, ACTIVATION], work[below : below + n], work[other : other + n]
+                layers[layer - 1, ACTIVATION], work[below : below + n], work[target : target + n]
             )
-            delta, other = other, delta
 
 
 @inline
-def load_weights(data, order, start, rows, lanes, work, weights, ones):
-    """Weights of the block's rows, and a row of ones (padding too)."""
+def row_gradient(
+    layer, first, n, layers, data, order, start, rows, work, stride, delta, across, vectors,
+    grads, g0, add, stream, stream0, gap, mask,
+):  # fmt: skip
+    """dW (+)= inputs^T delta for n rows of a layer's weights from `first` on, to grads[g0:].
+
+    The last four name what is wanted next (see simd.py), a mask of -1 nothing.
+    """
+    width = lanes_of(work)
+    fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
+    row = layers[layer, STRIDE]
+    sparse = data.x_column == 0 and layer == 0
+    below = (layers[layer, UNITS_AT] - fan_in + first) * stride
+    if not needs_transpose(layers, layer, sparse, rows, width):
+        at = delta + (layers[layer, UNITS_AT] - layers[0, FAN_IN]) * stride
+        dot_product(n, fan_out, vectors, work, below, stride, work, at, stride,
+                    grads, g0, row, add)  # fmt: skip
+        return
+    across_row = layers[layer, ACROSS_ROW]
+    source = across + layers[layer, ACROSS] * vectors * width
+    if sparse:
+        sparse_transposed_product(
+            data, order, start, rows, work, source, across_row, n, fan_out, grads, g0, row, add
+        )
+    else:
+        product_ahead(n, fan_out, rows, work, below, stride, 1, work, source, across_row,
+                      grads, g0, row, grads, g0, 0, add, stream, stream0, gap, mask)  # fmt: skip
+
+
+@inline
+def bias_gradient(layer, layers, work, stride, delta, ones, vectors, grads, g0, add):
+    """db (+)= sum of delta over the rows, to grads[g0:]."""
+    at = delta + (layers[layer, UNITS_AT] - layers[0, FAN_IN]) * stride
+    dot_product(layers[layer, FAN_OUT], 1, vectors, work, at, stride, work, ones, 0,
+                grads, g0, 1, add)  # fmt: skip
+
+
+@inline
+def load_weights(data, order, start, rows, lanes, work, weights):
+    """Weights of the block's rows; 1 where there are none, and in the padding."""
     w = work[weights : weights + lanes]
-    one = work[ones : ones + lanes]
     for j in range(lanes):
         w[j] = 1
-        one[j] = 1
     if data.weights.shape[0] > 0:
         for j in range(rows):
             w[j] = data.weights[order[start + j]]
 
 
+class Offsets(NamedTuple):
+    """Where things lie in the workspace of a block of rows; activations start at 0."""
+
+    delta: int
+    ones: int
+    weights: int
+    spare: int
+    across: int
+
+
 @inline
-def gradient_block(
-    layers, loss, params, data, order, start, rows, work, stride, units_total, widest,
-    grads, g0, add, scale, eps,
-):  # fmt: skip
-    """Loss (weighted sum, float64) of one block; its gradient goes into grads[g0:]."""
-    width = lanes_of(params)
-    lanes = (rows + width - 1) // width * width
-    last = layers.shape[0] - 1
+def offsets_of(layers, units_total, stride):
     delta = units_total * stride
-    other = delta + widest * stride
-    ones = other + widest * stride
-    weights, spare = ones + stride, ones + 2 * stride
-    across = ones + 3 * stride
-    load_weights(data, order, start, rows, lanes, work, weights, ones)
-    forward_block(layers, params, data, np.int64(0), order, start, rows, work, stride, across)
+    ones = delta + (units_total - layers[0, FAN_IN]) * stride
+    return Offsets(delta, ones, ones + stride, ones + 2 * stride, ones + 3 * stride)
+
+
+@inline
+def backward_block(
+    layers, loss, params, data, order, start, rows, work, stride, units_total, scale, eps
+):
+    """Loss (weighted sum, float64) of one block; activations and deltas stay in `work`."""
+    width = lanes_of(params)
+    vectors = (rows + width - 1) // width
+    lanes = vectors * width
+    at = offsets_of(layers, units_total, stride)
+    last = layers.shape[0] - 1
+    forward_block(layers, params, data, np.int64(0), order, start, rows, work, stride, at.across)
     z, units = layers[last, UNITS_AT] * stride, layers[last, FAN_OUT]
+    delta = at.delta + (layers[last, UNITS_AT] - layers[0, FAN_IN]) * stride
     code = layers[last, ACTIVATION]
-    apply_output(code, work, z, units, lanes, stride, spare)
+    apply_output(code, work, z, units, lanes, stride, at.spare)
+    load_weights(data, order, start, rows, lanes, work, at.weights)
     total = output_gradient(
         code, loss, work, z, units, lanes, stride, delta, data.targets, data.labels, order, start,
-        rows, weights, spare, eps, scale,
+        rows, at.weights, at.spare, eps, scale,
     )  # fmt: skip
-    backward_block(
-        layers, params, data, order, start, rows, work, stride, delta, other, across, ones,
-        grads, g0, add,
-    )  # fmt: skip
+    one = work[at.ones : at.ones + lanes]
+    for j in range(lanes):
+        one[j] = 1
+    delta_block(
+        layers, params, data.x_column == 0, order, rows, work, stride, at.delta, at.across, vectors
+    )
     return total
+
+
+@inline
+def gradient_block(layers, data, order, start, rows, work, stride, units_total, grads, g0, add):
+    """Gradients of all layers from what `backward_block` left, to grads[g0:]."""
+    width = lanes_of(work)
+    vectors = (rows + width - 1) // width
+    at = offsets_of(layers, units_total, stride)
+    none = np.int64(-1)
+    for layer in range(layers.shape[0] - 1, -1, -1):
+        bias_gradient(
+            layer, layers, work, stride, at.delta, at.ones, vectors,
+            grads, g0 + layers[layer, BIAS], add,
+        )  # fmt: skip
+        row_gradient(
+            layer, np.int64(0), layers[layer, FAN_IN], layers, data, order, start, rows, work,
+            stride, at.delta, at.across, vectors, grads, g0 + layers[layer, WEIGHTS], add,
+            grads, g0, none, none,
+        )  # fmt: skip

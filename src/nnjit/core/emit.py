@@ -4,6 +4,10 @@ Each `emit_*` adds one internal function to a module, or finds it there, and ret
 Strides and counts are in elements, 64-bit. See simd.py for what they compute.
 """
 
+import contextlib
+import functools
+from typing import NamedTuple
+
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -48,12 +52,42 @@ class _Vectors:
     def store(self, builder, value, pointer):
         builder.store(value, builder.bitcast(pointer, self.type.as_pointer())).align = self.align
 
-    def splat(self, builder, scalar):
-        one = builder.insert_element(
-            ir.Constant(self.type, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
+    def mask(self, builder, count):
+        """The first `count` lanes."""
+        narrow = ir.IntType(32)
+        splat = _Vectors.splat_of(builder, builder.trunc(count, narrow), self.length)
+        lanes = ir.Constant(splat.type, list(range(self.length)))
+        return builder.icmp_signed("<", lanes, splat)
+
+    def load_masked(self, builder, pointer, mask):
+        kind = ir.FunctionType(
+            self.type, [self.type.as_pointer(), ir.IntType(32), mask.type, self.type]
         )
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.length), [0] * self.length)
-        return builder.shuffle_vector(one, ir.Constant(self.type, ir.Undefined), mask)
+        name = f"llvm.masked.load.v{self.length}{self.suffix}.p0"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        align = ir.Constant(ir.IntType(32), self.align)
+        pointer = builder.bitcast(pointer, self.type.as_pointer())
+        return builder.call(function, [pointer, align, mask, self.zero])
+
+    def store_masked(self, builder, value, pointer, mask):
+        kind = ir.FunctionType(
+            _VOID, [self.type, self.type.as_pointer(), ir.IntType(32), mask.type]
+        )
+        name = f"llvm.masked.store.v{self.length}{self.suffix}.p0"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        align = ir.Constant(ir.IntType(32), self.align)
+        pointer = builder.bitcast(pointer, self.type.as_pointer())
+        builder.call(function, [value, pointer, align, mask])
+
+    def splat(self, builder, scalar):
+        return _Vectors.splat_of(builder, scalar, self.length)
+
+    @staticmethod
+    def splat_of(builder, scalar, length):
+        undefined = ir.Constant(ir.VectorType(scalar.type, length), ir.Undefined)
+        one = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), length), [0] * length)
+        return builder.shuffle_vector(one, undefined, mask)
 
     def shuffle(self, builder, left, right, indices):
         mask = ir.Constant(ir.VectorType(ir.IntType(32), self.length), indices)
@@ -74,54 +108,115 @@ class _Vectors:
         return builder.call(function, [ir.Constant(self.real, 0.0), vector], fastmath=["reassoc"])
 
 
-def _emit_tile(module, real, length, rows, vectors):
+def _prefetch(builder, pointer):
+    """Ask for the cache line at an address that need not exist."""
+    narrow = ir.IntType(32)
+    kind = ir.FunctionType(_VOID, [pointer.type, narrow, narrow, narrow])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [pointer, *(ir.Constant(narrow, n) for n in (0, 3, 1))])
+
+
+class _Ahead:
+    """What a tile asks for while it computes: one address for every step k.
+
+    That is ``start + (k & mask) fine + (k >> shift) coarse``.
+    """
+
+    def __init__(self, start, mask, fine, shift, coarse):
+        self.start, self.mask, self.fine = start, mask, fine
+        self.shift, self.coarse = shift, coarse
+
+    def fetch(self, builder, k):
+        fine = builder.mul(builder.and_(k, self.mask), self.fine)
+        coarse = builder.mul(builder.lshr(k, self.shift), self.coarse)
+        _prefetch(builder, builder.gep(self.start, [builder.add(fine, coarse)]))
+
+
+# How the sums of a tile begin.
+_ZERO, _BIAS, _SUM = range(3)
+
+
+def _emit_tile(module, real, length, rows, vectors, fetching):
     """Emit (once) the tile of `rows` x `vectors` and return its LLVM function.
 
-    Arguments: a, a_row, a_k, b, b_k, c, c_row, k, bias, use_bias, accumulate, tail; strides
-    and counts in elements; `tail` is the number of valid lanes of the last vector.
+    Arguments: a, a_row, a_k, b, b_k, c, c_row, k, bias, begin, tail and those of `_Ahead`;
+    strides and counts in elements; `begin` tells what the sums begin with: zero, the bias or
+    C; `tail` is the number of valid lanes of the last vector.
     """
     v = _Vectors(real, length)
     pointer = real.as_pointer()
     name = f"nnjit_tile_{v.suffix}x{length}_{rows}x{vectors}"
     function, new = _function(
-        module, name, [pointer, _I, _I, pointer, _I, pointer, _I, _I, pointer, _I, _I, _I]
+        module,
+        name,
+        [pointer, _I, _I, pointer, _I, pointer, _I, _I, pointer, _I, _I, pointer, *[_I] * 4],
     )
     if not new:
         return function
-    a, a_row, a_k, b, b_k, c, c_row, depth, bias, use_bias, accumulate, tail = function.args
+    a, a_row, a_k, b, b_k, c, c_row, depth, bias, begin, tail, *ahead = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    scratch = builder.alloca(v.type, rows * vectors)
     a_rows = [builder.gep(a, [builder.mul(a_row, _index(i))]) for i in range(rows)]
-    start = _tile_start(builder, v, bias, use_bias, rows)
-    sums = _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, start, vectors)
-    _tile_store(builder, v, sums, c, c_row, accumulate, tail, scratch, vectors)
+    places = [
+        builder.gep(c, [builder.add(builder.mul(c_row, _index(i)), _index(j * length))])
+        for i in range(rows)
+        for j in range(vectors)
+    ]
+    tail = _Tail(builder, v, tail, vectors)
+    start = _tile_start(builder, v, bias, begin, places, tail)
+    ahead = _Ahead(*ahead) if fetching else None
+    sums = _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, start, vectors, ahead)
+    _tile_store(builder, v, sums, places, tail)
     builder.ret_void()
     return function
 
 
-def _tile_start(builder, v, bias, use_bias, rows):
-    """One start vector per row: bias[i] in every lane, or zeros."""
+class _Tail:
+    """The last vector of every row, of which not all lanes may be valid."""
+
+    def __init__(self, builder, v, count, vectors):
+        self.mask = v.mask(builder, count)
+        self.whole = builder.icmp_signed("==", count, _index(v.length))
+        self._vectors = vectors
+
+    def has(self, number):
+        """Whether the vector of this number, in row order, is the last of its row."""
+        return number % self._vectors == self._vectors - 1
+
+
+def _tile_start(builder, v, bias, begin, places, tail):
+    """Start vectors in row order: zeros, the row's bias, or what C holds."""
+    vectors = tail._vectors
     entry = builder.block
-    with builder.if_then(builder.icmp_signed("!=", use_bias, _index(0))):
-        loaded = [
-            v.splat(builder, builder.load(builder.gep(bias, [_index(i)]))) for i in range(rows)
-        ]
-        taken = builder.block
+    from_bias, from_c, ready = (builder.append_basic_block(name) for name in ("bias", "c", "go"))
+    switch = builder.switch(begin, ready)
+    switch.add_case(_index(_BIAS), from_bias)
+    switch.add_case(_index(_SUM), from_c)
+    builder.position_at_end(from_bias)
+    rows = len(places) // vectors
+    biases = [v.splat(builder, builder.load(builder.gep(bias, [_index(i)]))) for i in range(rows)]
+    builder.branch(ready)
+    builder.position_at_end(from_c)
+    sums = [
+        v.load_masked(builder, place, tail.mask) if tail.has(n) else v.load(builder, place)
+        for n, place in enumerate(places)
+    ]
+    builder.branch(ready)
+    builder.position_at_end(ready)
     start = []
-    for value in loaded:
+    for n, value in enumerate(sums):
         phi = builder.phi(v.type)
         phi.add_incoming(v.zero, entry)
-        phi.add_incoming(value, taken)
+        phi.add_incoming(biases[n // vectors], from_bias)
+        phi.add_incoming(value, from_c)
         start.append(phi)
     return start
 
 
-def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, start, vectors):
+def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, initial, vectors, ahead):
     """The loop over k; returns rows x vectors sums in row order."""
     before = builder.block
     body = builder.append_basic_block("k")
     after = builder.append_basic_block("store")
-    initial = [value for value in start for _ in range(vectors)]
     builder.cbranch(builder.icmp_signed(">", depth, _index(0)), body, after)
     builder.position_at_end(body)
     k = builder.phi(_I)
@@ -129,6 +224,8 @@ def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, start, vectors):
     b_row = builder.phi(b.type)
     sums = [builder.phi(v.type) for _ in initial]
     columns = [v.load(builder, builder.gep(b_row, [_index(j * v.length)])) for j in range(vectors)]
+    if ahead is not None:
+        ahead.fetch(builder, k)
     results = []
     for i, row in enumerate(a_rows):
         scalar = v.splat(builder, builder.load(builder.gep(row, [a_offset])))
@@ -154,38 +251,18 @@ def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, start, vectors):
     return final
 
 
-def _tile_store(builder, v, sums, c, c_row, accumulate, tail, scratch, vectors):
-    """Write the sums: whole vectors where all lanes are valid, else lane by lane."""
-    rows = len(sums) // vectors
-    adding = builder.icmp_signed("!=", accumulate, _index(0))
-    full = builder.icmp_signed("==", tail, _index(v.length))
-
-    def place(i, j):
-        offset = builder.add(builder.mul(c_row, _index(i)), _index(j * v.length))
-        return builder.gep(c, [offset])
-
-    with builder.if_else(full) as (whole, partial):
-        with whole, builder.if_else(adding) as (add, overwrite):
-            with add:
-                for n, value in enumerate(sums):
-                    target = place(*divmod(n, vectors))
-                    v.store(builder, builder.fadd(v.load(builder, target), value), target)
-            with overwrite:
-                for n, value in enumerate(sums):
-                    v.store(builder, value, place(*divmod(n, vectors)))
+def _tile_store(builder, v, sums, places, tail):
+    """Write the sums; of a last vector that is not whole, the valid lanes."""
+    with builder.if_else(tail.whole) as (whole, partial):
+        with whole:
+            for value, place in zip(sums, places, strict=True):
+                v.store(builder, value, place)
         with partial:
-            flat = builder.bitcast(scratch, v.real.as_pointer())
-            for n, value in enumerate(sums):
-                v.store(builder, value, builder.gep(flat, [_index(n * v.length)]))
-            width = builder.add(_index((vectors - 1) * v.length), tail)
-            with cgutils.for_range(builder, _index(rows)) as row:
-                source = builder.mul(row.index, _index(vectors * v.length))
-                target = builder.mul(row.index, c_row)
-                with cgutils.for_range(builder, width) as column:
-                    value = builder.load(builder.gep(flat, [builder.add(source, column.index)]))
-                    element = builder.gep(c, [builder.add(target, column.index)])
-                    sum_ = builder.fadd(builder.load(element), value)
-                    builder.store(builder.select(adding, sum_, value), element)
+            for n, (value, place) in enumerate(zip(sums, places, strict=True)):
+                if tail.has(n):
+                    v.store_masked(builder, value, place, tail.mask)
+                else:
+                    v.store(builder, value, place)
 
 
 def _emit_dot(module, real, length, rows, columns):
@@ -304,46 +381,181 @@ def _sweep(builder, count, heights, body):
             body(height, builder.and_(count, _index(-2 * height)))
 
 
-def emit_product(module, real, length, tile_rows):
-    """C = [C +] bias + A B in tiles of up to `tile_rows` x 2 vectors.
+# A product is cut into blocks so that what a tile reads lies in the first-level cache: steps of
+# k, for which two vectors of B times so many rows do, and rows of A, which stay in the second.
+_K_BLOCK = 224
+_ROW_BLOCK = 64
+_CACHE_LINE = 64
 
-    Arguments: m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate.
+
+def emit_product(module, real, length, tile_rows):
+    """C = A B + (bias, C or zero) in tiles of up to `tile_rows` x 2 vectors.
+
+    Arguments: m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate,
+    stream, gap, mask; the last three see `_Stream`.
     """
+    v = _Vectors(real, length)
     pointer = real.as_pointer()
-    name = f"nnjit_product_{_Vectors(real, length).suffix}x{length}_{tile_rows}"
+    name = f"nnjit_product_{v.suffix}x{length}_{tile_rows}"
     function, new = _function(
         module,
         name,
-        [_I, _I, _I, pointer, _I, _I, pointer, _I, pointer, _I, pointer, _I, _I],
+        [_I, _I, _I, pointer, _I, _I, pointer, _I, pointer, _I, pointer, _I, _I, pointer, _I, _I],
     )
     if not new:
         return function
-    m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate = function.args
+    m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, *other = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
+    adding = builder.icmp_signed("!=", accumulate, _index(0))
+    first_begin = builder.select(adding, _index(_SUM), use_bias)
+    next_rows, stream = _NextRows(builder, m, n, a_row, a_k, v), _Stream(builder, *other, v)
 
-    def columns(vectors, column, tail):
-        def block(height, row):
-            tile = _emit_tile(module, real, length, height, vectors)
-            target = builder.gep(c, [builder.add(builder.mul(row, c_row), column)])
-            source = builder.gep(a, [builder.mul(row, a_row)])
-            arguments = [source, a_row, a_k, builder.gep(b, [column]), b_k, target, c_row, depth]
-            arguments += [builder.gep(bias, [row]), use_bias, accumulate, tail]
-            builder.call(tile, arguments)
+    def tiles(vectors, column, tail, pair, block):
+        def row_group(height, row):
+            tile = _emit_tile(module, real, length, height, vectors, height == tile_rows)
+            source = builder.gep(block.a, [builder.mul(row, a_row)])
+            target = builder.gep(block.c, [builder.add(builder.mul(row, c_row), column)])
+            ahead = stream.or_else(builder, next_rows.of(builder, source, height, pair, block))
+            builder.call(
+                tile,
+                [source, a_row, a_k, builder.gep(block.b, [column]), b_k, target, c_row,
+                 block.steps, builder.gep(block.bias, [row]), block.begin, tail, *ahead],
+            )  # fmt: skip
+            if height == tile_rows:
+                stream.advance(builder, block.steps)
 
-        _sweep(builder, m, _heights(tile_rows), block)
+        _sweep(builder, block.rows, _heights(tile_rows), row_group)
 
+    with _blocks(builder, depth, _K_BLOCK) as (k, steps):
+        first = builder.icmp_signed("==", k, _index(0))
+        begin = builder.select(first, first_begin, _index(_SUM))
+        right = builder.gep(b, [builder.mul(k, b_k)])
+        with _blocks(builder, m, _ROW_BLOCK) as (row, rows):
+            left = builder.gep(a, [builder.add(builder.mul(row, a_row), builder.mul(k, a_k))])
+            target = builder.gep(c, [builder.mul(row, c_row)])
+            start = builder.gep(bias, [row])
+            block = _Block(left, right, target, start, row, rows, steps, begin)
+            _columns(builder, n, length, functools.partial(tiles, block=block))
+    builder.ret_void()
+    return function
+
+
+class _Block(NamedTuple):
+    """One block of a product: pointers to its corner, its sizes, how its sums begin."""
+
+    a: ir.Value
+    b: ir.Value
+    c: ir.Value
+    bias: ir.Value
+    row: ir.Value
+    rows: ir.Value
+    steps: ir.Value
+    begin: ir.Value
+
+
+class _NextRows:
+    """The part of A that is asked for ahead, see `_Ahead`.
+
+    Where a row of A lies in one piece, the cache lines of the eight rows below the tile. Where
+    A is a transpose, every line of it is on another page and far from the one before: those of
+    the next block of rows then, a share of them for each pair of columns, to spread the load.
+    """
+
+    def __init__(self, builder, m, n, a_row, a_k, v):
+        self._m, self._a_row, self._a_k = m, a_row, a_k
+        self._across = builder.icmp_signed("==", a_row, _index(1))
+        pairs = builder.sdiv(n, _index(2 * v.length))
+        shift = builder.add(
+            builder.zext(builder.icmp_signed(">=", pairs, _index(2)), _I),
+            builder.zext(builder.icmp_signed(">=", pairs, _index(4)), _I),
+        )
+        line = _CACHE_LINE // v.align
+        self._pattern = [
+            builder.select(self._across, _index(0), _index(7)),
+            a_row,
+            builder.select(self._across, shift, _index(3)),
+            builder.select(self._across, a_k, _index(line)),
+        ]
+        self._shift = shift
+
+    def of(self, builder, source, height, pair, block):
+        below = builder.gep(source, [builder.mul(_index(height), self._a_row)])
+        share = builder.mul(pair, builder.lshr(block.steps, self._shift))
+        # below the last block of rows comes the first one of the next steps
+        last = builder.icmp_signed(">=", builder.add(block.row, block.rows), self._m)
+        onward = builder.select(
+            last, builder.sub(builder.mul(block.steps, self._a_k), block.row), block.rows
+        )
+        next_block = builder.gep(source, [builder.add(onward, builder.mul(share, self._a_k))])
+        return [builder.select(self._across, next_block, below), *self._pattern]
+
+
+class _Stream:
+    """Other memory asked for ahead, see `_Ahead`: what the caller works on next.
+
+    `mask` + 1 arrays (1, 2 or 4), `gap` elements apart, line by line over all tiles; with a
+    mask of -1 there is none.
+    """
+
+    def __init__(self, builder, start, gap, mask, v):
+        self._start, self._gap, self._mask = start, gap, mask
+        self._line = _index(_CACHE_LINE // v.align)
+        self._given = builder.icmp_signed(">=", mask, _index(0))
+        # 0, 1, 3 -> 0, 1, 2
+        self._shift = builder.sub(mask, builder.lshr(mask, _index(1)))
+        self._position = builder.alloca(_I)
+        builder.store(_index(0), self._position)
+
+    def or_else(self, builder, pattern):
+        """The arguments for the next tile; `pattern` if there is no stream."""
+        place = builder.mul(builder.load(self._position), self._line)
+        own = [
+            builder.gep(self._start, [place]), self._mask, self._gap, self._shift, self._line
+        ]  # fmt: skip
+        return [builder.select(self._given, *pair) for pair in zip(own, pattern, strict=True)]
+
+    def advance(self, builder, steps):
+        """Go on after a tile of so many steps."""
+        lines = builder.lshr(steps, builder.and_(self._shift, _index(63)))
+        position = builder.add(builder.load(self._position), lines)
+        builder.store(position, self._position)
+
+
+@contextlib.contextmanager
+def _blocks(builder, count, most):
+    """Loop over equal blocks of at most `most`; yields the first index and the length.
+
+    A count of 0 is one empty block.
+    """
+    blocks = builder.sdiv(builder.add(count, _index(most - 1)), _index(most))
+    blocks = builder.select(builder.icmp_signed(">", blocks, _index(1)), blocks, _index(1))
+    size = builder.sdiv(builder.sub(builder.add(count, blocks), _index(1)), blocks)
+    size = builder.and_(builder.add(size, _index(7)), _index(-8))  # whole tiles
+    with cgutils.for_range(builder, blocks) as loop:
+        first = builder.mul(loop.index, size)
+        left = builder.sub(count, first)
+        yield first, builder.select(builder.icmp_signed("<", left, size), left, size)
+
+
+def _columns(builder, n, length, body):
+    """Cover n columns by pairs of vectors and at most one single vector.
+
+    `body(vectors, column, tail, pair)` is given the number of the pair too.
+    """
     width, two = _index(length), _index(2 * length)
     pairs = builder.sdiv(builder.add(n, _index(length - 1)), two)
     with cgutils.for_range(builder, pairs) as loop:
         column = builder.mul(loop.index, two)
         left = builder.sub(builder.sub(n, column), width)
-        tail = builder.select(builder.icmp_signed("<", left, width), left, width)
-        columns(2, column, tail)
+        body(
+            2,
+            column,
+            builder.select(builder.icmp_signed("<", left, width), left, width),
+            loop.index,
+        )
     column = builder.mul(pairs, two)
     with builder.if_then(builder.icmp_signed("<", column, n)):
-        columns(1, column, builder.sub(n, column))
-    builder.ret_void()
-    return function
+        body(1, column, builder.sub(n, column), pairs)
 
 
 def emit_outer_product(module, real, length):
@@ -415,10 +627,10 @@ def emit_transpose_into(module, real, length):
     square = _emit_transpose(module, real, length)
     last = builder.sub(rows, _index(1))
     blocks = builder.sdiv(builder.add(rows, _index(length - 1)), _index(length))
-    with cgutils.for_range(builder, builder.sdiv(columns, _index(length))) as across:
-        column = builder.mul(across.index, _index(length))
-        with cgutils.for_range(builder, blocks) as down:
-            row = builder.mul(down.index, _index(length))
+    with cgutils.for_range(builder, blocks) as down:  # few rows at a time, read from end to end
+        row = builder.mul(down.index, _index(length))
+        with cgutils.for_range(builder, builder.sdiv(columns, _index(length))) as across:
+            column = builder.mul(across.index, _index(length))
             place = builder.gep(target, [builder.add(builder.mul(column, target_stride), row)])
             builder.call(
                 square,

@@ -1,7 +1,7 @@
-"""The frame: one int64 vector that tells a task where everything is.
+"""The frame: one int64 vector that tells a job where everything is.
 
-Kernels that share out work are called through their address (see task.py), so their
-arguments are a few integers; everything else is found in the frame: addresses of arrays,
+A job is called through the address of one C function (see job.py) and its only argument is
+the address of the frame; everything else is found in the frame: addresses of arrays,
 sizes, strides and codes. The caller of a kernel keeps the arrays alive.
 """
 
@@ -23,9 +23,7 @@ class Field(IntEnum):
     N_LAYERS = auto()
     PARAMS_AT = auto()  # (N_FLAT,)
     N_FLAT = auto()
-    N_WEIGHTS = auto()
     UNITS_TOTAL = auto()
-    WIDEST = auto()
     LOSS = auto()
     # samples
     X_AT = auto()
@@ -38,23 +36,43 @@ class Field(IntEnum):
     TARGETS_AT = auto()  # (N_SAMPLES * outputs,)
     LABELS_AT = auto()  # (N_SAMPLES,) int32
     WEIGHTS_AT = auto()  # (N_SAMPLES,) or 0
-    # work
-    WORK_AT = auto()  # (slots * WORK_SIZE,)
+    ORDER_AT = auto()  # (EPOCHS, N_ORDER) int64
+    N_ORDER = auto()  # rows of an epoch
+    EPOCHS = auto()
+    EPOCH_BATCHES = auto()  # minibatches of an epoch
+    # the job and its progress
+    JOB = auto()  # one of job.py's
+    FIRST = auto()  # minibatches, or runs of rows
+    LAST = auto()
+    STATE_AT = auto()  # (STATE,) int64
+    CLAIMS_AT = auto()  # (N_CLAIMS,) int64, as many as a phase has tasks
+    N_CLAIMS = auto()
+    WORKERS = auto()
+    REPORT_AT = auto()  # (REPORT,) float64
+    EPOCH_LOSSES_AT = auto()  # (EPOCHS,) float64
+    # blocks of rows
+    WORK_AT = auto()  # (slots * WORK_SIZE,), or one for every worker in prediction
     WORK_SIZE = auto()
-    WORK_BYTES = auto()  # of one slot
+    WORK_BYTES = auto()  # of one
     BLOCK_ROWS = auto()
     STRIDE = auto()
-    # training
-    GRADS_AT = auto()  # (SLOTS * N_FLAT,)
+    BATCH_SIZE = auto()  # or rows of a run
     SLOTS = auto()
+    LOSSES_AT = auto()  # (SLOTS,) float64
+    # ranges of parameters
+    RANGES_AT = auto()  # (N_RANGES, RANGE_FIELDS) int64
+    N_RANGES = auto()
+    SQUARES_AT = auto()  # (N_RANGES,) float64
+    FUSED = auto()  # 1: a range computes its own gradient, in its worker's scratch
+    SCRATCH_AT = auto()  # (workers * SCRATCH_SIZE,)
+    SCRATCH_SIZE = auto()
+    SCRATCH_BYTES = auto()  # of one
+    GRADS_AT = auto()  # (SLOTS * N_FLAT,) unless fused
     FIRST_AT = auto()  # (N_FLAT,)
     SECOND_AT = auto()  # (N_FLAT,) or 0
     HYPER_AT = auto()  # (HYPER,) float64
     CLOCK_AT = auto()  # (CLOCK,) float64
     SOLVER = auto()
-    N_ORDER = auto()  # rows of an epoch: length of the order
-    RANGE_SIZE = auto()
-    BATCH_SIZE = auto()
     # prediction
     OUT_AT = auto()  # (N_SAMPLES * outputs,)
     LOGITS = auto()

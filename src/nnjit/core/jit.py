@@ -4,12 +4,14 @@ import functools
 import os
 import types
 
+import llvmlite.binding as llvm
 import numba
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 
 from nnjit.core.cache import KernelCache
+from nnjit.core.compiling import undisturbed
 
 __all__ = ["FASTMATH", "HelperCompiler", "elementwise", "inline", "kernel", "prange", "twins"]
 
@@ -44,7 +46,9 @@ class _HelperLibrary(JITCodeLibrary):
     """Code of a function that only kernels call: linked, but neither optimized nor emitted.
 
     Numba optimizes and emits every function on its own before it links it into its callers,
-    where all of it happens again; that would make the first fit four times longer.
+    where all of it happens again; that would make the first fit four times longer. What a
+    helper calls is linked once, where a kernel asks for the helper, and not into every caller
+    on the way up.
     """
 
     @property
@@ -55,15 +59,38 @@ class _HelperLibrary(JITCodeLibrary):
         ll_module.data_layout = self._codegen._data_layout
 
     def finalize(self):
-        for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == llvm.Linkage.external:
+                function.linkage = "linkonce_odr"  # may come in by several ways
         self._finalize_dynamic_globals()
         self._finalized = True
+
+    def _get_module_for_linking(self):
+        if self._shared_module is None:
+            self._ensure_finalized()
+            self._shared_module = self._final_module.clone()
+            for library in _called_by(self):
+                self._reload_init.update(library._reload_init)
+                helper = isinstance(library, _HelperLibrary)
+                module = library._final_module if helper else library._get_module_for_linking()
+                self._shared_module.link_in(module, preserve=True)
+        return self._shared_module
 
     def get_pointer_to_function(self, name):
         self._ensure_finalized()
         return 0  # no Python wrapper
+
+
+def _called_by(library):
+    """The libraries that a helper's code calls, directly and through other helpers."""
+    found, left = {}, list(library._linking_libraries)
+    while left:
+        other = left.pop()
+        if other not in found:
+            found[other] = None
+            if isinstance(other, _HelperLibrary):
+                left += other._linking_libraries
+    return list(found)
 
 
 class HelperCompiler(Compiler):
@@ -74,20 +101,20 @@ class HelperCompiler(Compiler):
         return super().compile_extra(func)
 
 
-def inline(function):
-    """Compile a helper that is only called from other kernels.
+# A helper is only called from other kernels. It gets no Python wrapper (they cost a third of the
+# compile time) and no cache file of its own: its code lives in its callers'.
+_HELPER = {
+    "nogil": True,
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": HelperCompiler,
+}
 
-    It gets no Python wrapper (they cost a third of the compile time) and no cache file of
-    its own: its code lives in its callers'.
-    """
-    return numba.njit(
-        nogil=True,
-        fastmath=set(FASTMATH),
-        error_model="numpy",
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-        pipeline_class=HelperCompiler,
-    )(function)
+
+def inline(function):
+    """Compile a helper."""
+    return numba.njit(fastmath=set(FASTMATH), **_HELPER)(function)
 
 
 def elementwise(function):
@@ -96,14 +123,7 @@ def elementwise(function):
     Only contraction is allowed: with 'arcp' the vector body of a loop divides by an estimated
     reciprocal and its scalar remainder does not, so a row's result would depend on its place.
     """
-    return numba.njit(
-        nogil=True,
-        fastmath={"contract"},
-        error_model="numpy",
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-        pipeline_class=HelperCompiler,
-    )(function)
+    return numba.njit(fastmath={"contract"}, **_HELPER)(function)
 
 
 def kernel(function, *, parallel=False, fastmath=True):
@@ -121,6 +141,7 @@ def kernel(function, *, parallel=False, fastmath=True):
     )(function)
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = KernelCache(function, options)
+        dispatcher.compile = undisturbed()(dispatcher.compile)
     return dispatcher
 
 

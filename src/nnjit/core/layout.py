@@ -12,7 +12,7 @@ vectorize over samples. Bad strides are avoided there too.
 
 A layer is one row of the table: its kind, its sizes and where its parameters and its
 activations start. `KIND_DENSE` is the only kind so far; others add a kind, a forward and a
-backward (see epoch.py).
+backward (see block.py).
 """
 
 from typing import NamedTuple
@@ -20,19 +20,18 @@ from typing import NamedTuple
 import numpy as np
 
 from nnjit.core.activations import CODES
-from nnjit.core.output import SOFTMAX
+from nnjit.core.output import LOSSES, SOFTMAX
 from nnjit.core.simd import TILE
 
-__all__ = ["Layout", "aligned_empty", "make_layout"]
+__all__ = ["ACTIVATIONS", "LOSSES", "Layout", "aligned_empty", "make_layout"]
 
 KIND_DENSE = 0
 
 # columns of the layer table
-KIND, FAN_IN, FAN_OUT, WEIGHTS, STRIDE, BIAS, ACTIVATION, UNITS_AT = range(8)
-FIELDS = 8
+KIND, FAN_IN, FAN_OUT, WEIGHTS, STRIDE, BIAS, ACTIVATION, UNITS_AT, ACROSS, ACROSS_ROW = range(10)
+FIELDS = 10
 
 ACTIVATIONS = {**CODES, "softmax": SOFTMAX}
-LOSSES = {"squared_error": 0, "poisson": 1, "log_loss": 2}
 
 _BAD_STRIDE = 512
 
@@ -43,8 +42,8 @@ class Layout(NamedTuple):
     layers: np.ndarray  # (n_layers, FIELDS) int64
     n_flat: int  # elements of the parameter buffer, padding included
     n_weights: int  # of these, the first so many are weights (penalized), the rest biases
-    widest: int  # the largest number of units of a layer after the input
     units_total: int  # input and all layers: rows of the activation workspace
+    across_total: int  # elements of one row of all layers after the input, sample-major
 
 
 def lanes_of(dtype):
@@ -79,31 +78,36 @@ def make_layout(layer_units, activation, out_activation, dtype):
     itemsize = np.dtype(dtype).itemsize
     n_layers = len(layer_units) - 1
     layers = np.zeros((n_layers, FIELDS), np.int64)
-    offset, units = 0, layer_units[0]
+    offset, units, across = 0, layer_units[0], 0
     for row, fan_in, fan_out in zip(layers, layer_units[:-1], layer_units[1:], strict=True):
         bad = fan_out * itemsize % _BAD_STRIDE == 0
         stride = fan_out + (lanes_of(dtype) if bad else 0)
         row[[KIND, FAN_IN, FAN_OUT]] = KIND_DENSE, fan_in, fan_out
-        row[[WEIGHTS, STRIDE, UNITS_AT]] = offset, stride, units
+        row[[WEIGHTS, STRIDE, UNITS_AT, ACROSS]] = offset, stride, units, across
+        row[ACROSS_ROW] = row_stride(fan_out, dtype)
         row[ACTIVATION] = ACTIVATIONS[activation]
         offset += fan_in * stride
         units += fan_out
+        across += row[ACROSS_ROW]
     layers[-1, ACTIVATION] = ACTIVATIONS[out_activation]
     n_weights = offset
     for row in layers:
         row[BIAS] = offset
         offset += row[FAN_OUT]
-    return Layout(layers, int(offset), int(n_weights), int(max(layer_units[1:])), int(units))
+    return Layout(layers, int(offset), int(n_weights), int(units), int(across))
 
 
-def workspace_size(layout, rows, dtype):
-    """Elements that one block of `rows` rows needs for a forward and a backward pass.
+def workspace_size(layout, rows, dtype, training):
+    """Elements that one block of `rows` rows needs for a forward (and a backward) pass.
 
-    Activations of every layer, two deltas, one transposed delta and three rows.
+    Activations of every layer, three rows and, for sparse input, the first layer sample-major;
+    in training the gradient of every layer after the input too, and its transpose.
     """
-    stride = row_stride(rows, dtype)
-    across = round_up(rows, lanes_of(dtype)) * round_up(layout.widest, lanes_of(dtype))
-    return (layout.units_total + 2 * layout.widest + 3) * stride + across
+    stride, whole = row_stride(rows, dtype), round_up(rows, lanes_of(dtype))
+    if training:
+        units = 2 * layout.units_total - int(layout.layers[0, FAN_IN])
+        return (units + 3) * stride + whole * layout.across_total
+    return (layout.units_total + 3) * stride + whole * int(layout.layers[0, ACROSS_ROW])
 
 
 def aligned_empty(n, dtype):

@@ -16,6 +16,7 @@ is 0 at y = 0. Derivatives are those of the formula at the clipped p.
 import numpy as np
 
 from nnjit.core.jit import elementwise, kernel, prange, twins
+from nnjit.core.output import clip, clip_probabilities
 from nnjit.core.scalar import log
 
 __all__ = [
@@ -40,14 +41,6 @@ BLOCK = 4096
 def block_rows(k):
     """Rows per block of k outputs."""
     return max(1, BLOCK // k)
-
-
-@elementwise
-def _clip(p, eps):
-    one = p.dtype.type(1)
-    for i in range(len(p)):
-        low = eps if p[i] < eps else p[i]
-        p[i] = one - eps if low > one - eps else low
 
 
 @elementwise
@@ -104,7 +97,7 @@ def loss(code, y, p, weights, eps, parts):
         first, last = b * height, min(m, (b + 1) * height)
         values = p[first * k : last * k].copy()
         if code >= BERNOULLI:
-            _clip(values, eps)
+            clip_probabilities(values, eps)
         _loss_piece(code, y[first * k : last * k], values)
         parts[b] = _weighted_sum(values, weights[first:last], k)
 
@@ -140,7 +133,7 @@ def loss_gradient(code, linked, y, p, weights, scale, eps, copied, out):
             for i in range(len(target)):
                 target[i] = source[i]
         if code >= BERNOULLI and not linked:
-            _clip(target, eps)
+            clip_probabilities(target, eps)
         _gradient_piece(code, linked, y[first * k : last * k], target)
         _scale_rows(target, weights[first:last], scale, k)
 
@@ -169,7 +162,7 @@ def label_loss(labels, p, weights, eps, parts):
         chosen = np.empty(last - first, p.dtype)
         for i in range(first, last):
             chosen[i - first] = p[i * k + labels[i]]
-        _clip(chosen, eps)
+        clip_probabilities(chosen, eps)
         for i in range(last - first):
             chosen[i] = -log(chosen[i])
         parts[b] = _weighted_sum(chosen, weights[first:last], 1)
@@ -192,12 +185,10 @@ def label_gradient(labels, linked, p, weights, scale, eps, copied, out):
                     target[j] = source[j]
             target[labels[i]] -= one
         else:
-            value = source[labels[i]]
-            low = eps if value < eps else value
-            high = one - eps if low > one - eps else low
+            chosen = clip(source[labels[i]], eps, one - eps)
             for j in range(k):
                 target[j] = zero
-            target[labels[i]] = -one / high
+            target[labels[i]] = -one / chosen
         factor = scale * weights[i]
         for j in range(k):
             target[j] *= factor

@@ -1,7 +1,7 @@
 """Parameter updates over a range of the flat buffer.
 
-The gradient arrives as `slots` partial sums; the true gradient of an element is
-``(sum of the slots + alpha * w) * scale`` with alpha only for weights and scale = 1 / (sum of
+The gradient arrives as a sum over the batch's rows; the true gradient of an element is
+``(gradient + alpha * w) * scale`` with alpha only for weights and scale = 1 / (sum of
 the batch's weights).
 """
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from nnjit.core.jit import elementwise, inline
 
-__all__ = ["CLOCK", "HYPER", "SOLVERS", "advance", "sum_of_squares", "update_range"]
+__all__ = ["CLOCK", "HYPER", "SOLVERS", "add_slots", "advance", "sum_of_squares", "update_range"]
 
 GRADIENT, SGD, ADAM = 0, 1, 2
 SOLVERS = {"gradient": GRADIENT, "sgd": SGD, "adam": ADAM}
@@ -50,11 +50,13 @@ def finish_gradient(params, grads, target, alpha, scale):
 @elementwise
 def sgd_step(params, grads, velocity, alpha, scale, rate, momentum, nesterov):
     """Gradient descent with (Nesterov's) momentum; Sutskever et al., ICML 2013."""
+    one, zero = params.dtype.type(1), params.dtype.type(0)
+    along, ahead = (momentum, one) if nesterov else (one, zero)  # no branch in the loop
     for i in range(len(params)):
         step = rate * ((grads[i] + alpha * params[i]) * scale)
         v = momentum * velocity[i] - step
         velocity[i] = v
-        params[i] += momentum * v - step if nesterov else v
+        params[i] += along * v - ahead * step
 
 
 @elementwise
@@ -80,22 +82,18 @@ def sum_of_squares(values):
 
 
 @inline
-def update_range(
-    solver, hyper, clock, params, grads, first, second, n_flat, slots, low, high, penalized, scale
-):
-    """One step for elements low..high-1.
+def update_range(solver, hyper, clock, w, g, m, v, penalized, scale):
+    """One step for a range of parameters `w` with gradient `g`.
 
-    params, first, second : INOUT (n_flat,); grads : INOUT (slots * n_flat,). For
-    `GRADIENT` nothing moves and `first` receives the gradient.
+    m, v : INOUT, the optimizer's vectors (v is empty unless the solver has two). For
+    `GRADIENT` nothing moves and `m` receives the gradient.
     """
-    real = params.dtype.type
-    add_slots(grads, n_flat, slots, low, high)
-    w, g, m = params[low:high], grads[low:high], first[low:high]
+    real = w.dtype.type
     alpha = real(hyper[ALPHA]) if penalized else real(0)
     if solver == ADAM:
         bias = np.sqrt(1.0 - clock[BETA_2_POWER]) / (1.0 - clock[BETA_1_POWER])
         adam_step(
-            w, g, m, second[low:high], alpha, real(scale), real(hyper[RATE] * bias),
+            w, g, m, v, alpha, real(scale), real(hyper[RATE] * bias),
             real(hyper[BETA_1]), real(hyper[BETA_2]), real(hyper[EPSILON]),
         )  # fmt: skip
     elif solver == SGD:

@@ -16,20 +16,22 @@ Poisson's, where that is the smallest normal number: a mean that underflowed cos
 infinitely much. The caller divides by the weights' sum.
 """
 
-from nnjit.core.activations import IDENTITY, activate_piece
+from nnjit.core.activations import activate_piece
 from nnjit.core.jit import elementwise
 from nnjit.core.scalar import exp, log
 
-__all__ = ["apply_output", "output_gradient"]
+__all__ = ["LOSSES", "SOFTMAX", "apply_output", "output_gradient", "softmax_columns"]
 
+# An output activation beside those of activations.py.
 SOFTMAX = 4
-POISSON = 1
+
+SQUARED_ERROR, POISSON, LOG_LOSS = 0, 1, 2
+LOSSES = {"squared_error": SQUARED_ERROR, "poisson": POISSON, "log_loss": LOG_LOSS}
 
 
 @elementwise
-def softmax_columns(work, z, units, lanes, stride, spare):
-    """Softmax over the units of every column; `spare` is the offset of one free row."""
-    top = work[spare : spare + lanes]
+def column_maxima(work, z, units, lanes, stride, top):
+    """top[j] = the largest of column j's units."""
     first = work[z : z + lanes]
     for j in range(lanes):
         top[j] = first[j]
@@ -37,10 +39,24 @@ def softmax_columns(work, z, units, lanes, stride, spare):
         row = work[z + t * stride : z + t * stride + lanes]
         for j in range(lanes):
             top[j] = row[j] if row[j] > top[j] else top[j]
+
+
+@elementwise
+def subtract_from_columns(work, z, units, lanes, stride, values):
+    """Subtract values[j] from all units of column j."""
     for t in range(units):
         row = work[z + t * stride : z + t * stride + lanes]
         for j in range(lanes):
-            row[j] = row[j] - top[j]
+            row[j] = row[j] - values[j]
+
+
+@elementwise
+def softmax_columns(work, z, units, lanes, stride, spare):
+    """Softmax over the units of every column; `spare` is the offset of one free row."""
+    top = work[spare : spare + lanes]
+    first = work[z : z + lanes]
+    column_maxima(work, z, units, lanes, stride, top)
+    subtract_from_columns(work, z, units, lanes, stride, top)
     values = work[z : z + (units - 1) * stride + lanes]
     for i in range(len(values)):
         values[i] = exp(values[i])
@@ -82,12 +98,18 @@ def weighted_sum(row, weights, rows):
 
 
 @elementwise
-def clip_probability(p, eps):
-    """p in [eps, 1 - eps]; NaN stays NaN."""
-    one = p.dtype.type(1)
+def clip(value, low, high):
+    """`value` in [low, high]; NaN stays NaN."""
+    raised = low if value < low else value
+    return high if raised > high else raised
+
+
+@elementwise
+def clip_probabilities(p, eps):
+    """Put all of p into [eps, 1 - eps]."""
+    high = p.dtype.type(1) - eps
     for j in range(len(p)):
-        value = eps if p[j] < eps else p[j]
-        p[j] = one - eps if value > one - eps else value
+        p[j] = clip(p[j], eps, high)
 
 
 @elementwise
@@ -99,7 +121,7 @@ def softmax_gradient(
     chosen = work[spare : spare + rows]
     for j in range(rows):
         chosen[j] = work[z + labels[order[start + j]] * stride + j]
-    clip_probability(chosen, eps)
+    clip_probabilities(chosen, eps)
     for j in range(rows):
         chosen[j] = -log(chosen[j])
     for t in range(units):
@@ -114,11 +136,15 @@ def softmax_gradient(
 
 
 @elementwise
-def column_loss(code, loss, p, y, eps, share):
-    """Replace y by the loss of each row for one output; p is the output's activation."""
+def column_loss(loss, p, y, eps, share):
+    """Replace y by the loss of each row for one output; p is the output's activation.
+
+    The outputs' losses are added up; squared error alone is their mean, by `share`, while its
+    delta is that of the sum, as in scikit-learn.
+    """
     half, zero, one = y.dtype.type(0.5), y.dtype.type(0), y.dtype.type(1)
     n = len(y)
-    if code == IDENTITY:
+    if loss == SQUARED_ERROR:
         for j in range(n):
             y[j] = half * share * (p[j] - y[j]) * (p[j] - y[j])
     elif loss == POISSON:
@@ -127,10 +153,20 @@ def column_loss(code, loss, p, y, eps, share):
             ratio = y[j] / mean if y[j] > zero else one
             y[j] = y[j] * log(ratio) - y[j] + p[j]
     else:
+        high = one - eps
         for j in range(n):
-            low = eps if p[j] < eps else p[j]
-            clipped = one - eps if low > one - eps else low
+            clipped = clip(p[j], eps, high)
             y[j] = -log(clipped if y[j] > half else one - clipped)
+
+
+@elementwise
+def column_delta(p, y, weights, scale, delta):
+    """delta = derivative of each row's loss by the pre-activation of one output, weighted.
+
+    It is p - y for every loss above, since each goes with one output activation.
+    """
+    for j in range(len(delta)):
+        delta[j] = (p[j] - y[j]) * weights[j] * scale
 
 
 @elementwise
@@ -162,9 +198,8 @@ def output_gradient(
             p = work[z + t * stride : z + t * stride + rows]
             d = work[delta + t * stride : delta + t * stride + rows]
             gather_column(targets, units, t, order, start, rows, y)
-            for j in range(rows):
-                d[j] = (p[j] - y[j]) * weights[j] * scale
-            column_loss(code, loss, p, y, eps, share)
+            column_delta(p, y, weights, scale, d)
+            column_loss(loss, p, y, eps, share)
             total += weighted_sum(y, weights, rows)
     for t in range(units):
         for j in range(rows, lanes):

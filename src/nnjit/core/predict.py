@@ -1,4 +1,4 @@
-"""The forward pass over many rows, block by block, in constant memory."""
+"""Network outputs for one block of rows."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from nnjit.core.jit import inline
 from nnjit.core.layout import ACTIVATION, FAN_OUT, UNITS_AT
 from nnjit.core.output import apply_output
 
-__all__ = ["forward_slot"]
+__all__ = ["predict_block"]
 
 
 @inline
@@ -19,20 +19,15 @@ def write_rows(work, z, stride, units, rows, out, at):
 
 
 @inline
-def forward_slot(slot, slots, layers, logits, params, data, first, n, order, block_rows, stride,
-                 units_total, work, out):  # fmt: skip
-    """Every `slots`-th block of the rows first..first+n-1, from number `slot` on."""
+def predict_block(layers, logits, params, data, start, rows, order, stride, units_total, work, out):
+    """Outputs of the samples start..start+rows-1; `order` counts from 0."""
     last = layers.shape[0] - 1
     units = layers[last, FAN_OUT]
     z = layers[last, UNITS_AT] * stride
     spare = units_total * stride
-    start = first + slot * block_rows
-    while start < first + n:
-        rows = min(block_rows, first + n - start)
-        forward_block(
-            layers, params, data, start, order, np.int64(0), rows, work, stride, spare + stride
-        )
-        if not logits:
-            apply_output(layers[last, ACTIVATION], work, z, units, rows, stride, spare)
-        write_rows(work, z, stride, units, rows, out, start * units)
-        start += slots * block_rows
+    forward_block(
+        layers, params, data, start, order, np.int64(0), rows, work, stride, spare + stride
+    )
+    if not logits:
+        apply_output(layers[last, ACTIVATION], work, z, units, rows, stride, spare)
+    write_rows(work, z, stride, units, rows, out, start * units)

@@ -4,10 +4,13 @@ Primitives that kernels call like functions; matrices are (flat array, offset, s
 is an internal LLVM function (emit.py), and a few lines of NumPy when Numba's JIT is off.
 
 `product`
-    ``C[i, j] = [C +] bias[i] + sum_k A[i, k] B[k, j]``, accumulated in registers, a few rows
-    times two vectors of columns at a time. A is broadcast with any strides; B and C have unit
-    stride along j. Every element is one chain of fused multiply-adds in the order of k, so
-    its bits do not depend on the tile it falls into.
+    ``C[i, j] = start + sum_k A[i, k] B[k, j]``, start being 0, bias[i] or C[i, j] (`add`),
+    accumulated in registers, a few rows times two vectors of columns at a time. A is broadcast
+    with any strides; B and C have unit stride along j. Every element is one chain of fused
+    multiply-adds in the order of k, so its bits do not depend on the tile it falls into.
+`product_ahead`
+    the same, while the caches are asked for what the caller reads next: `mask` + 1 arrays,
+    `gap` elements apart, from (stream, offset) on.
 `dot_product`
     ``C[i, j] = [C +] sum_n A[i, n] B[j, n]`` with vectors along the summed index.
 `outer_product`
@@ -48,6 +51,7 @@ __all__ = [
     "lanes",
     "outer_product",
     "product",
+    "product_ahead",
     "transpose_into",
 ]
 
@@ -134,12 +138,33 @@ def _call(emit, kinds):
 def _product(
     typingctx, m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add
 ):
+    signature = types.void(
+        m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add
+    )
+
+    def codegen(context, builder, signature, values):
+        function = emit_product(builder.module, _real(a.dtype), _lanes(a.dtype), TILE.rows)
+        arguments = _arguments(context, builder, signature.args, values)
+        no_stream = [arguments[3], *(context.get_constant(types.intp, n) for n in (0, -1))]
+        builder.call(function, arguments + no_stream)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def _product_ahead(
+    typingctx, m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
+    stream, stream0, gap, mask,
+):  # fmt: skip
     def emit(module):
         return emit_product(module, _real(a.dtype), _lanes(a.dtype), TILE.rows)
 
     return _call(
-        emit, (m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add)
-    )
+        emit,
+        (m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
+         stream, stream0, gap, mask),
+    )  # fmt: skip
 
 
 @intrinsic
@@ -192,13 +217,15 @@ def _python_product(
     m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add
 ):
     left, right = _matrix(a, a0, m, depth, a_row, a_k), _matrix(b, b0, depth, n, b_k, 1)
-    result = np.zeros((m, n), c.dtype)
-    if biased:
-        result += bias[bias0 : bias0 + m, np.newaxis]
-    for k in range(depth):  # in this order, so that bits do not depend on the shape
-        result += left[:, k : k + 1] * right[k]
     target = _matrix(c, c0, m, n, c_row, 1)
-    target[...] = target + result if add else result
+    if not add:
+        target[...] = bias[bias0 : bias0 + m, np.newaxis] if biased else 0
+    for k in range(depth):  # in this order, so that bits do not depend on the shape
+        target += left[:, k : k + 1] * right[k]
+
+
+def _python_product_ahead(*arguments):
+    _python_product(*arguments[:-4])
 
 
 def _python_dot_product(m, n, vectors, a, a0, a_row, b, b0, b_row, c, c0, c_row, add):
@@ -230,10 +257,12 @@ def _python_lanes(array):
 
 
 if numba.config.DISABLE_JIT:
-    product, dot_product = _python_product, _python_dot_product
+    product, product_ahead = _python_product, _python_product_ahead
+    dot_product = _python_dot_product
     outer_product = _python_outer_product
     transpose_into, lanes = _python_transpose_into, _python_lanes
 else:
-    product, dot_product = _product, _dot_product
+    product, product_ahead = _product, _product_ahead
+    dot_product = _dot_product
     outer_product = _outer_product
     transpose_into, lanes = _transpose_into, _lanes_of

@@ -9,7 +9,7 @@ Matrices are passed flat, with the number of columns beside them.
 import numpy as np
 
 from nnjit.core.jit import elementwise, prange, twins
-from nnjit.core.output import softmax_columns
+from nnjit.core.output import column_maxima, softmax_columns, subtract_from_columns
 from nnjit.core.scalar import exp, log
 from nnjit.core.simd import lanes, outer_product, transpose_into
 
@@ -88,25 +88,17 @@ def softmax(x, n, out):
 @elementwise
 def _log_softmax_columns(work, n, width, top, total):
     """Log-softmax of every column of work; top and total are free vectors."""
+    column_maxima(work, 0, n, width, width, top)
+    subtract_from_columns(work, 0, n, width, width, top)
     for i in range(width):
-        top[i] = -np.inf
         total[i] = 0
     for j in range(n):
         z = work[j * width : j * width + width]
         for i in range(width):
-            top[i] = top[i] if z[i] <= top[i] else z[i]
-    for j in range(n):
-        z = work[j * width : j * width + width]
-        for i in range(width):
-            z[i] -= top[i]
-        for i in range(width):
             total[i] += exp(z[i])
     for i in range(width):
         total[i] = log(total[i])
-    for j in range(n):
-        z = work[j * width : j * width + width]
-        for i in range(width):
-            z[i] -= total[i]
+    subtract_from_columns(work, 0, n, width, width, total)
 
 
 @elementwise

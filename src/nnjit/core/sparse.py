@@ -1,7 +1,6 @@
 """Products of the first layer with CSR rows; nothing is densified."""
 
 from nnjit.core.jit import inline
-from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.simd import transpose_into
 
 __all__ = ["sparse_product", "sparse_transposed_product"]
@@ -9,14 +8,13 @@ __all__ = ["sparse_product", "sparse_transposed_product"]
 
 @inline
 def sparse_product(
-    data, base, order, start, rows, params, weights, w_row, bias, fan_out, work, across, z, stride
-):
+    data, base, order, start, rows, params, weights, w_row, bias, fan_out, work, across,
+    across_row, z, stride,
+):  # fmt: skip
     """z[:, j] = bias + sum over the row's entries of value * W[column, :].
 
     Rows are summed up sample-major at `across` and transposed to `z`.
     """
-    width = lanes_of(work)
-    across_row = (fan_out + width - 1) // width * width
     b = params[bias : bias + fan_out]
     for j in range(rows):
         out = work[across + j * across_row : across + j * across_row + fan_out]

@@ -1,38 +1,54 @@
-"""Every piece of work that is shared out among threads, behind one C function.
+"""The pieces of work that threads share: blocks of rows and ranges of parameters.
 
-A task is compiled once per precision and called through its address, so the drivers that
-loop over minibatches and threads (epoch.py) stay a few lines, compile fast and serve both
-precisions, and the serial and the parallel driver run the very same machine code.
+A task reads and writes what its number says and nothing else, so it does not matter who runs
+it. A range of parameters comes in two kinds: either it takes the gradient from buffers that
+the slots (groups of blocks) filled before, or, fused, it computes the gradient of its own
+rows of a weight matrix from the activations and deltas that the slots left, and moves these
+rows while the gradient is still in the cache. The second spares a large network one write and
+one read of a whole gradient for every slot.
 """
 
-import functools
-
-import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core.ccallback import CFunc
-from numba.extending import intrinsic
 
-from nnjit.core.block import Data, gradient_block
-from nnjit.core.cache import KernelCache
-from nnjit.core.frame import FRAME_SIZE, Field, view
-from nnjit.core.jit import FASTMATH, inline
-from nnjit.core.layout import FIELDS
-from nnjit.core.optimizers import CLOCK, DELTA_SCALE, EPS, HYPER, sum_of_squares, update_range
-from nnjit.core.predict import forward_slot
+from nnjit.core.block import (
+    Data,
+    backward_block,
+    bias_gradient,
+    gradient_block,
+    offsets_of,
+    row_gradient,
+)
+from nnjit.core.frame import Field, view
+from nnjit.core.jit import inline
+from nnjit.core.layout import FAN_OUT, FIELDS
+from nnjit.core.layout import STRIDE as ROW_STRIDE
+from nnjit.core.optimizers import (
+    CLOCK,
+    DELTA_SCALE,
+    EPS,
+    HYPER,
+    add_slots,
+    sum_of_squares,
+    update_range,
+)
+from nnjit.core.predict import predict_block
+from nnjit.core.simd import lanes as lanes_of
 
-__all__ = ["call_task", "compile_task"]
+__all__ = ["RANGE_FIELDS", "predict_task", "slot_task", "squares_task", "update_task"]
 
-# kinds of tasks
-GRADIENT, UPDATE, SQUARES, WEIGHT, FORWARD = range(5)
+# columns of the table of ranges: elements, whether they are penalized, and for fused ranges
+# the layer with the first row and the number of rows (none for the biases)
+LOW, HIGH, PENALIZED, LAYER, ROW, ROWS = range(6)
+RANGE_FIELDS = 6
 
 (
-    LAYERS_AT, N_LAYERS, PARAMS_AT, N_FLAT, N_WEIGHTS, UNITS_TOTAL, WIDEST, LOSS,
+    LAYERS_AT, N_LAYERS, PARAMS_AT, N_FLAT, UNITS_TOTAL, LOSS,
     X_AT, X_SIZE, X_ROW, X_COLUMN, INDICES_AT, INDPTR_AT, N_SAMPLES, TARGETS_AT, LABELS_AT,
-    WEIGHTS_AT, WORK_AT, WORK_SIZE, WORK_BYTES, BLOCK_ROWS, STRIDE, GRADS_AT, SLOTS,
-    FIRST_AT, SECOND_AT, HYPER_AT, CLOCK_AT, SOLVER, N_ORDER, RANGE_SIZE, BATCH_SIZE,
-    OUT_AT, LOGITS,
+    WEIGHTS_AT, ORDER_AT, N_ORDER, EPOCHS, EPOCH_BATCHES, JOB, FIRST, LAST, STATE_AT,
+    CLAIMS_AT, N_CLAIMS, WORKERS, REPORT_AT, EPOCH_LOSSES_AT,
+    WORK_AT, WORK_SIZE, WORK_BYTES, BLOCK_ROWS, STRIDE, BATCH_SIZE, SLOTS, LOSSES_AT,
+    RANGES_AT, N_RANGES, SQUARES_AT, FUSED, SCRATCH_AT, SCRATCH_SIZE, SCRATCH_BYTES, GRADS_AT,
+    FIRST_AT, SECOND_AT, HYPER_AT, CLOCK_AT, SOLVER, OUT_AT, LOGITS,
 ) = (int(field) for field in Field)  # fmt: skip
 
 
@@ -40,6 +56,12 @@ GRADIENT, UPDATE, SQUARES, WEIGHT, FORWARD = range(5)
 def present(address, n):
     """Length of an optional array: 0 where its address is."""
     return n if address != 0 else 0
+
+
+@inline
+def layers_of(frame):
+    layers = view(frame[LAYERS_AT], frame[N_LAYERS] * FIELDS, np.int64(0))
+    return layers.reshape((frame[N_LAYERS], FIELDS))
 
 
 @inline
@@ -58,139 +80,146 @@ def data_of(frame, units, real):
 
 
 @inline
-def workspace(frame, slot, real):
-    return view(frame[WORK_AT] + slot * frame[WORK_BYTES], frame[WORK_SIZE], real)
+def workspace(frame, number, real):
+    return view(frame[WORK_AT] + number * frame[WORK_BYTES], frame[WORK_SIZE], real)
 
 
 @inline
-def gradient_slot(frame, layers, params, data, order, slot, slots, start, rows, add, real):
-    """Loss of all blocks of one slot; their gradient replaces, or adds to, the slot's buffer."""
-    work = workspace(frame, slot, real)
-    grads = view(frame[GRADS_AT], frame[SLOTS] * frame[N_FLAT], real)
+def slot_task(frame, slot, slots, start, rows, add, worker, real):
+    """Loss of all blocks of one slot among the rows start..start+rows-1 of the orders.
+
+    Their gradient replaces (add = 0), or is added to, the slot's buffer, unless the ranges
+    compute it; the slot then has a single block.
+    """
+    layers = layers_of(frame)
+    params = view(frame[PARAMS_AT], frame[N_FLAT], real)
+    data = data_of(frame, layers[frame[N_LAYERS] - 1, FAN_OUT], real)
+    order = view(frame[ORDER_AT], frame[EPOCHS] * frame[N_ORDER], np.int64(0))
+    # whoever runs the slot next may be on another core: only what others read moves with it
+    work = workspace(frame, slot if frame[FUSED] else worker, real)
     hyper = view(frame[HYPER_AT], HYPER, np.float64(0))
     scale, eps = params.dtype.type(hyper[DELTA_SCALE]), params.dtype.type(hyper[EPS])
     total = 0.0
     first = slot * frame[BLOCK_ROWS]
     while first < rows:
-        total += gradient_block(
-            layers, frame[LOSS], params, data, order, start + first,
-            min(frame[BLOCK_ROWS], rows - first), work, frame[STRIDE],
-            frame[UNITS_TOTAL], frame[WIDEST], grads, slot * frame[N_FLAT], add, scale, eps,
+        n = min(frame[BLOCK_ROWS], rows - first)
+        total += backward_block(
+            layers, frame[LOSS], params, data, order, start + first, n, work, frame[STRIDE],
+            frame[UNITS_TOTAL], scale, eps,
         )  # fmt: skip
+        if not frame[FUSED]:
+            grads = view(frame[GRADS_AT], frame[SLOTS] * frame[N_FLAT], real)
+            gradient_block(
+                layers, data, order, start + first, n, work, frame[STRIDE], frame[UNITS_TOTAL],
+                grads, slot * frame[N_FLAT], add,
+            )  # fmt: skip
         add = 1
         first += slots * frame[BLOCK_ROWS]
     return total
 
 
 @inline
-def range_bounds(frame, number):
-    """(low, high, is weights) of one range; ranges of weights come first, then biases."""
-    size, n_weights = frame[RANGE_SIZE], frame[N_WEIGHTS]
-    weight_ranges = (n_weights + size - 1) // size
-    if number < weight_ranges:
-        low = number * size
-        return low, min(low + size, n_weights), True
-    low = n_weights + (number - weight_ranges) * size
-    return low, min(low + size, frame[N_FLAT]), False
+def range_of(frame, number):
+    """The row of the table of ranges."""
+    return view(frame[RANGES_AT] + number * RANGE_FIELDS * 8, RANGE_FIELDS, np.int64(0))
 
 
 @inline
-def update_task(frame, params, number, slots, scale, moving, real):
-    """Step of one range (if moving); sum of its squared weights, 0 for biases."""
-    low, high, weights = range_bounds(frame, number)
-    if moving:
-        grads = view(frame[GRADS_AT], frame[SLOTS] * frame[N_FLAT], real)
-        first = view(frame[FIRST_AT], frame[N_FLAT], real)
-        second = view(frame[SECOND_AT], present(frame[SECOND_AT], frame[N_FLAT]), real)
-        hyper = view(frame[HYPER_AT], HYPER, np.float64(0))
-        clock = view(frame[CLOCK_AT], CLOCK, np.float64(0))
-        update_range(
-            frame[SOLVER], hyper, clock, params, grads, first, second, frame[N_FLAT],
-            slots, low, high, weights, scale,
-        )  # fmt: skip
-    return sum_of_squares(params[low:high]) if weights else 0.0
-
-
-@inline
-def weight_of(data, order, start, rows):
-    """Sum of the weights of a minibatch."""
-    if data.weights.shape[0] == 0:
-        return float(rows)
-    total = 0.0
-    for j in range(rows):
-        total += float(data.weights[order[start + j]])
-    return total
-
-
-@inline
-def run_task(real, kind, frame_at, order_at, number, count, start, rows, scale):
-    """One task; the meaning of the numbers depends on its kind (see `call_task`)."""
-    frame = view(frame_at, FRAME_SIZE, np.int64(0))
-    layers = view(frame[LAYERS_AT], frame[N_LAYERS] * FIELDS, np.int64(0))
-    layers = layers.reshape((frame[N_LAYERS], FIELDS))
+def squares_task(frame, number, real):
+    """Sum of the squared weights of a range, 0 for biases."""
+    part = range_of(frame, number)
     params = view(frame[PARAMS_AT], frame[N_FLAT], real)
-    if kind == UPDATE or kind == SQUARES:
-        return update_task(frame, params, number, count, scale, kind == UPDATE, real)
-    units = layers[frame[N_LAYERS] - 1, 2]
-    data = data_of(frame, units, real)
-    if kind == FORWARD:
-        work = workspace(frame, number, real)
-        order = view(order_at, frame[BLOCK_ROWS], np.int64(0))
-        out = view(frame[OUT_AT], frame[N_SAMPLES] * units, real)
-        forward_slot(
-            number, count, layers, frame[LOGITS], params, data, start, rows, order,
-            frame[BLOCK_ROWS], frame[STRIDE], frame[UNITS_TOTAL], work, out,
-        )  # fmt: skip
-        return 0.0
-    order = view(order_at, frame[N_ORDER], np.int64(0))
-    if kind == WEIGHT:
-        return weight_of(data, order, start, rows)
-    add = 1 if scale != 0.0 else 0
-    return gradient_slot(frame, layers, params, data, order, number, count, start, rows, add, real)
+    return sum_of_squares(params[part[LOW] : part[HIGH]]) if part[PENALIZED] else 0.0
 
 
-def task_single(kind, frame_at, order_at, number, count, start, rows, scale):
-    return run_task(np.float32(0), kind, frame_at, order_at, number, count, start, rows, scale)
+@inline
+def slots_of(frame, rows):
+    """How many slots a batch of so many rows keeps busy."""
+    block = frame[BLOCK_ROWS]
+    return min(frame[SLOTS], (rows + block - 1) // block)
 
 
-def task_double(kind, frame_at, order_at, number, count, start, rows, scale):
-    return run_task(np.float64(0), kind, frame_at, order_at, number, count, start, rows, scale)
+@inline
+def summed_gradient(frame, part, rows, real):
+    """Gradient of a range, added up over the slots in the first slot's buffer."""
+    grads = view(frame[GRADS_AT], frame[SLOTS] * frame[N_FLAT], real)
+    add_slots(grads, frame[N_FLAT], slots_of(frame, rows), part[LOW], part[HIGH])
+    return grads[part[LOW] : part[HIGH]]
 
 
-_SIGNATURE = types.float64(*[types.int64] * 7, types.float64)
-_PYTHON = {0: task_single, 1: task_double}
+@inline
+def own_gradient(frame, part, rows, worker, real):
+    """Gradient of a range of a weight matrix's rows, or of biases, in the worker's scratch."""
+    layers = layers_of(frame)
+    data = data_of(frame, layers[frame[N_LAYERS] - 1, FAN_OUT], real)
+    order = view(frame[ORDER_AT], 0, np.int64(0))  # for sparse rows, which are never fused
+    target = view(frame[SCRATCH_AT] + worker * frame[SCRATCH_BYTES], frame[SCRATCH_SIZE], real)
+    layer, stride, zero = part[LAYER], frame[STRIDE], np.int64(0)
+    # wanted when the gradient is there: both moments, then the parameters
+    params = view(frame[PARAMS_AT], frame[N_FLAT], real)
+    first = view(frame[FIRST_AT], frame[N_FLAT], real)
+    both = 1 if frame[SECOND_AT] != 0 else 0
+    gap = (frame[SECOND_AT] - frame[FIRST_AT]) // params.itemsize
+    at = offsets_of(layers, frame[UNITS_TOTAL], stride)
+    for slot in range(slots_of(frame, rows)):
+        work = workspace(frame, slot, real)
+        n = min(frame[BLOCK_ROWS], rows - slot * frame[BLOCK_ROWS])
+        width = lanes_of(work)
+        vectors = (n + width - 1) // width
+        if part[ROWS] > 0:
+            row_gradient(
+                layer, part[ROW], part[ROWS], layers, data, order, zero, n, work, stride,
+                at.delta, at.across, vectors, target, zero, min(slot, 1),
+                first if slot == 0 else params, part[LOW], gap,
+                both if slot == 0 else max(1 - slot, -1),
+            )  # fmt: skip
+        else:
+            bias_gradient(
+                layer, layers, work, stride, at.delta, at.ones, vectors, target, zero, min(slot, 1)
+            )
+    clear_padding(target, part[ROWS], layers[layer, FAN_OUT], layers[layer, ROW_STRIDE])
+    return target[: part[HIGH] - part[LOW]]
 
 
-@functools.cache
-def compile_task(single):
-    """Address of the task function in single or double precision; compiles it once."""
-    function = task_single if single else task_double
-    if numba.config.DISABLE_JIT:
-        return 0 if single else 1
-    options = {"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy"}
-    compiled = CFunc(function, (_SIGNATURE.args, _SIGNATURE.return_type), {}, options)
-    compiled._cache = KernelCache(function, {"cfunc": True})
-    compiled.compile()
-    _KEEP.append(compiled)
-    return compiled.address
+@inline
+def clear_padding(matrix, rows, columns, stride):
+    """Zeros between the rows: the padding of the parameters has to stay zero."""
+    for i in range(rows):
+        for j in range(columns, stride):
+            matrix[i * stride + j] = 0
 
 
-_KEEP = []
+@inline
+def update_task(frame, number, rows, worker, scale, real):
+    """Step of one range after a batch of so many rows; sum of its squared weights."""
+    part = range_of(frame, number)
+    low, high = part[LOW], part[HIGH]
+    if frame[FUSED]:
+        g = own_gradient(frame, part, rows, worker, real)
+    else:
+        g = summed_gradient(frame, part, rows, real)
+    params = view(frame[PARAMS_AT], frame[N_FLAT], real)
+    first = view(frame[FIRST_AT], frame[N_FLAT], real)
+    second = view(frame[SECOND_AT], present(frame[SECOND_AT], frame[N_FLAT]), real)
+    hyper = view(frame[HYPER_AT], HYPER, np.float64(0))
+    clock = view(frame[CLOCK_AT], CLOCK, np.float64(0))
+    update_range(
+        frame[SOLVER], hyper, clock, params[low:high], g, first[low:high], second[low:high],
+        part[PENALIZED], scale,
+    )  # fmt: skip
+    return squares_task(frame, number, real)
 
 
-@intrinsic
-def _call_task(typingctx, address, kind, frame_at, order_at, number, count, start, rows, scale):
-    def codegen(context, builder, signature, args):
-        real, integer = ir.DoubleType(), ir.IntType(64)
-        kind_of = ir.FunctionType(real, [integer] * 7 + [real])
-        function = builder.inttoptr(args[0], kind_of.as_pointer())
-        return builder.call(function, args[1:])
-
-    return types.float64(*[types.int64] * 8, types.float64), codegen
-
-
-def _python_call_task(address, *arguments):
-    return _PYTHON[address](*arguments)
-
-
-call_task = _python_call_task if numba.config.DISABLE_JIT else _call_task
+@inline
+def predict_task(frame, number, worker, real):
+    """Network outputs of one block of rows."""
+    layers = layers_of(frame)
+    units = layers[frame[N_LAYERS] - 1, FAN_OUT]
+    start = number * frame[BLOCK_ROWS]
+    rows = min(frame[BLOCK_ROWS], frame[N_SAMPLES] - start)
+    predict_block(
+        layers, frame[LOGITS], view(frame[PARAMS_AT], frame[N_FLAT], real),
+        data_of(frame, units, real), start, rows,
+        view(frame[ORDER_AT], frame[BLOCK_ROWS], np.int64(0)), frame[STRIDE], frame[UNITS_TOTAL],
+        workspace(frame, worker, real), view(frame[OUT_AT], frame[N_SAMPLES] * units, real),
+    )  # fmt: skip

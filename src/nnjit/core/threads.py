@@ -12,7 +12,7 @@ import threading
 
 __all__ = ["call", "thread_count"]
 
-_in_parallel = threading.Lock()
+_in_parallel = threading.RLock()  # its owner alone can release it
 _started = False  # Numba's thread pool runs in this process
 
 
@@ -38,7 +38,7 @@ _forked = _threads_are_gone()  # the pool ran in the parent that this process wa
 
 def _after_fork():
     global _in_parallel, _forked, _started
-    _in_parallel = threading.Lock()  # the parent may have held it
+    _in_parallel = threading.RLock()  # the parent may have held it
     _forked = _forked or _started or _numba_started()
     _started = False
 
@@ -61,10 +61,15 @@ def thread_count():
 def call(twins, parallel, *arguments):
     """Run a kernel by its parallel twin if wanted and possible, else by the serial one."""
     global _started
-    if parallel and thread_count() > 1 and _in_parallel.acquire(blocking=False):
-        try:
-            _started = True
-            return twins.parallel(*arguments)
+    if parallel and thread_count() > 1:
+        lock = _in_parallel
+        try:  # around the acquisition: Ctrl-C may come as soon as it is made
+            if lock.acquire(blocking=False):
+                _started = True
+                return twins.parallel(*arguments)
         finally:
-            _in_parallel.release()
+            try:
+                lock.release()
+            except RuntimeError:  # it is another thread's
+                pass
     return twins.serial(*arguments)

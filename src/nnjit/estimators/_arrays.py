@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from nnjit._types import Array
+from nnjit.training.engine import Layers
 
 
-def to_dtype(array, dtype, name):
+def to_dtype(array: Any, dtype: np.dtype[Any], name: str) -> Any:
     """Return `array` as `dtype`, without a copy where it is that already.
 
     Parameters
@@ -32,7 +38,7 @@ def to_dtype(array, dtype, name):
         ) from None
 
 
-def engine_input(X, dtype):
+def engine_input(X: Any, dtype: np.dtype[Any]) -> Any:
     """Return validated `X` as the engine takes it: dense, or CSR, of type `dtype`.
 
     CSC is converted to CSR here, once, since minibatches gather rows.
@@ -42,12 +48,14 @@ def engine_input(X, dtype):
     return to_dtype(X, dtype, "X")
 
 
-def pack_parameters(coefs, intercepts):
+def pack_parameters(coefs: list[Array], intercepts: list[Array]) -> NDArray[np.float64]:
     """Return all weights and then all biases in one float64 vector."""
     return np.concatenate([np.ravel(a).astype(np.float64) for a in (*coefs, *intercepts)])
 
 
-def unpack_parameters(packed, coefs, intercepts, dtype):
+def unpack_parameters(
+    packed: Array, coefs: list[Array], intercepts: list[Array], dtype: np.dtype[Any]
+) -> Layers:
     """Cut a vector into arrays with the shapes of `coefs` and `intercepts`.
 
     Returns

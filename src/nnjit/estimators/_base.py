@@ -10,45 +10,66 @@ import operator
 import os
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from nnjit._types import (
+    ActivationName,
+    Array,
+    FloatArray,
+    MatrixLike,
+    ScheduleName,
+    SolverName,
+    StochasticSolverName,
+    names,
+)
 from nnjit.backends import select
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
 from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
-from nnjit.estimators._callbacks import CallbackSupport, report_fit
+from nnjit.estimators._callbacks import CallbackSupport, FitReport, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._device import DeviceName, host_target, rows_on_device, take
+from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import is_valid_as_it_is, prediction_engine
 from nnjit.estimators._rollback import unchanged_on_error
+from nnjit.training.checkpoint import Checkpoint
+from nnjit.training.engine import Engine
 from nnjit.training.initialization import glorot_uniform
 from nnjit.training.lbfgs import minimize_lbfgs
 from nnjit.training.loop import run_epochs
-from nnjit.training.solvers import make_adam, make_sgd
+from nnjit.training.solvers import StochasticSolver, make_adam, make_sgd
 from nnjit.training.state import EpochPlan, TrainingState
-from nnjit.training.stopping import LossMonitor, ScoreMonitor
-from nnjit.training.validation import ValidationSplit, split_rows
+from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
+from nnjit.training.validation import Rows, ValidationSplit, split_rows
 
-STOCHASTIC_SOLVERS = ("sgd", "adam")
+HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
+RandomState: TypeAlias = int | np.random.RandomState | None
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may"
     " contain large values and need to be preprocessed."
 )
 
-# The loss that a fitted network was trained with: `loss` may have been set to anything since.
-_LOSS_OF = {
-    "identity": "squared_error",
-    "exp": "poisson",
-    "logistic": "log_loss",
-    "softmax": "log_loss",
+# The output activations that each loss goes with.
+OUTPUT_ACTIVATIONS = {
+    "squared_error": ("identity",),
+    "poisson": ("exp",),
+    "log_loss": ("logistic", "softmax"),
+}
+_LOSSES_BY_OUTPUT = {
+    output: [loss for loss, theirs in OUTPUT_ACTIVATIONS.items() if output in theirs]
+    for outputs in OUTPUT_ACTIVATIONS.values()
+    for output in outputs
 }
 
 # Attributes of an earlier fit that a fit from scratch leaves behind.
@@ -74,13 +95,29 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
     for (`_output_activation`) and how many outputs (`_output_count`).
     """
 
-    _parameter_constraints: dict = {
+    loss_: float
+    best_loss_: float | None
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    t_: int
+    n_skipped_batches_: int
+    coefs_: list[FloatArray]
+    intercepts_: list[FloatArray]
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    n_iter_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+
+    _parameter_constraints: dict[str, list[Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "activation": [StrOptions({*names(ActivationName)})],
+        "solver": [StrOptions({*names(SolverName)})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate": [StrOptions({*names(ScheduleName)})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -109,34 +146,34 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
     @abstractmethod
     def __init__(
         self,
-        hidden_layer_sizes,
-        activation,
-        solver,
-        alpha,
-        batch_size,
-        learning_rate,
-        learning_rate_init,
-        power_t,
-        max_iter,
-        loss,
-        shuffle,
-        random_state,
-        tol,
-        verbose,
-        warm_start,
-        momentum,
-        nesterovs_momentum,
-        early_stopping,
-        validation_fraction,
-        beta_1,
-        beta_2,
-        epsilon,
-        n_iter_no_change,
-        max_fun,
-        checkpoint,
-        checkpoint_interval,
-        device,
-    ):
+        hidden_layer_sizes: HiddenSizes,
+        activation: ActivationName,
+        solver: SolverName,
+        alpha: float,
+        batch_size: int | Literal["auto"],
+        learning_rate: ScheduleName,
+        learning_rate_init: float,
+        power_t: float,
+        max_iter: int,
+        loss: str,
+        shuffle: bool,
+        random_state: RandomState,
+        tol: float,
+        verbose: bool | int,
+        warm_start: bool,
+        momentum: float,
+        nesterovs_momentum: bool,
+        early_stopping: bool,
+        validation_fraction: float,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        n_iter_no_change: float,
+        max_fun: int,
+        checkpoint: str | os.PathLike[str] | None,
+        checkpoint_interval: float,
+        device: str,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -165,32 +202,41 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         self.checkpoint_interval = checkpoint_interval
         self.device = device
 
+    if TYPE_CHECKING:  # scikit-learn's, which has no types
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+        def set_params(self, **params: Any) -> Self: ...
+        def score(
+            self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None
+        ) -> float: ...
+        def set_callbacks(self, *callbacks: Any) -> Self: ...
+
     # What a subclass supplies
 
     @abstractmethod
-    def _validate_input(self, X, y, incremental, reset):
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         """Return checked X and the target as the engine takes it."""
 
     @abstractmethod
-    def _output_activation(self):
+    def _output_activation(self) -> str:
         """Return the output activation that the loss and the target call for."""
 
     @abstractmethod
-    def _output_count(self, target):
+    def _output_count(self, target: Array) -> int:
         """Return the number of output units for an encoded target."""
 
     @abstractmethod
-    def _stratification(self, target):
+    def _stratification(self, target: Array) -> tuple[Array | None, bool]:
         """Return the labels by which to stratify (or None), and whether that has to succeed."""
 
     @abstractmethod
-    def _make_score(self, target, sample_weight):
+    def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
         """Return the function that scores outputs on held-out rows."""
 
     # Fitting
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    @checks_parameters
+    def fit(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network on X and y.
 
         Parameters
@@ -206,6 +252,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         Returns
         -------
         self : object
+            This estimator, fitted.
 
         Raises
         ------
@@ -220,15 +267,17 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             report.finish()
         return self
 
-    def _check_solver(self):
-        if self.solver not in STOCHASTIC_SOLVERS:
+    def _check_solver(self) -> bool:
+        if self.solver not in names(StochasticSolverName):
             raise AttributeError(
                 "partial_fit is only available for stochastic"
                 f" optimizers. {self.solver} is not stochastic."
             )
         return True
 
-    def _fit(self, X, y, sample_weight, incremental, report=None):
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, report: FitReport | None = None
+    ) -> Self:
         hidden_units = self._hidden_units()
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         rows = rows_on_device(X, self.device)
@@ -244,7 +293,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             self._check_architecture(layer_units)
         self.n_outputs_ = layer_units[-1]
         X = engine_input(X, self._parameter_dtype()) if rows is None else rows
-        if self.solver in STOCHASTIC_SOLVERS:
+        if self.solver in names(StochasticSolverName):
             self._fit_stochastic(X, target, sample_weight, incremental, fresh, report)
         else:
             self._fit_lbfgs(X, target, sample_weight, report)
@@ -252,23 +301,24 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
         return self
 
-    def _hidden_units(self):
-        sizes = self.hidden_layer_sizes
+    def _hidden_units(self) -> list[int]:
+        sizes: Any = self.hidden_layer_sizes
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
         if np.any(np.array(sizes) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return [operator.index(size) for size in sizes]
 
-    def _random_stream(self, incremental):
+    def _random_stream(self, incremental: bool) -> np.random.RandomState:
         """Return the generator of this call; partial_fit goes on with that of the last call."""
         seed = self.random_state
         is_seed = isinstance(seed, Integral)
         if incremental and is_seed and getattr(self, "_stream_seed", None) == seed:
             return self._random_state
         self._stream_seed = seed if is_seed else None
-        return check_random_state(seed)
+        stream: np.random.RandomState = check_random_state(seed)
+        return stream
 
-    def _initialize(self, layer_units, dtype):
+    def _initialize(self, layer_units: list[int], dtype: np.dtype[Any]) -> None:
         for name in _LEARNED:
             self.__dict__.pop(name, None)
         self.n_iter_ = 0
@@ -282,7 +332,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         self.coefs_ = [weights for weights, _ in layers]
         self.intercepts_ = [biases for _, biases in layers]
 
-    def _check_architecture(self, layer_units):
+    def _check_architecture(self, layer_units: list[int]) -> None:
         """Refuse to go on training a network of another shape than the parameters ask for."""
         present = self._layer_units()
         advice = (
@@ -299,7 +349,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
                 f"ask for {self._output_activation()!r}. {advice}"
             )
 
-    def _divergence_advice(self):
+    def _divergence_advice(self) -> str:
         if self.solver == "lbfgs":
             return "Scale the inputs (and the targets of a regression)."
         return (
@@ -309,7 +359,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
 
     # The network as an engine
 
-    def _layer_units(self):
+    def _layer_units(self) -> list[int]:
         """Return the number of units of each layer, by the shapes of the parameters."""
         shapes = [np.shape(weights) for weights in self.coefs_]
         chained = all(len(shape) == 2 for shape in shapes) and all(
@@ -322,32 +372,37 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             )
         return [shapes[0][0], *(shape[1] for shape in shapes)]
 
-    def _parameter_dtype(self):
+    def _parameter_dtype(self) -> np.dtype[Any]:
         """Return float32 if all parameters are, else float64."""
         dtypes = {getattr(a, "dtype", None) for a in (*self.coefs_, *self.intercepts_)}
         return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
 
-    def _engine_key(self):
+    def _engine_key(self) -> tuple[Any, ...]:
         """Return what an engine is made for."""
         return (
             tuple(self._layer_units()),
             self.activation,
             self.out_activation_,
-            _LOSS_OF[self.out_activation_],
+            self._engine_loss(),
             self._parameter_dtype(),
         )
 
-    def _make_engine(self, ready=False):
+    def _engine_loss(self) -> str:
+        """Return `loss`, or one that goes with the output where it has been changed since fit."""
+        fitting = _LOSSES_BY_OUTPUT[self.out_activation_]
+        return self.loss if self.loss in fitting else fitting[0]
+
+    def _make_engine(self, ready: bool = False) -> Engine:
         """Return a new engine that holds a copy of the parameters.
 
         With `ready` one on the CPU will do where the device cannot be used.
         """
         device = {} if self.device == "cpu" else {"device": self.device, "ready": ready}
-        engine = select.make_engine(*self._engine_key(), **device)
+        engine: Engine = select.make_engine(*self._engine_key(), **device)
         engine.pack(self.coefs_, self.intercepts_)
         return engine
 
-    def _prepare_prediction(self, X):
+    def _prepare_prediction(self, X: Any) -> tuple[Engine, Any]:
         """Check the rows; return an engine with the parameters, and the rows as it takes them."""
         rows = None
         if not is_valid_as_it_is(self, X):
@@ -360,7 +415,9 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
 
     # Solvers
 
-    def _fit_lbfgs(self, X, target, sample_weight, report):
+    def _fit_lbfgs(
+        self, X: Any, target: Array, sample_weight: Array | None, report: FitReport | None
+    ) -> None:
         refuse_checkpoint(self)
         engine = self._make_engine()
         try:
@@ -388,7 +445,15 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             outcome.parameters, self.coefs_, self.intercepts_, self._parameter_dtype()
         )
 
-    def _fit_stochastic(self, X, target, sample_weight, incremental, fresh, report):
+    def _fit_stochastic(
+        self,
+        X: Any,
+        target: Array,
+        sample_weight: Array | None,
+        incremental: bool,
+        fresh: bool,
+        report: FitReport | None,
+    ) -> None:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         engine = self._make_engine()
@@ -429,7 +494,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
                 self, engine, X, state.loss_curve[len(state.loss_curve) - state.epoch :]
             )
 
-    def _hold_out(self, target, checkpoint):
+    def _hold_out(self, target: Array, checkpoint: Checkpoint | None) -> Rows:
         """Return training and validation rows; a warm start finds those of the last fit again."""
         if checkpoint is None:
             rows, held_out = self._draw_split(target)
@@ -438,9 +503,9 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         self._validation_split = ValidationSplit(rows, held_out)
         return rows, held_out
 
-    def _draw_split(self, target):
+    def _draw_split(self, target: Array) -> Rows:
         n_samples = len(target)
-        kept = getattr(self, "_validation_split", None)
+        kept: ValidationSplit | None = getattr(self, "_validation_split", None)
         if kept is not None and kept.n_samples == n_samples:
             return kept.rows()
         labels, stratify_or_fail = self._stratification(target)
@@ -452,7 +517,16 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             stratify_or_fail=stratify_or_fail,
         )
 
-    def _make_monitor(self, engine, X, target, sample_weight, held_out, incremental, fresh):
+    def _make_monitor(
+        self,
+        engine: Engine,
+        X: Any,
+        target: Array,
+        sample_weight: Array | None,
+        held_out: NDArray[np.intp] | None,
+        incremental: bool,
+        fresh: bool,
+    ) -> Monitor:
         """Return what watches for a plateau, going on from the last call where there was one."""
         # After a plateau a further fit has the full patience again.
         restart = getattr(self, "_converged", False) and not incremental
@@ -479,7 +553,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             monitor.best = score if np.isfinite(score) else -np.inf
         return monitor
 
-    def _make_solver(self, incremental):
+    def _make_solver(self, incremental: bool) -> StochasticSolver:
         if incremental and hasattr(self, "_optimizer"):
             return self._optimizer.copy()
         if self.solver == "adam":
@@ -497,7 +571,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             nesterovs_momentum=self.nesterovs_momentum,
         )
 
-    def _minibatch_rows(self, n_samples):
+    def _minibatch_rows(self, n_samples: int) -> int:
         if self.batch_size == "auto":
             return min(200, n_samples)
         if self.batch_size > n_samples:
@@ -506,9 +580,9 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
                 "sample size. It is going to be clipped",
                 stacklevel=2,
             )
-        return int(min(self.batch_size, n_samples))
+        return int(np.clip(self.batch_size, 1, max(n_samples, 1)))
 
-    def _take_over(self, engine, state):
+    def _take_over(self, engine: Engine, state: TrainingState) -> None:
         """Set the fitted attributes from a run that has ended."""
         monitor = state.monitor
         self.n_iter_ = state.epoch
@@ -520,7 +594,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         self._optimizer = state.solver
         self._no_improvement_count = monitor.count
         self._converged = state.converged
-        if self.early_stopping:
+        if isinstance(monitor, ScoreMonitor):
             self.validation_scores_ = monitor.scores
             self.best_validation_score_ = monitor.best
             self.best_loss_ = None
@@ -533,7 +607,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         if state.diverged:
             self._report_divergence(state)
 
-    def _report_divergence(self, state):
+    def _report_divergence(self, state: TrainingState) -> None:
         where = f"The loss was not finite in epoch {state.epoch}."
         if not self.early_stopping:
             raise ValueError(f"{NON_FINITE} {where} {self._divergence_advice()}")
@@ -548,15 +622,15 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             stacklevel=2,
         )
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
     # Pickling
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return stamped(super().__getstate__())
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(checked(self, state))

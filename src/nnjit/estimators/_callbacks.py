@@ -23,10 +23,12 @@ except ImportError:
             Parameters
             ----------
             *callbacks : callback instances
+                What scikit-learn 1.9 would call.
 
             Raises
             ------
             ImportError
+                Always.
             """
             raise ImportError(
                 "Callbacks are part of scikit-learn 1.9 and newer; version "

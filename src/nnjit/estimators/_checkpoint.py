@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
+from nnjit._types import Array
 from nnjit.estimators._device import first_rows
 from nnjit.training.checkpoint import Checkpoint, fingerprint
 
@@ -13,7 +15,9 @@ from nnjit.training.checkpoint import Checkpoint, fingerprint
 _FREE = ("checkpoint", "checkpoint_interval", "max_iter", "max_fun", "verbose", "warm_start")
 
 
-def open_checkpoint(estimator, X, target, sample_weight, fresh):
+def open_checkpoint(
+    estimator: Any, X: Any, target: Array, sample_weight: Array | None, fresh: bool
+) -> Checkpoint | None:
     """Return the checkpoint of a fit, or None if none is asked for.
 
     Parameters
@@ -54,7 +58,7 @@ def open_checkpoint(estimator, X, target, sample_weight, fresh):
     return Checkpoint(estimator.checkpoint, estimator.checkpoint_interval, identity)
 
 
-def refuse_checkpoint(estimator):
+def refuse_checkpoint(estimator: Any) -> None:
     """Raise if a checkpoint is asked for of a solver that has none."""
     if estimator.checkpoint is not None:
         raise ValueError(
@@ -62,7 +66,7 @@ def refuse_checkpoint(estimator):
         )
 
 
-def _text(value):
+def _text(value: Any) -> str:
     if isinstance(value, np.random.RandomState):
         return "a generator"  # its state is in the file
     if isinstance(value, Integral) and not isinstance(value, bool):

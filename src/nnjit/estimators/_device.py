@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
@@ -11,18 +13,18 @@ from nnjit.backends import select
 class DeviceName(StrOptions):
     """Constraint of the parameter `device`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__({"auto", "cpu", "cuda"})
 
-    def is_satisfied_by(self, val):
+    def is_satisfied_by(self, val: Any) -> bool:
         """Whether a value names a device."""
         return isinstance(val, str) and select.is_device_name(val)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "a str among {'auto', 'cpu', 'cuda', 'cuda:0', 'cuda:1', ...}"
 
 
-def rows_on_device(X, device):
+def rows_on_device(X: Any, device: str) -> Any:
     """Return rows that lie on a device as the engine takes them, or None for other input.
 
     Raises
@@ -38,7 +40,7 @@ def rows_on_device(X, device):
     return rows
 
 
-def to_host(array):
+def to_host(array: Any) -> Any:
     """Return a device array (or what is none) as a NumPy array (or unchanged)."""
     if hasattr(array, "copy_to_host"):  # Numba's
         return array.copy_to_host()
@@ -50,24 +52,24 @@ def to_host(array):
     return array
 
 
-def take(X, rows):
+def take(X: Any, rows: Any) -> Any:
     """Return some rows of X, which may lie on a device."""
     return X.take(rows) if hasattr(X, "given") else X[rows]
 
 
-def first_rows(X, n):
+def first_rows(X: Any, n: int | None) -> Any:
     """Return the first rows of X on the host."""
     return X.to_host(n) if hasattr(X, "given") else X[:n]
 
 
-def as_given(result, X):
+def as_given(result: Any, X: Any) -> Any:
     """Return a result in the kind of array that X was given as."""
     if getattr(X, "given", None) is not None:
         return X.like_given(result)
     return result
 
 
-def host_target(y):
+def host_target(y: Any) -> Any:
     """Return a target, which has to be checked and encoded, on the host."""
     host = to_host(y)
     return host if host is y else np.asarray(host)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import unique_labels
 
+from nnjit._types import Array
 
-def _plain_integers(y):
+
+def _plain_integers(y: Any) -> bool:
     """Whether `y` is a vector of integers or booleans, for which no other check is needed."""
     return isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub"
 
 
-def fit_binarizer(y):
+def fit_binarizer(y: Any) -> LabelBinarizer:
     """Return a `LabelBinarizer` fitted on validated labels.
 
     It holds the classes and the kind of target (binary, multiclass, multilabel-indicator) and maps
@@ -28,7 +32,7 @@ def fit_binarizer(y):
     return binarizer
 
 
-def check_known_classes(y, classes, *, all_present):
+def check_known_classes(y: Any, classes: Array, *, all_present: bool) -> None:
     """Check the labels of a later fit against those of the first.
 
     Parameters
@@ -59,7 +63,7 @@ def check_known_classes(y, classes, *, all_present):
         )
 
 
-def encode(binarizer, y):
+def encode(binarizer: LabelBinarizer, y: Any) -> Array:
     """Return the labels as the engine takes them.
 
     Returns
@@ -69,16 +73,16 @@ def encode(binarizer, y):
         shape (n_samples, 1) for a binary and (n_samples, n_labels) for a multilabel one.
     """
     if y.ndim != 1 or binarizer.y_type_.startswith("multilabel"):
-        return binarizer.transform(y).astype(bool)
+        return np.asarray(binarizer.transform(y), dtype=bool)
     classes = binarizer.classes_
     if binarizer.y_type_ == "multiclass":
-        return np.searchsorted(classes, y)
+        return np.asarray(np.searchsorted(classes, y))
     if len(classes) == 1:
         return np.zeros((len(y), 1), dtype=bool)
-    return (y == classes[1])[:, np.newaxis]
+    return np.asarray(y == classes[1])[:, np.newaxis]
 
 
-def decode(binarizer, output):
+def decode(binarizer: LabelBinarizer, output: Array) -> Any:
     """Return the labels that the network's output says are most probable.
 
     Parameters

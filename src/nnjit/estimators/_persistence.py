@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from typing import Any
 
 from nnjit._version import __version__
 
@@ -12,7 +13,7 @@ STATE_FORMAT = 1
 _FORMAT, _VERSION = "_nnjit_state_format", "_nnjit_version"
 
 
-def stamped(state):
+def stamped(state: dict[str, Any]) -> dict[str, Any]:
     """Add the format and the version that wrote it to an estimator's state.
 
     Parameters
@@ -26,7 +27,7 @@ def stamped(state):
     return {**state, _FORMAT: STATE_FORMAT, _VERSION: __version__}
 
 
-def checked(estimator, state):
+def checked(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
     """Return the state without its stamp, completed if an older version wrote it.
 
     Parameters

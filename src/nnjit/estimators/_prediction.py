@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import weakref
+from typing import Any
 
 import numpy as np
+
+from nnjit.training.engine import Engine
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def is_valid_as_it_is(estimator, X):
+def is_valid_as_it_is(estimator: Any, X: Any) -> bool:
     """Return whether X would pass scikit-learn's validation unchanged and without a warning.
 
     That is so for a plain two-dimensional float array with rows, the fitted number of columns
@@ -35,14 +38,16 @@ def is_valid_as_it_is(estimator, X):
 class _Engines(threading.local):
     """The engine of each estimator, for one thread: an engine serves one call at a time."""
 
-    def __init__(self):
-        self.by_estimator = weakref.WeakKeyDictionary()
+    def __init__(self) -> None:
+        self.by_estimator: weakref.WeakKeyDictionary[Any, tuple[Any, Engine]] = (
+            weakref.WeakKeyDictionary()
+        )
 
 
 _ENGINES = _Engines()
 
 
-def prediction_engine(estimator):
+def prediction_engine(estimator: Any) -> Engine:
     """Return an engine with the estimator's parameters, the one of its last prediction if any.
 
     The parameters are copied in each time, since `coefs_` may be assigned or written to.

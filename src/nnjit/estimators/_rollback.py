@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 
 @contextmanager
-def unchanged_on_error(estimator):
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
     """Restore the estimator's attributes, and its random streams, if the block raises.
 
     The attributes are restored by reference, so code inside the block replaces what it changes

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 from sklearn.utils.validation import validate_data
 
-from nnjit.estimators._base import BaseMultilayerPerceptron
+from nnjit._types import ActivationName, Array, FloatArray, MatrixLike, ScheduleName, SolverName
+from nnjit.estimators._base import (
+    BaseMultilayerPerceptron,
+    HiddenSizes,
+    RandomState,
+)
 from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._labels import check_known_classes, decode, encode, fit_binarizer
+from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
+from nnjit.training.engine import Engine
 from nnjit.training.scoring import ClassAccuracy, LabelAccuracy
 
 
@@ -138,6 +149,22 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     --------
     MLPRegressor : The same for regression.
 
+    References
+    ----------
+    D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors",
+    Nature 323, 1986.
+
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010 (initial weights).
+
+    I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
+    ICML 2013 ('sgd').
+
+    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015 ('adam').
+
+    R. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound constrained
+    optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
+
     Examples
     --------
     >>> from sklearn.datasets import make_classification
@@ -148,36 +175,38 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     (5,)
     """
 
+    classes_: Array
+
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: HiddenSizes = (100,),
+        activation: ActivationName = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        checkpoint=None,
-        checkpoint_interval=30.0,
-        device="cpu",
-    ):
+        solver: SolverName = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: ScheduleName = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 30.0,
+        device: str = "cpu",
+    ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
@@ -210,7 +239,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
 
     # Targets
 
-    def _validate_input(self, X, y, incremental, reset):
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(
             self,
             X,
@@ -229,13 +258,13 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             check_known_classes(y, self.classes_, all_present=self.warm_start)
         return X, encode(self._label_binarizer, y)
 
-    def _output_activation(self):
+    def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
-    def _output_count(self, target):
+    def _output_count(self, target: Array) -> int:
         return len(self.classes_) if target.ndim == 1 else target.shape[1]
 
-    def _stratification(self, target):
+    def _stratification(self, target: Array) -> tuple[Array | None, bool]:
         if target.ndim == 1:
             return self.classes_[target], False
         if target.shape[1] == 1:
@@ -243,7 +272,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             return np.where(target[:, 0], "True", "False"), True
         return None, False
 
-    def _make_score(self, target, sample_weight):
+    def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
         if len(self.classes_) == 1:
             return lambda output: 1.0  # which is predicted whatever the output
         accuracy = ClassAccuracy if target.ndim == 1 else LabelAccuracy
@@ -251,9 +280,15 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
 
     # Public methods
 
-    @available_if(lambda estimator: estimator._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    @for_stochastic_solvers
+    @checks_parameters
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Train for one epoch on X and y, going on from the weights that are there.
 
         Parameters
@@ -270,6 +305,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Returns
         -------
         self : object
+            This estimator, fitted.
 
         Raises
         ------
@@ -284,57 +320,86 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
                 self._label_binarizer = fit_binarizer(y if multilabel else classes)
             return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Return the most probable class of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Class labels, or for a multilabel target zeros and ones.
+            Class labels, or for a multilabel target zeros and ones (sparse if those of the fit
+            were).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X is invalid or has another number of columns than the rows fitted on.
         """
         engine, X = self._prepare_prediction(X)
-        return as_given(decode(self._label_binarizer, to_host(engine.predict(X))), X)
+        labels: Array = as_given(decode(self._label_binarizer, to_host(engine.predict(X))), X)
+        return labels
 
-    def score(self, X, y, sample_weight=None):
-        """Return the accuracy on X and y, for a multilabel target that of whole rows.
+    def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of the predictions.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; all 1 if None.
 
         Returns
         -------
-        float
-        """
-        predicted = to_host(self.predict(X))
-        return accuracy_score(host_target(y), predicted, sample_weight=host_target(sample_weight))
+        score : float
+            The accuracy; for a multilabel target the share of rows with every label right.
 
-    def predict_proba(self, X):
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X or y is invalid.
+        """
+        predicted, weights = to_host(self.predict(X)), host_target(sample_weight)
+        return float(accuracy_score(host_target(y), predicted, sample_weight=weights))
+
+    def predict_proba(self, X: MatrixLike) -> FloatArray:
         """Return the probability of each class.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network.
 
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`; rows sum to 1 unless the target is multilabel.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X is invalid or has another number of columns than the rows fitted on.
         """
         engine, X = self._prepare_prediction(X)
         p = engine.predict(X)
         if self.n_outputs_ == 1:
             p = self._both_probabilities(engine, X, to_host(p))
-        return as_given(p, X)
+        given: FloatArray = as_given(p, X)
+        return given
 
-    def _both_probabilities(self, engine, X, p):
+    def _both_probabilities(self, engine: Engine, X: Any, p: FloatArray) -> FloatArray:
         other = 1 - p
         lost = p == 1
         if lost.any():
@@ -342,7 +407,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             other[lost] = np.exp(-to_host(engine.predict(X, output="logits"))[lost])
         return np.hstack([other, p])
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> FloatArray:
         """Return the logarithm of the probability of each class.
 
         Where a probability rounds to 0, its logarithm is computed from the logits z instead, as
@@ -351,11 +416,19 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network.
 
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X is invalid or has another number of columns than the rows fitted on.
         """
         engine, X = self._prepare_prediction(X)
         p = to_host(engine.predict(X))
@@ -363,22 +436,25 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             p = self._both_probabilities(engine, X, p)
         vanished = p < np.finfo(p.dtype).tiny
         if not vanished.any():
-            return as_given(np.log(p, out=p), X)
+            certain: FloatArray = as_given(np.log(p, out=p), X)
+            return certain
         log_p = self._log_p_from_logits(to_host(engine.predict(X, output="logits")))
         np.log(p, out=log_p, where=~vanished)
-        return as_given(log_p, X)
+        given: FloatArray = as_given(log_p, X)
+        return given
 
-    def _log_p_from_logits(self, logits):
+    def _log_p_from_logits(self, logits: FloatArray) -> FloatArray:
         if self.out_activation_ == "softmax":
-            shifted = logits - logits.max(axis=1, keepdims=True)
-            return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+            shifted: FloatArray = logits - logits.max(axis=1, keepdims=True)
+            shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+            return shifted
         zero = logits.dtype.type(0)
         log_p = -np.logaddexp(zero, -logits)
         if self.n_outputs_ == 1:
             return np.hstack([-np.logaddexp(zero, logits), log_p])
         return log_p
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
 import numpy as np
-from sklearn.base import RegressorMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
+from nnjit._types import (
+    ActivationName,
+    Array,
+    FloatArray,
+    MatrixLike,
+    RegressionLossName,
+    ScheduleName,
+    SolverName,
+    names,
+)
 from nnjit.estimators._arrays import to_dtype
-from nnjit.estimators._base import BaseMultilayerPerceptron
+from nnjit.estimators._base import (
+    OUTPUT_ACTIVATIONS,
+    BaseMultilayerPerceptron,
+    HiddenSizes,
+    RandomState,
+)
 from nnjit.estimators._device import as_given, host_target, to_host
+from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.scoring import R2
 
@@ -21,7 +41,12 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     r"""Multi-layer perceptron regressor, trained by compiled code.
 
     A drop-in for `sklearn.neural_network.MLPRegressor`: the same parameters, attributes and
-    numbers.
+    numbers. It minimizes
+
+    .. math:: \frac{1}{\sum_i w_i} \sum_i w_i \ell(y_i, o_i)
+              + \frac{\alpha}{2 \sum_i w_i} \|W\|^2
+
+    with the output o and the loss :math:`\ell` named by the first parameter.
 
     Parameters
     ----------
@@ -131,6 +156,22 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     --------
     MLPClassifier : The same for classification.
 
+    References
+    ----------
+    D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors",
+    Nature 323, 1986.
+
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010 (initial weights).
+
+    I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
+    ICML 2013 ('sgd').
+
+    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015 ('adam').
+
+    R. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound constrained
+    optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
+
     Examples
     --------
     >>> from sklearn.datasets import make_regression
@@ -141,42 +182,42 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     (2,)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict[str, list[Any]] = {
         **BaseMultilayerPerceptron._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions({*names(RegressionLossName)})],
     }
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        loss: RegressionLossName = "squared_error",
+        hidden_layer_sizes: HiddenSizes = (100,),
+        activation: ActivationName = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        checkpoint=None,
-        checkpoint_interval=30.0,
-        device="cpu",
-    ):
+        solver: SolverName = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: ScheduleName = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 30.0,
+        device: str = "cpu",
+    ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
@@ -209,7 +250,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     # Targets
 
-    def _validate_input(self, X, y, incremental, reset):
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(
             self,
             X,
@@ -229,23 +270,28 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             raise ValueError("loss='poisson' needs y >= 0, but y has negative values.")
         return X, y
 
-    def _output_activation(self):
-        return "exp" if self.loss == "poisson" else "identity"
+    def _output_activation(self) -> str:
+        if self.loss not in OUTPUT_ACTIVATIONS:  # changed since a fit that checked it
+            self._validate_params()
+        (activation,) = OUTPUT_ACTIVATIONS[self.loss]
+        return activation
 
-    def _output_count(self, target):
-        return target.shape[1]
+    def _output_count(self, target: Array) -> int:
+        return int(target.shape[1])
 
-    def _stratification(self, target):
+    def _stratification(self, target: Array) -> tuple[Array | None, bool]:
         return None, False
 
-    def _make_score(self, target, sample_weight):
+    def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
         return R2(target, sample_weight)
 
     # Public methods
 
-    @available_if(lambda estimator: estimator._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    @for_stochastic_solvers
+    @checks_parameters
+    def partial_fit(
+        self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on X and y, going on from the weights that are there.
 
         Parameters
@@ -260,6 +306,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         Returns
         -------
         self : object
+            This estimator, fitted.
 
         Raises
         ------
@@ -270,39 +317,59 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         with unchanged_on_error(self):
             return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> FloatArray:
         """Return the network's output for each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Values, or expected counts for the Poisson loss.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X is invalid or has another number of columns than the rows fitted on.
         """
         engine, X = self._prepare_prediction(X)
         output = engine.predict(X)
-        return as_given(output.ravel() if output.shape[1] == 1 else output, X)
+        given: FloatArray = as_given(output.ravel() if output.shape[1] == 1 else output, X)
+        return given
 
-    def score(self, X, y, sample_weight=None):
-        """Return the coefficient of determination R2 on X and y.
+    def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return R2 of the predictions.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values.
         sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; all 1 if None.
 
         Returns
         -------
-        float
-        """
-        predicted = to_host(self.predict(X))
-        return r2_score(host_target(y), predicted, sample_weight=host_target(sample_weight))
+        score : float
+            The coefficient of determination; at most 1.
 
-    def __sklearn_tags__(self):
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X or y is invalid.
+        """
+        predicted, weights = to_host(self.predict(X)), host_target(sample_weight)
+        return float(r2_score(host_target(y), predicted, sample_weight=weights))
+
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.positive_only = self.loss == "poisson"
         return tags

@@ -46,6 +46,14 @@ class ActivationDisplay:
     figure_ : matplotlib Figure
     histograms_ : list of matplotlib artists
         One filled histogram per layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnjit.inspection import ActivationDisplay
+    >>> hidden = np.array([[0.0, 2.0], [0.0, 0.5]])  # the first unit is dead
+    >>> ActivationDisplay([hidden], "relu").plot().inactive_units_
+    array([0.5])
     """
 
     def __init__(
@@ -75,6 +83,7 @@ class ActivationDisplay:
         Returns
         -------
         ActivationDisplay
+            Drawn.
 
         Raises
         ------

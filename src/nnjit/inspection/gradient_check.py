@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
 
+from nnjit.estimators._arrays import engine_input, pack_parameters
+from nnjit.estimators._base import BaseMultilayerPerceptron
 from nnjit.inspection._network import encode_target, find_network, layer_units
+from nnjit.training.engine import Engine
 
 
 class GradientCheck(NamedTuple):
     """Outcome of `check_gradient`.
 
-    Attributes
+    Parameters
     ----------
     error : float
         Largest difference beside the largest gradient component.
@@ -22,6 +25,13 @@ class GradientCheck(NamedTuple):
         The parameters checked, numbered as all weights and then all biases in one vector.
     gradient, differences : ndarray
         Derivative by each of them: backpropagated, and by central differences.
+
+    Examples
+    --------
+    >>> from nnjit.inspection import GradientCheck
+    >>> check = GradientCheck(2e-9, [0, 3], [0.5, -1.0], [0.5, -1.0])
+    >>> check.error < 1e-6
+    True
     """
 
     error: float
@@ -69,6 +79,7 @@ def check_gradient(
     Returns
     -------
     GradientCheck
+        With the largest error, and both derivatives of each parameter.
 
     Raises
     ------
@@ -86,32 +97,14 @@ def check_gradient(
     >>> check.error < 1e-6
     True
     """
-    from sklearn.utils import check_random_state
-
-    from nnjit.backends import select
-
     network, X = find_network(estimator, X)
-    if not type(network).__module__.startswith("nnjit.") and not hasattr(network, "_make_engine"):
+    if not isinstance(network, BaseMultilayerPerceptron):
         raise TypeError(
             "The gradient of nnjit's networks can be checked, not that of a "
             f"{type(network).__module__}.{type(network).__name__}."
         )
-    engine = select.make_engine(
-        tuple(layer_units(network)),
-        network.activation,
-        network.out_activation_,
-        network.loss,
-        np.dtype(np.float64),
-    )
-    target = encode_target(network, y)
-    if network.out_activation_ == "softmax":
-        target = target.argmax(axis=1)
-    if sample_weight is not None:
-        sample_weight = np.asarray(sample_weight, dtype=np.float64)
-    dataset = engine.dataset(X.tocsr() if sp.issparse(X) else X, target, sample_weight)
-    packed = np.concatenate(
-        [np.ravel(a).astype(np.float64) for a in (*network.coefs_, *network.intercepts_)]
-    )
+    engine, dataset = _double_engine(network, X, y, sample_weight)
+    packed = pack_parameters(network.coefs_, network.intercepts_)
 
     def loss_at(parameters: NDArray[np.float64]) -> float:
         return float(engine.loss_gradient(parameters, dataset, network.alpha)[0])
@@ -125,6 +118,27 @@ def check_gradient(
     scale = max(float(np.abs(gradient).max()), np.finfo(np.float64).tiny)
     error = float(np.abs(gradient[indices] - differences).max(initial=0.0)) / scale
     return GradientCheck(error, indices, gradient[indices], differences)
+
+
+def _double_engine(
+    network: BaseMultilayerPerceptron, X: Any, y: Any, sample_weight: ArrayLike | None
+) -> tuple[Engine, Any]:
+    """Return an engine for the network in float64, and the rows as it takes them."""
+    from nnjit.backends import select
+
+    engine: Engine = select.make_engine(
+        layer_units(network),
+        network.activation,
+        network.out_activation_,
+        network.loss,
+        np.dtype(np.float64),
+    )
+    target = encode_target(network, y)
+    if network.out_activation_ == "softmax":
+        target = target.argmax(axis=1)
+    if sample_weight is not None:
+        sample_weight = np.asarray(sample_weight, dtype=np.float64)
+    return engine, engine.dataset(engine_input(X, engine.dtype), target, sample_weight)
 
 
 def central_differences(

@@ -35,6 +35,13 @@ class GradientFlowDisplay:
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     weight_bars_, bias_bars_ : matplotlib BarContainer
+
+    Examples
+    --------
+    >>> from nnjit.inspection import GradientFlowDisplay
+    >>> display = GradientFlowDisplay([1e-4, 0.3], [2e-5, 0.1]).plot()  # it vanishes
+    >>> [float(bar.get_height()) for bar in display.weight_bars_]
+    [0.0001, 0.3]
     """
 
     def __init__(
@@ -70,6 +77,7 @@ class GradientFlowDisplay:
         Returns
         -------
         GradientFlowDisplay
+            Drawn.
         """
         network, X = find_network(estimator, X)
         gradient = loss_gradient(network, X, y)

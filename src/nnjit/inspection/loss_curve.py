@@ -88,6 +88,7 @@ class LossCurveDisplay:
         Returns
         -------
         LossCurveDisplay
+            Drawn.
 
         Raises
         ------

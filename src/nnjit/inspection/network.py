@@ -57,6 +57,14 @@ class NetworkDisplay:
         The circles of each layer.
     shown_ : list of ndarray of int
         The indices of the units drawn of each layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnjit.inspection import NetworkDisplay
+    >>> display = NetworkDisplay([np.eye(3), np.ones((3, 1))]).plot()
+    >>> [len(units) for units in display.shown_]
+    [3, 3, 1]
     """
 
     def __init__(
@@ -103,6 +111,7 @@ class NetworkDisplay:
         Returns
         -------
         NetworkDisplay
+            Drawn.
 
         Raises
         ------

@@ -40,6 +40,14 @@ class WeightsDisplay:
         The units drawn.
     features_ : ndarray of int
         The features drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnjit.inspection import WeightsDisplay
+    >>> display = WeightsDisplay(np.eye(4), image_shape=(2, 2)).plot(max_units=2)
+    >>> display.units_
+    array([0, 1])
     """
 
     def __init__(
@@ -83,6 +91,7 @@ class WeightsDisplay:
         Returns
         -------
         WeightsDisplay
+            Drawn.
         """
         network, _ = find_network(estimator)
         if feature_names is None:

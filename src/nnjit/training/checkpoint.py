@@ -14,16 +14,26 @@ import os
 import time
 import warnings
 import zipfile
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from nnjit._types import Array
 from nnjit._version import __version__
+from nnjit.training.engine import Engine, Layers, Optimizer
+from nnjit.training.state import TrainingState
+from nnjit.training.stopping import ScoreMonitor
+from nnjit.training.validation import Rows
 
 __all__ = ["FORMAT", "Checkpoint", "fingerprint", "read", "write"]
 
 FORMAT = 1
 _META = "meta"
+
+Arrays: TypeAlias = dict[str, Array]
+Tree: TypeAlias = dict[str, Any]  # nested dictionaries; what JSON holds, and arrays
 
 
 class Checkpoint:
@@ -49,23 +59,25 @@ class Checkpoint:
         If there is a file, but of another run, or none that can be read.
     """
 
-    def __init__(self, path, interval, identity):
+    def __init__(
+        self, path: str | os.PathLike[str], interval: float, identity: dict[str, str]
+    ) -> None:
         self.path = os.fspath(path)
         self.identity = identity
         self._by_epochs = isinstance(interval, Integral)
         self._interval = interval
-        self._rows = {}
+        self._rows: Arrays = {}
         self._written_at = time.monotonic()
         self._epochs = 0
-        self._meta, self._arrays = _newest_sound(self.path)
-        if self.found:
-            _refuse_another_run(self.path, self._meta["identity"], identity)
+        self._found = _newest_sound(self.path)
+        if self._found is not None:
+            _refuse_another_run(self.path, self._found[0]["identity"], identity)
 
     @property
-    def found(self):
-        return self._meta is not None
+    def found(self) -> bool:
+        return self._found is not None
 
-    def split(self, draw):
+    def split(self, draw: Callable[[], Rows]) -> Rows:
         """Return the held-out division of the rows: the one of the file, else what `draw` gives.
 
         Parameters
@@ -73,14 +85,15 @@ class Checkpoint:
         draw : callable
             Returns the training rows and the validation rows.
         """
-        if self.found:
-            rows, held_out = self._arrays["training_rows"], self._arrays["validation_rows"]
+        if self._found is not None:
+            arrays = self._found[1]
+            rows, held_out = arrays["training_rows"], arrays["validation_rows"]
         else:
             rows, held_out = draw()
         self._rows = {"training_rows": rows, "validation_rows": held_out}
         return rows, held_out
 
-    def resume(self, engine, state):
+    def resume(self, engine: Engine, state: TrainingState) -> None:
         """Put a run where the file says it was; nothing happens if there is none.
 
         Parameters
@@ -90,25 +103,27 @@ class Checkpoint:
         state : TrainingState
             Everything else.
         """
-        if not self.found:
+        if self._found is None:
             return
-        meta, arrays = self._meta, self._arrays
+        meta, arrays = self._found
         engine.pack(*_layers(arrays, "weights"))
-        state.rng = _generator(state.rng, _joined(meta["rng"], arrays, "rng."))
+        state.rng = _restored_generator(state.rng, _join_tree(meta["rng"], arrays, "rng."))
         state.order[:] = arrays["order"]
         state.loss_curve = arrays["loss_curve"].tolist()
         for name in ("epoch", "samples_seen", "loss", "skipped_batches", "converged"):
             setattr(state, name, meta[name])
         solver, monitor = state.solver, state.monitor
         solver.rate, solver.steps = meta["rate"], meta["steps"]
-        solver.arrays = _joined({}, arrays, "solver.")
+        solver.arrays = _join_tree({}, arrays, "solver.")
         monitor.best, monitor.count = meta["best"], meta["count"]
-        if "scores" in arrays:
+        if isinstance(monitor, ScoreMonitor):
             monitor.scores[:] = arrays["scores"].tolist()
             monitor.best_weights = _layers(arrays, "best_weights")
         self._epochs = state.epoch
 
-    def after_epoch(self, engine, state, optimizer, over):
+    def after_epoch(
+        self, engine: Engine, state: TrainingState, optimizer: Optimizer, over: bool
+    ) -> None:
         """Write if it is time to, or if the run is over.
 
         Parameters
@@ -126,19 +141,21 @@ class Checkpoint:
         write(self.path, *self._contents(engine, state, optimizer))
         self._epochs, self._written_at = state.epoch, time.monotonic()
 
-    def _contents(self, engine, state, optimizer):
+    def _contents(
+        self, engine: Engine, state: TrainingState, optimizer: Optimizer
+    ) -> tuple[Tree, Arrays]:
         solver, monitor = state.solver, state.monitor
         generator = state.rng.get_state(legacy=False)
         meta = {
             "identity": self.identity,
-            "rng": _split(generator, "rng.")[0],
+            "rng": _split_tree(generator, "rng.")[0],
             "rate": float(solver.rate),
             "steps": int(optimizer.t),
             "best": float(monitor.best),
             "count": int(monitor.count),
             "epoch": state.epoch,
             "samples_seen": int(state.samples_seen),
-            "loss": float(state.loss),
+            "loss": state.loss_curve[-1],
             "skipped_batches": int(state.skipped_batches),
             "converged": bool(state.converged),
         }
@@ -146,17 +163,17 @@ class Checkpoint:
             "order": state.order,
             "loss_curve": np.array(state.loss_curve, dtype=np.float64),
             **self._rows,
-            **_named("weights", engine.unpack()),
-            **_split(generator, "rng.")[1],
+            **_flat_layers("weights", engine.unpack()),
+            **_split_tree(generator, "rng.")[1],
             **{f"solver.{name}": np.asarray(a) for name, a in optimizer.state().items()},
         }
-        if hasattr(monitor, "best_weights"):
+        if isinstance(monitor, ScoreMonitor):
             arrays["scores"] = np.array(monitor.scores, dtype=np.float64)
-            arrays.update(_named("best_weights", monitor.best_weights))
+            arrays.update(_flat_layers("best_weights", monitor.best_weights))
         return meta, arrays
 
 
-def _newest_sound(path):
+def _newest_sound(path: str) -> tuple[Tree, Arrays] | None:
     """Contents of the file, or of its predecessor if it is damaged or missing."""
     damaged = []
     for candidate in (path, previous(path)):
@@ -179,10 +196,10 @@ def _newest_sound(path):
             f"No checkpoint can be read ({'; '.join(damaged)}). Remove the file to train from the "
             "start."
         )
-    return None, None
+    return None
 
 
-def _refuse_another_run(path, theirs, ours):
+def _refuse_another_run(path: str, theirs: dict[str, str], ours: dict[str, str]) -> None:
     different = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
     if different:
         raise ValueError(
@@ -191,12 +208,12 @@ def _refuse_another_run(path, theirs, ours):
         )
 
 
-def previous(path):
+def previous(path: str) -> str:
     """Name of the checkpoint before the newest."""
     return path + ".previous"
 
 
-def write(path, meta, arrays):
+def write(path: str, meta: Tree, arrays: Arrays) -> None:
     """Write a checkpoint so that at any moment a whole one is on disk.
 
     The new file is complete and flushed to the disk before it takes its name; the old one is
@@ -213,7 +230,8 @@ def write(path, meta, arrays):
     meta["digest"] = _digest(meta, arrays)
     packed = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     stream = io.BytesIO()
-    np.savez(stream, **{_META: packed}, **arrays)
+    contents: dict[str, Any] = {_META: packed, **arrays}
+    np.savez(stream, **contents)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
@@ -230,7 +248,7 @@ def write(path, meta, arrays):
     _flush_folder(os.path.dirname(path) or ".")
 
 
-def _flush_folder(folder):
+def _flush_folder(folder: str) -> None:
     """Make the new name last through a power failure, where folders can be flushed."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -244,7 +262,7 @@ def _flush_folder(folder):
         os.close(descriptor)
 
 
-def read(path):
+def read(path: str) -> tuple[Tree, Arrays]:
     """Read a checkpoint and check that it is whole.
 
     Parameters
@@ -283,19 +301,19 @@ def read(path):
     return meta, arrays
 
 
-def _digest(meta, arrays):
+def _digest(meta: Tree, arrays: Arrays) -> str:
     digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
     for name in sorted(arrays):
-        _add(digest, name, arrays[name])
+        _digest_array(digest, name, arrays[name])
     return digest.hexdigest()
 
 
-def _add(digest, name, array):
+def _digest_array(digest: hashlib._Hash, name: str, array: Array) -> None:
     digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
     digest.update(np.ascontiguousarray(array).data if array.size else b"")
 
 
-def fingerprint(*arrays):
+def fingerprint(*arrays: Any) -> str:
     """Hash of the contents of dense or CSR arrays, whatever their memory order.
 
     Parameters
@@ -313,16 +331,16 @@ def fingerprint(*arrays):
         elif hasattr(array, "indptr"):
             digest.update(f"sparse {array.shape}\n".encode())
             for part in (array.data, array.indices, array.indptr):
-                _add(digest, "", part)
+                _digest_array(digest, "", part)
         else:
-            _add(digest, "", array)
+            _digest_array(digest, "", array)
     return digest.hexdigest()
 
 
 # The parts of a checkpoint
 
 
-def _named(prefix, layers):
+def _flat_layers(prefix: str, layers: Layers) -> Arrays:
     """Dictionary of the weights and biases of all layers."""
     coefs, intercepts = layers
     return {f"{prefix}.{i}": a for i, a in enumerate(coefs)} | {
@@ -330,7 +348,7 @@ def _named(prefix, layers):
     }
 
 
-def _layers(arrays, prefix):
+def _layers(arrays: Arrays, prefix: str) -> Layers:
     """Weights and biases again."""
     n_layers = sum(name.startswith(f"{prefix}.bias.") for name in arrays)
     return (
@@ -339,12 +357,13 @@ def _layers(arrays, prefix):
     )
 
 
-def _split(tree, prefix):
+def _split_tree(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:
     """Divide nested dictionaries into what JSON holds, and arrays under dotted names."""
-    plain, arrays = {}, {}
+    plain: Tree = {}
+    arrays: Arrays = {}
     for name, value in tree.items():
         if isinstance(value, dict):
-            plain[name], inside = _split(value, f"{prefix}{name}.")
+            plain[name], inside = _split_tree(value, f"{prefix}{name}.")
             arrays.update(inside)
         elif isinstance(value, np.ndarray):
             arrays[prefix + name] = value
@@ -353,12 +372,12 @@ def _split(tree, prefix):
     return plain, arrays
 
 
-def _joined(plain, arrays, prefix):
-    """Undo `_split`."""
+def _join_tree(plain: Tree, arrays: Arrays, prefix: str) -> Tree:
+    """Undo `_split_tree`."""
     tree = dict(plain)
     for name, value in plain.items():
         if isinstance(value, dict):
-            tree[name] = _joined(value, arrays, f"{prefix}{name}.")
+            tree[name] = _join_tree(value, arrays, f"{prefix}{name}.")
     for name, array in arrays.items():
         rest = name.removeprefix(prefix)
         if rest != name and "." not in rest:
@@ -366,7 +385,7 @@ def _joined(plain, arrays, prefix):
     return tree
 
 
-def _generator(rng, state):
+def _restored_generator(rng: np.random.RandomState, state: Tree) -> np.random.RandomState:
     """Put a generator into a state; NumPy's global one is left alone and replaced."""
     if (
         rng is np.random.mtrand._rand

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
+
+from nnjit._types import Array
 
 # Numerator under the square root of the Glorot bound. The logistic function is four times flatter
 # at the origin than tanh; its smaller factor is the one scikit-learn uses.
@@ -10,7 +15,7 @@ _BOUND_FACTOR = {"logistic": 2.0}
 _DEFAULT_BOUND_FACTOR = 6.0
 
 
-def glorot_bound(fan_in, fan_out, activation):
+def glorot_bound(fan_in: int, fan_out: int, activation: str) -> float:
     r"""Half-width of the uniform distribution from which a layer is drawn.
 
     .. math:: b = \sqrt{f / (n_{in} + n_{out})}
@@ -33,10 +38,12 @@ def glorot_bound(fan_in, fan_out, activation):
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010, eq. 16.
     """
-    return np.sqrt(_BOUND_FACTOR.get(activation, _DEFAULT_BOUND_FACTOR) / (fan_in + fan_out))
+    return math.sqrt(_BOUND_FACTOR.get(activation, _DEFAULT_BOUND_FACTOR) / (fan_in + fan_out))
 
 
-def glorot_uniform(rng, fan_in, fan_out, activation, dtype):
+def glorot_uniform(
+    rng: np.random.RandomState, fan_in: int, fan_out: int, activation: str, dtype: np.dtype[Any]
+) -> tuple[Array, Array]:
     """Draw the weights and then the biases of one dense layer.
 
     Both are drawn in float64 and then cast, so that float32 and float64 networks start from the

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from nnjit._types import Array
+from nnjit.training.engine import Engine
 from nnjit.training.progress import EpochTable
 
 
@@ -16,12 +19,30 @@ class LbfgsOutcome(NamedTuple):
     The objective is None if the solver was interrupted before its first iterate.
     """
 
-    parameters: np.ndarray
+    parameters: Array
     loss: float | None
     n_iter: int
 
 
-def minimize_lbfgs(engine, dataset, start, *, alpha, max_iter, max_fun, tol, verbose, hook=None):
+class IterationHook(Protocol):
+    """Who is told of each iteration."""
+
+    def iteration(self, packed: Array, loss: float, n_iter: int) -> bool:
+        """Return whether the solver is to stop."""
+
+
+def minimize_lbfgs(
+    engine: Engine,
+    dataset: Any,
+    start: Array,
+    *,
+    alpha: float,
+    max_iter: int,
+    max_fun: int,
+    tol: float,
+    verbose: int,
+    hook: IterationHook | None = None,
+) -> LbfgsOutcome:
     """Minimize the penalized loss over all rows.
 
     Parameters
@@ -83,33 +104,35 @@ def minimize_lbfgs(engine, dataset, start, *, alpha, max_iter, max_fun, tol, ver
 class _LastIterate:
     """Remembers the solver's last accepted point, for when it is interrupted, and reports it."""
 
-    def __init__(self, start, hook, table):
+    def __init__(self, start: Array, hook: IterationHook | None, table: EpochTable | None) -> None:
         self.hook, self.table = hook, table
         self.stopped = False
         self.parameters = np.array(start, dtype=np.float64)
-        self.loss = None
+        self.loss: float | None = None
         self.n_iter = 0
-        self.evaluated_loss = None
+        self.evaluated_loss = math.nan
 
-    def accept(self, packed):
+    def accept(self, packed: Array) -> None:
         self.parameters = np.array(packed)
-        self.loss = self.evaluated_loss
+        loss = self.loss = self.evaluated_loss
         self.n_iter += 1
         if self.table is not None:
-            self.table.row(self.n_iter, self.loss)
-        if self.hook is not None and self.hook.iteration(self.parameters, self.loss, self.n_iter):
+            self.table.row(self.n_iter, loss)
+        if self.hook is not None and self.hook.iteration(self.parameters, loss, self.n_iter):
             self.stopped = True
             raise StopIteration  # SciPy's way to stop
 
 
-def _objective(engine, packed, dataset, alpha, reached):
+def _objective(
+    engine: Engine, packed: Array, dataset: Any, alpha: float, reached: _LastIterate
+) -> tuple[float, Array]:
     loss, gradient = engine.loss_gradient(packed, dataset, alpha)
     # An iterate is accepted right after it was evaluated.
     reached.evaluated_loss = loss
     return loss, gradient
 
 
-def _print_option(verbose):
+def _print_option(verbose: int) -> dict[str, int]:
     import scipy
     from sklearn.utils.fixes import parse_version
 

@@ -1,19 +1,30 @@
-"""The loop over epochs: one turn of Python, one (or a few) compiled calls each."""
+"""The loop over epochs: a few compiled calls for a large one, one for several small ones."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from nnjit._types import Array
+from nnjit.training.checkpoint import Checkpoint
+from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.progress import EpochTable
+from nnjit.training.solvers import StochasticSolver
+from nnjit.training.state import EpochPlan, TrainingState
+from nnjit.training.stopping import LossMonitor, Monitor
 
 # Compiled code cannot be interrupted, so one call is given at most about this much arithmetic: some
 # 10 ms on a recent core, 0.2 s on a slow one. The bound depends on shapes alone and never on the
 # clock: the epoch's loss is the sum of the calls' sums and has to come out the same each time.
 WORK_PER_CALL = 1e9
+# Rows of epochs that are run in one call at most: their orders should be small beside the data.
+ROWS_AHEAD = 65_536
 # Arithmetic per row and parameter (a multiply and an add in each of the three products), per row
 # (gathering, activations, loss) and per parameter and minibatch (the update).
 _WORK_PER_ROW_PARAMETER = 6
@@ -21,14 +32,32 @@ _WORK_PER_ROW = 2000
 _WORK_PER_PARAMETER = 30
 
 
-def batches_per_call(n_parameters, batch_size, work=None):
+class EpochHook(Protocol):
+    """Who is told of each epoch."""
+
+    def begin(self) -> None:
+        """Hear that an epoch begins."""
+
+    def end(self, engine: Engine, state: TrainingState) -> bool:
+        """Hear that it is over; return whether training is to stop."""
+
+
+def batches_per_call(n_parameters: int, batch_size: int, work: float | None = None) -> int:
     """Return how many minibatches one compiled call may run, at least 1."""
     per_row = _WORK_PER_ROW_PARAMETER * n_parameters + _WORK_PER_ROW
     per_batch = batch_size * per_row + _WORK_PER_PARAMETER * n_parameters
     return max(1, int((work or WORK_PER_CALL) / per_batch))
 
 
-def train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight):
+def train_epoch(
+    engine: Engine,
+    dataset: Any,
+    state: TrainingState,
+    plan: EpochPlan,
+    optimizer: Optimizer,
+    call_size: int,
+    sample_weight: Array | None,
+) -> float:
     """Run one epoch.
 
     Returns
@@ -55,7 +84,7 @@ def train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weigh
     return float(total / n_samples) if n_samples else 0.0
 
 
-def _rows_trained(sample_weight, order, batch_size):
+def _rows_trained(sample_weight: Any, order: NDArray[np.int64], batch_size: int) -> int:
     """Return the number of rows in minibatches whose weights do not sum to zero."""
     starts = np.arange(0, len(order), batch_size)
     weight_sums = np.add.reduceat(sample_weight[order], starts)
@@ -63,7 +92,15 @@ def _rows_trained(sample_weight, order, batch_size):
     return int(sizes[weight_sums != 0].sum())
 
 
-def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None, checkpoint=None):
+def run_epochs(
+    engine: Engine,
+    dataset: Any,
+    state: TrainingState,
+    plan: EpochPlan,
+    sample_weight: Array | None = None,
+    hook: EpochHook | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> None:
     """Train until a plateau, the last epoch, a loss that is not finite, or Ctrl-C.
 
     Parameters
@@ -103,24 +140,26 @@ def run_epochs(engine, dataset, state, plan, sample_weight=None, hook=None, chec
         state.solver.keep(optimizer)
 
 
-def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook, checkpoint):
+def _epochs(
+    engine: Engine,
+    dataset: Any,
+    state: TrainingState,
+    plan: EpochPlan,
+    optimizer: Optimizer,
+    sample_weight: Array | None,
+    hook: EpochHook | None,
+    checkpoint: Checkpoint | None,
+) -> None:
     solver, monitor = state.solver, state.monitor
     table = EpochTable() if plan.verbose == 2 else None
     verbose = bool(plan.verbose) and table is None
-    shuffle = state.rng.shuffle if plan.shuffle else None
-    work = getattr(engine, "work_per_call", None)  # more on a GPU
-    call_size = batches_per_call(engine.n_parameters, plan.batch_size, work)
+    watched = bool(plan.verbose) or hook is not None or checkpoint is not None
+    losses = _epoch_losses(engine, dataset, state, plan, optimizer, sample_weight, watched)
     while state.epoch < plan.max_epochs:
         if hook is not None:
             hook.begin()
-        if shuffle is not None:
-            # The same swaps as shuffling a fresh range and indexing the last order with it.
-            shuffle(state.order)
-        loss = train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
-        state.epoch += 1
-        state.loss = loss
-        state.samples_seen += len(state.order)
-        state.loss_curve.append(loss)
+        loss = next(losses)
+        state.record(loss)
         if verbose:
             print(f"Iteration {state.epoch:d}, loss = {loss:.8f}")
         if loss != loss:  # NaN
@@ -149,7 +188,56 @@ def _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook, checkp
     )
 
 
-def _stops(monitor, solver, verbose):
+def _epoch_losses(
+    engine: Engine,
+    dataset: Any,
+    state: TrainingState,
+    plan: EpochPlan,
+    optimizer: Optimizer,
+    sample_weight: Array | None,
+    watched: bool,
+) -> Iterator[float]:
+    """Run epochs and yield the loss of each, NaN for the last if it was not finite.
+
+    Where nobody looks at the network in between, several are run in one call.
+    """
+    n_samples = len(state.order)
+    call_size = batches_per_call(engine.n_parameters, plan.batch_size, engine.work_per_call)
+    most = 1
+    if n_samples and not (watched or plan.single_epoch) and sample_weight is None:
+        n_batches = -(-n_samples // plan.batch_size)
+        most = min(call_size // n_batches, ROWS_AHEAD // n_samples)
+    # The same swaps as shuffling a fresh range and indexing the last order with it.
+    shuffle: Callable[[Any], None] = state.rng.shuffle if plan.shuffle else _leave
+    orders = np.empty((max(most, 1), n_samples), np.int64)
+    while True:
+        ahead = min(most, plan.max_epochs - state.epoch, _epochs_alike(state))
+        if ahead <= 1:
+            shuffle(state.order)
+            yield train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
+            continue
+        for order in orders[:ahead]:
+            shuffle(state.order)
+            order[:] = state.order
+        totals = engine.train_epochs(
+            dataset, orders[:ahead], plan.batch_size, optimizer, plan.alpha
+        )
+        for total in totals:
+            yield total / n_samples if math.isfinite(total) else math.nan
+
+
+def _leave(order: Any) -> None:
+    """Shuffle nothing."""
+
+
+def _epochs_alike(state: TrainingState) -> int:
+    """Return after how many epochs training may stop or change its rate at the earliest."""
+    if not isinstance(state.monitor, LossMonitor) or not state.solver.schedule.steady:
+        return 1
+    return int(min(state.monitor.patience, ROWS_AHEAD)) + 1 - state.monitor.count
+
+
+def _stops(monitor: Monitor, solver: StochasticSolver, verbose: int) -> bool:
     """Answer a plateau by the solver's schedule; return whether training is to stop."""
     action = solver.on_plateau()
     if verbose:

@@ -1,13 +1,9 @@
-"""Learning-rate schedules: what the rate becomes after an epoch and on a plateau.
-
-A schedule is an object with two methods. ``after_epoch(rate, samples_seen)`` returns the rate of
-the next epoch. ``on_plateau(rate)`` returns a `PlateauAction`: whether training is to stop, the
-rate to go on with, and the words that end the progress message.
-"""
+"""Learning-rate schedules: what the rate becomes after an epoch and on a plateau."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 # Below this rate the adaptive schedule gives up instead of dividing once more.
 SMALLEST_ADAPTIVE_RATE = 1e-6
@@ -15,21 +11,38 @@ ADAPTIVE_DIVISOR = 5.0
 
 
 class PlateauAction(NamedTuple):
-    """What a schedule answers when the loss or the score has stopped improving."""
+    """What a schedule answers when the loss or the score has stopped improving.
+
+    Whether training is to stop, the rate to go on with, the words that end the progress message.
+    """
 
     stop: bool
     rate: float
     text: str
 
 
+class Schedule(Protocol):
+    """A rule for the learning rate."""
+
+    steady: bool  # the rate changes on a plateau only
+
+    def after_epoch(self, rate: float, samples_seen: int) -> float:
+        """Return the rate of the next epoch."""
+
+    def on_plateau(self, rate: float) -> PlateauAction:
+        """Return what to do when there is no more improvement."""
+
+
 class ConstantRate:
     """The rate stays as it is; a plateau ends training."""
 
-    def after_epoch(self, rate, samples_seen):
+    steady = True
+
+    def after_epoch(self, rate: float, samples_seen: int) -> float:
         """Return `rate` unchanged."""
         return rate
 
-    def on_plateau(self, rate):
+    def on_plateau(self, rate: float) -> PlateauAction:
         """Ask for training to stop."""
         return PlateauAction(True, rate, " Stopping.")
 
@@ -45,19 +58,21 @@ class InverseScalingRate(ConstantRate):
         The exponent p.
     """
 
-    def __init__(self, initial_rate, power):
+    steady = False
+
+    def __init__(self, initial_rate: float, power: float) -> None:
         self.initial_rate = float(initial_rate)
         self.power = power
 
-    def after_epoch(self, rate, samples_seen):
+    def after_epoch(self, rate: float, samples_seen: int) -> float:
         """Return the rate after `samples_seen` samples, whatever it was before."""
-        return self.initial_rate / (samples_seen + 1) ** self.power
+        return float(self.initial_rate / (samples_seen + 1) ** self.power)
 
 
 class AdaptiveRate(ConstantRate):
     """The rate is divided by five on each plateau; training ends once it is below 1e-6."""
 
-    def on_plateau(self, rate):
+    def on_plateau(self, rate: float) -> PlateauAction:
         """Lower the rate, or ask for training to stop where it is too small already."""
         if rate <= SMALLEST_ADAPTIVE_RATE:
             return PlateauAction(True, rate, " Learning rate too small. Stopping.")
@@ -65,13 +80,13 @@ class AdaptiveRate(ConstantRate):
         return PlateauAction(False, rate, f" Setting learning rate to {rate:f}")
 
 
-SCHEDULES = {
+SCHEDULES: dict[str, Callable[[float, float], Schedule]] = {
     "constant": lambda initial_rate, power: ConstantRate(),
     "invscaling": InverseScalingRate,
     "adaptive": lambda initial_rate, power: AdaptiveRate(),
 }
 
 
-def make_schedule(name, initial_rate, power):
+def make_schedule(name: str, initial_rate: float, power: float) -> Schedule:
     """Return the schedule called `name` ('constant', 'invscaling' or 'adaptive')."""
     return SCHEDULES[name](initial_rate, power)

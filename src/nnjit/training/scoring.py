@@ -7,7 +7,11 @@ values equal those of `sklearn.metrics.accuracy_score` and `sklearn.metrics.r2_s
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from nnjit._types import Array
 
 
 class ClassAccuracy:
@@ -20,13 +24,13 @@ class ClassAccuracy:
     sample_weight : ndarray of shape (n_samples,) or None
     """
 
-    def __init__(self, target, sample_weight):
+    def __init__(self, target: Array, sample_weight: Array | None) -> None:
         self.target = target
         self.sample_weight = sample_weight
 
-    def __call__(self, output):
+    def __call__(self, output: Array) -> float:
         """Return the score of `output`, shape (n_samples, n_classes)."""
-        return np.average(output.argmax(axis=1) == self.target, weights=self.sample_weight)
+        return float(np.average(output.argmax(axis=1) == self.target, weights=self.sample_weight))
 
 
 class LabelAccuracy:
@@ -39,14 +43,14 @@ class LabelAccuracy:
     sample_weight : ndarray of shape (n_samples,) or None
     """
 
-    def __init__(self, target, sample_weight):
+    def __init__(self, target: Array, sample_weight: Array | None) -> None:
         self.target = target > 0.5
         self.sample_weight = sample_weight
 
-    def __call__(self, output):
+    def __call__(self, output: Array) -> float:
         """Return the score of `output`, shape (n_samples, n_labels)."""
         correct = ((output > 0.5) == self.target).all(axis=1)
-        return np.average(correct, weights=self.sample_weight)
+        return float(np.average(correct, weights=self.sample_weight))
 
 
 class R2:
@@ -63,13 +67,15 @@ class R2:
     sample_weight : ndarray of shape (n_samples,) or None
     """
 
-    def __init__(self, target, sample_weight):
+    def __init__(self, target: Array, sample_weight: Array | None) -> None:
         self.target = target.astype(np.float64)
-        self.weight = 1.0 if sample_weight is None else sample_weight[:, None].astype(np.float64)
+        self.weight: Any = (
+            1.0 if sample_weight is None else sample_weight[:, None].astype(np.float64)
+        )
         mean = np.average(self.target, axis=0, weights=sample_weight)
         self.denominator = (self.weight * (self.target - mean) ** 2).sum(axis=0)
 
-    def __call__(self, output):
+    def __call__(self, output: Array) -> float:
         """Return the score of `output`, shape (n_samples, n_outputs)."""
         if not np.isfinite(output).all():
             return np.nan
@@ -78,4 +84,4 @@ class R2:
         scores = np.where(numerator == 0.0, 1.0, 0.0)
         varies = self.denominator != 0.0
         scores[varies] = 1.0 - numerator[varies] / self.denominator[varies]
-        return np.average(scores)
+        return float(np.average(scores))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from nnjit.training.schedules import ConstantRate, make_schedule
+from nnjit.training.engine import Engine, Optimizer
+from nnjit.training.schedules import ConstantRate, PlateauAction, Schedule, make_schedule
 
 
 class StochasticSolver:
@@ -22,8 +24,8 @@ class StochasticSolver:
         Keyword arguments of the engine's optimizer.
     learning_rate_init : float
         Rate of the first epoch.
-    schedule : object
-        See `nnjit.training.schedules`.
+    schedule : Schedule
+        Which rate follows which.
 
     Attributes
     ----------
@@ -35,24 +37,30 @@ class StochasticSolver:
         The engine optimizer's moments or velocities; None before the first call.
     """
 
-    def __init__(self, name, hyperparameters, learning_rate_init, schedule):
+    def __init__(
+        self,
+        name: str,
+        hyperparameters: dict[str, Any],
+        learning_rate_init: float,
+        schedule: Schedule,
+    ) -> None:
         self.name = name
         self.hyperparameters = dict(hyperparameters)
         self.schedule = schedule
         self.rate = float(learning_rate_init)
         self.steps = 0
-        self.arrays = None
+        self.arrays: dict[str, Any] | None = None
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> float:
         """Rate that multiplied the last update: for Adam with its bias corrections."""
         if self.name != "adam" or self.steps == 0:
             return self.rate
-        correction_1 = 1.0 - self.hyperparameters["beta_1"] ** self.steps
-        correction_2 = 1.0 - self.hyperparameters["beta_2"] ** self.steps
+        correction_1: float = 1.0 - self.hyperparameters["beta_1"] ** self.steps
+        correction_2: float = 1.0 - self.hyperparameters["beta_2"] ** self.steps
         return self.rate * math.sqrt(correction_2) / correction_1
 
-    def start(self, engine):
+    def start(self, engine: Engine) -> Optimizer:
         """Return an optimizer of `engine` that goes on where this solver stands."""
         optimizer = engine.optimizer(self.name, **self.hyperparameters)
         if self.arrays is not None:
@@ -60,37 +68,46 @@ class StochasticSolver:
         optimizer.learning_rate = self.rate
         return optimizer
 
-    def keep(self, optimizer):
+    def keep(self, optimizer: Optimizer) -> None:
         """Take over the steps and arrays of an engine's optimizer."""
         self.steps = int(optimizer.t)
         self.arrays = optimizer.state()
 
-    def copy(self):
+    def copy(self) -> StochasticSolver:
         """Return a solver that can go on without changing this one (the arrays are shared)."""
         twin = StochasticSolver(self.name, self.hyperparameters, self.rate, self.schedule)
         twin.steps = self.steps
         twin.arrays = self.arrays
         return twin
 
-    def after_epoch(self, samples_seen):
+    def after_epoch(self, samples_seen: int) -> None:
         """Set the rate of the next epoch."""
         self.rate = self.schedule.after_epoch(self.rate, samples_seen)
 
-    def on_plateau(self):
+    def on_plateau(self) -> PlateauAction:
         """Let the schedule answer a plateau; returns its `PlateauAction`."""
         action = self.schedule.on_plateau(self.rate)
         self.rate = action.rate
         return action
 
 
-def make_sgd(*, learning_rate_init, learning_rate, power_t, momentum, nesterovs_momentum):
+def make_sgd(
+    *,
+    learning_rate_init: float,
+    learning_rate: str,
+    power_t: float,
+    momentum: float,
+    nesterovs_momentum: bool,
+) -> StochasticSolver:
     """Return a solver for gradient descent with (Nesterov) momentum."""
     hyperparameters = {"momentum": float(momentum), "nesterov": bool(nesterovs_momentum)}
     schedule = make_schedule(learning_rate, learning_rate_init, power_t)
     return StochasticSolver("sgd", hyperparameters, learning_rate_init, schedule)
 
 
-def make_adam(*, learning_rate_init, beta_1, beta_2, epsilon):
+def make_adam(
+    *, learning_rate_init: float, beta_1: float, beta_2: float, epsilon: float
+) -> StochasticSolver:
     """Return a solver for Adam (D. Kingma and J. Ba, arXiv:1412.6980)."""
     hyperparameters = {
         "beta_1": float(beta_1),

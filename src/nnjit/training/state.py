@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnjit.training.solvers import StochasticSolver
+from nnjit.training.stopping import Monitor
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,20 @@ class TrainingState:
 
     rng: np.random.RandomState
     solver: StochasticSolver
-    monitor: object
-    order: np.ndarray
+    monitor: Monitor
+    order: NDArray[np.int64]
     epoch: int = 0
     samples_seen: int = 0
     loss: float | None = None
-    loss_curve: list = field(default_factory=list)
+    loss_curve: list[float] = field(default_factory=list)
     skipped_batches: int = 0
     converged: bool = False
     interrupted: bool = False
     diverged: bool = False
+
+    def record(self, loss: float) -> None:
+        """Count an epoch that has been run."""
+        self.epoch += 1
+        self.loss = loss
+        self.samples_seen += len(self.order)
+        self.loss_curve.append(loss)

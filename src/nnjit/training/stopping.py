@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from nnjit._types import Array
+from nnjit.training.engine import Engine, Layers
 
 
-class LossMonitor:
+class _PlateauCounter:
+    """Counts consecutive epochs without an improvement."""
+
+    watched: str
+    tol: float
+    patience: float
+    count: int
+
+    @property
+    def on_plateau(self) -> bool:
+        """Whether the count is above the patience."""
+        return self.count > self.patience
+
+    def plateau_text(self) -> str:
+        """Return the sentence that explains the plateau."""
+        return (
+            f"{self.watched} did not improve more than tol={self.tol:f}"
+            f" for {self.patience:d} consecutive epochs."
+        )
+
+
+class LossMonitor(_PlateauCounter):
     """Counts consecutive epochs whose training loss did not fall by at least `tol`.
 
     As in scikit-learn, the plateau is reached when the count is above `patience`, so after
@@ -23,15 +49,16 @@ class LossMonitor:
         Epochs without improvement so far.
     """
 
-    score_now = None  # there are no validation rows
+    watched = "Training loss"
+    score_now: float | None = None  # there are no validation rows
 
-    def __init__(self, tol, patience, best=math.inf, count=0):
+    def __init__(self, tol: float, patience: float, best: float = math.inf, count: int = 0) -> None:
         self.tol = tol
         self.patience = patience
         self.best = best
         self.count = count
 
-    def after_epoch(self, engine, loss, verbose):
+    def after_epoch(self, engine: Engine, loss: float, verbose: bool) -> None:
         """Take the loss of the epoch just done into account."""
         if loss > self.best - self.tol:
             self.count += 1
@@ -40,24 +67,12 @@ class LossMonitor:
         if loss < self.best:
             self.best = loss
 
-    def on_divergence(self, verbose):
+    def on_divergence(self, verbose: bool) -> bool:
         """Return whether training can end in good order although the loss is not finite."""
         return False
 
-    @property
-    def on_plateau(self):
-        """Whether the count is above the patience."""
-        return self.count > self.patience
 
-    def plateau_text(self):
-        """Return the sentence that explains the plateau."""
-        return (
-            f"Training loss did not improve more than tol={self.tol:f}"
-            f" for {self.patience:d} consecutive epochs."
-        )
-
-
-class ScoreMonitor:
+class ScoreMonitor(_PlateauCounter):
     """Counts consecutive epochs whose validation score did not rise, and keeps the best weights.
 
     Parameters
@@ -70,7 +85,7 @@ class ScoreMonitor:
         As in `LossMonitor`.
     scores : list of float
         Scores of earlier epochs; extended in place.
-    best_weights : object
+    best_weights : Layers
         What ``engine.unpack()`` returned when `best` was reached.
     best : float, default=-inf
         Highest score so far.
@@ -78,7 +93,20 @@ class ScoreMonitor:
         Epochs without improvement so far.
     """
 
-    def __init__(self, score, X, tol, patience, *, scores, best_weights, best=-math.inf, count=0):
+    watched = "Validation score"
+
+    def __init__(
+        self,
+        score: Callable[[Array], float],
+        X: Any,
+        tol: float,
+        patience: float,
+        *,
+        scores: list[float],
+        best_weights: Layers,
+        best: float = -math.inf,
+        count: int = 0,
+    ) -> None:
         self.score = score
         self.X = X
         self.tol = tol
@@ -89,27 +117,27 @@ class ScoreMonitor:
         self.count = count
 
     @property
-    def score_now(self):
+    def score_now(self) -> float:
         """Score after the last epoch."""
         return self.scores[-1]
 
-    def evaluate(self, engine):
+    def evaluate(self, engine: Engine) -> float:
         """Return the score of the engine's present weights on the validation rows."""
         return float(self.score(engine.predict(self.X)))
 
-    def after_epoch(self, engine, loss, verbose):
+    def after_epoch(self, engine: Engine, loss: float, verbose: bool) -> None:
         """Score the validation rows and keep the weights if they are the best so far."""
         self._record(self.evaluate(engine), verbose)
         if self.scores[-1] > self.best:
             self.best = self.scores[-1]
             self.best_weights = engine.unpack()
 
-    def on_divergence(self, verbose):
+    def on_divergence(self, verbose: bool) -> bool:
         """Record a NaN score; the best weights are there to be restored."""
         self._record(math.nan, verbose)
         return True
 
-    def _record(self, score, verbose):
+    def _record(self, score: float, verbose: bool) -> None:
         self.scores.append(score)
         if verbose:
             print(f"Validation score: {score:f}")
@@ -118,14 +146,5 @@ class ScoreMonitor:
         else:
             self.count = 0
 
-    @property
-    def on_plateau(self):
-        """Whether the count is above the patience."""
-        return self.count > self.patience
 
-    def plateau_text(self):
-        """Return the sentence that explains the plateau."""
-        return (
-            f"Validation score did not improve more than tol={self.tol:f}"
-            f" for {self.patience:d} consecutive epochs."
-        )
+Monitor: TypeAlias = LossMonitor | ScoreMonitor

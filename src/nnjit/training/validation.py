@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
+
+from nnjit._types import Array
+
+# Training and validation rows.
+Rows: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 TOO_SMALL = (
     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
@@ -23,19 +31,26 @@ class ValidationSplit:
     It keeps one bit per row, not the row numbers, so that a pickled estimator stays small.
     """
 
-    def __init__(self, training, validation):
+    def __init__(self, training: NDArray[np.intp], validation: NDArray[np.intp]) -> None:
         self.n_samples = len(training) + len(validation)
         mask = np.zeros(self.n_samples, dtype=bool)
         mask[validation] = True
         self._bits = np.packbits(mask)
 
-    def rows(self):
+    def rows(self) -> Rows:
         """Return the training and the validation rows, each in ascending order."""
         mask = np.unpackbits(self._bits, count=self.n_samples).astype(bool)
         return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
-def split_rows(n_samples, fraction, rng, *, labels=None, stratify_or_fail=False):
+def split_rows(
+    n_samples: int,
+    fraction: float,
+    rng: np.random.RandomState,
+    *,
+    labels: Array | None = None,
+    stratify_or_fail: bool = False,
+) -> Rows:
     """Draw the validation rows by scikit-learn's `train_test_split`.
 
     Parameters
@@ -64,7 +79,7 @@ def split_rows(n_samples, fraction, rng, *, labels=None, stratify_or_fail=False)
     """
     rows = np.arange(n_samples)
 
-    def draw(stratify):
+    def draw(stratify: Array | None) -> Any:
         return train_test_split(rows, random_state=rng, test_size=fraction, stratify=stratify)
 
     if labels is None:

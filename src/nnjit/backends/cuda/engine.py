@@ -1,6 +1,7 @@
 """The network on a CUDA device, with the interface of `nnjit.backends.cpu.CpuEngine`."""
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -173,6 +174,27 @@ class CudaEngine:
         plan.use_order(order, first)
         state = plan.run(int(first), int(last), alpha)
         return TrainResult(float(state[LOSS]), int(state[SKIPPED]), state[RUNNING] == 1.0)
+
+    def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
+        """All minibatches of several epochs, a launch for each; see `train`.
+
+        Parameters
+        ----------
+        orders : ndarray of shape (n_epochs, n_rows), int64
+
+        Returns
+        -------
+        list of float
+            Sum over the minibatches of loss times rows, by epoch. One that is not finite is the
+            last.
+        """
+        losses, n_batches = [], -(-orders.shape[1] // batch_size)
+        for order in orders:
+            result = self.train(dataset, order, batch_size, optimizer, alpha, 0, n_batches)
+            losses.append(result.loss if result.finite else math.nan)
+            if not result.finite:
+                break
+        return losses
 
     @on_device
     def loss_gradient(self, packed, dataset, alpha):

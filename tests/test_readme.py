@@ -1,0 +1,64 @@
+"""What the README says of files and names is so, and its Python runs."""
+
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_examples_run(number):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(EXAMPLES[number], f"README, example {number + 1}", "exec"), {})
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES) >= 2
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([\w/]+(?:\.py|/))`", README))))
+def test_named_files_are_there(name):
+    assert any((folder / name).exists() for folder in (ROOT, ROOT / "src/nnjit"))
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(0\d_\w+)`", README))))
+def test_named_notebooks_are_there(name):
+    assert (ROOT / "notebooks" / f"{name}.ipynb").is_file()
+
+
+@pytest.mark.parametrize(
+    "path, names",
+    [
+        ("core/activations.py", ["CODES", "activate_piece", "backward_piece", "_derivative_piece"]),
+        ("core/output.py", ["LOSSES", "column_loss", "column_delta"]),
+        ("core/optimizers.py", ["SOLVERS", "update_range"]),
+        ("training/solvers.py", ["make_adam"]),
+        ("estimators/_base.py", ["OUTPUT_ACTIVATIONS", "_make_solver"]),
+        ("_types.py", ["ActivationName", "RegressionLossName", "StochasticSolverName"]),
+    ],
+)
+def test_where_to_add_something(path, names):
+    source = (ROOT / "src/nnjit" / path).read_text(encoding="utf-8")
+    for name in names:
+        assert f"`{name}`" in README
+        assert re.search(rf"^\s*(def {name}\(|{name}(:.*)? = )", source, re.MULTILINE), name
+
+
+def test_the_table_stands_in_one_place():
+    before, after = "<!-- speed table -->", "<!-- end of speed table -->"
+    assert README.count(before) == README.count(after) == 1
+    table = README.split(before)[1].split(after)[0].strip().splitlines()
+    assert len({line.count("|") for line in table}) == 1
+
+
+def test_pictures_are_there_and_small():
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert 0 < (ROOT / picture).stat().st_size < 150_000

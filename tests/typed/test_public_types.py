@@ -1,0 +1,87 @@
+"""The public interface as its user's type checker sees it: mypy reads this file, pytest runs it.
+
+A line that ends in ``type: ignore`` is a mistake that mypy has to find: it reports a comment that
+is not needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+import nnjit
+from nnjit import MLPClassifier, MLPRegressor, inspection
+from nnjit import functional as F
+from nnjit.exceptions import TrainingWarning
+
+X = np.random.default_rng(0).standard_normal((40, 3))
+LABELS = (X[:, 0] > 0).astype(np.int64)
+
+Floats = NDArray[np.floating[Any]]
+
+
+def test_classifier() -> None:
+    model = MLPClassifier((8, 4), "tanh", solver="lbfgs", random_state=0, max_iter=20)
+    assert_type(model.fit(X, LABELS), MLPClassifier)
+    assert_type(model.predict(X), NDArray[Any])
+    assert_type(model.predict_proba(csr_matrix(X)), Floats)
+    assert_type(model.predict_log_proba(X.tolist()), Floats)
+    assert_type(model.score(X, LABELS), float)
+    assert_type(model.set_params(alpha=0.1), MLPClassifier)
+    assert_type(model.get_params(), dict[str, Any])
+    assert_type(model.coefs_, list[Floats])
+    assert_type(model.classes_, NDArray[Any])
+    assert_type(model.n_iter_, int)
+    assert_type(model.alpha, float)
+    assert [w.shape for w in model.coefs_] == [(3, 8), (8, 4), (4, 1)]
+
+
+def test_regressor() -> None:
+    model = MLPRegressor("poisson", batch_size="auto", max_iter=1, random_state=0)
+    assert_type(model.partial_fit(X, LABELS, sample_weight=[1.0] * len(X)), MLPRegressor)
+    assert_type(model.predict(X), Floats)
+    assert_type(model.loss_curve_, list[float])
+    assert_type(model.best_validation_score_, float | None)
+    assert len(model.loss_curve_) == 1
+
+
+def test_mistakes_are_found() -> None:
+    with pytest.raises(ValueError, match="solver"):
+        MLPClassifier(solver="adem").fit(X, LABELS)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        MLPClassifier(hidden_layer_sizes="100").fit(X, LABELS)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        MLPRegressor().fit(X)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="activation"):
+        F.dense_forward(X, X.T, activation="gelu")  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        nnjit.functionals  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_functional() -> None:
+    assert_type(F.relu([1.0, -1.0]), Floats)
+    assert_type(nnjit.functional.softmax_jacobian(X), Floats)
+    assert_type(F.dense_backward(X, X, np.eye(3)), tuple[Floats, Floats, Floats])
+    assert_type(F.cross_entropy([1], [[0.5, 0.5]], kind="multinomial"), float)
+    out = np.empty_like(X)
+    assert F.tanh(X, out=out) is out
+
+
+def test_inspection() -> None:
+    model = MLPClassifier((4,), solver="lbfgs", random_state=0, max_iter=5, tol=10.0).fit(X, LABELS)
+    check = inspection.check_gradient(model, X, LABELS, random_state=0)
+    assert_type(check, inspection.GradientCheck)
+    assert_type(check.error, float)
+    display = inspection.LossCurveDisplay([1.0, 0.5], name="loss")
+    assert_type(display, inspection.LossCurveDisplay)
+    assert check.error < 1e-5
+
+
+def test_the_rest() -> None:
+    assert_type(nnjit.__version__, str)
+    assert_type(nnjit.show_versions(), None)
+    assert issubclass(TrainingWarning, UserWarning)
