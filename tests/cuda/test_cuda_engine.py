@@ -163,6 +163,45 @@ def test_bits_do_not_depend_on_blocks_or_launches(monkeypatch):
                 np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("form", FORMS, indirect=True)
+def test_several_epochs_in_one_launch_give_the_same_bits(form):
+    units, n, batch = (3, 4, 3), 7, 3
+    coefs, intercepts, X, y, _, _ = problem("multinomial", np.float32, n, units)
+    rng, results = np.random.default_rng(0), []
+    orders = np.array([rng.permutation(n) for _ in range(4)])
+    for together in (False, True):
+        engine = cuda_engine("multinomial", "relu", units, np.float32)
+        engine.pack(coefs, intercepts)
+        dataset, optimizer = engine.dataset(X, y), engine.optimizer("adam")
+        optimizer.learning_rate = 0.01
+        arguments = batch, optimizer, 0.1
+        if together:
+            losses = engine.train_epochs(dataset, orders[:3], *arguments)
+            losses += engine.train_epochs(dataset, orders[3:], *arguments)
+        else:
+            losses = [engine.train(dataset, o, *arguments, 0, 3).loss for o in orders]
+        state = optimizer.state()
+        results.append(
+            [*itertools.chain(*engine.unpack()), state["second"], state["clock"], losses]
+        )
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator's threads are NumPy's
+def test_epochs_end_with_a_loss_that_is_not_finite():
+    coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 6, (2, 3, 1))
+    X[4] = np.inf
+    engine = cuda_engine("squared_error", "relu", (2, 3, 1), np.float64)
+    engine.pack(coefs, intercepts)
+    optimizer, dataset = engine.optimizer("sgd"), engine.dataset(X, y)
+    orders = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [0, 1, 4, 5], [0, 1, 2, 3]])
+    losses = engine.train_epochs(dataset, orders, 2, optimizer, 0.1)
+    assert len(losses) == 3
+    assert np.isfinite(losses[:2]).all() and np.isnan(losses[2])
+    assert optimizer.t == 5
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator's threads are NumPy's
 @pytest.mark.parametrize("form", FORMS, indirect=True)
 def test_a_loss_that_is_not_finite_stops_before_the_update(form):

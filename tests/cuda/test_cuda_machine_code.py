@@ -57,7 +57,7 @@ def arguments(real):
         "net": types.BaseTuple.from_types([i8, n, n, n, n, n, n], Net),
         "samples": types.BaseTuple.from_types([r, n, n, i4, i8, r, i4, r, n, i8], Samples),
         "schedule": types.BaseTuple.from_types([n] * len(Schedule._fields), Schedule),
-        "buffers": types.BaseTuple.from_types([r, r, r, r, r, d, d, d, d], Buffers),
+        "buffers": types.BaseTuple.from_types([r, r, r, r, r, d, d, d, d, d], Buffers),
         "r": r,
         "n": n,
     }
@@ -84,7 +84,7 @@ def kernels_and_signatures(dtype):
     made["output"] = phases.output, (t.net, t.samples, t.buffers, t.n, t.n, t.n)
     made["backward"] = phases.backward, (t.n, t.net, t.buffers, t.n, t.n, t.n)
     made["weigh"] = phases.weigh, (t.net, t.buffers)
-    made["update"] = phases.update, (t.net, t.n, t.buffers, *[t.n] * 4)
+    made["update"] = phases.update, (t.net, t.n, t.buffers, *[t.n] * 6)
     made["finish"] = kernels.output_kernel(single, dtype), (t.net, t.r, t.n, t.r, t.n, t.n)
     made["jacobian"] = device_softmax._jacobian(dtype), (t.r, t.n, t.n, t.r)
     made["vjp"] = device_softmax._vjp(), (t.r, t.n, t.n, t.r, t.n, t.n, t.n, t.n, t.r)
@@ -190,8 +190,8 @@ def test_the_types_compiled_for_are_those_of_a_launch(dtype):
     given = {
         "net": Net(i8, 2, 8, 11, 9, 4, 0),
         "samples": Samples(r, 3, 1, i4, i8, r, i4, r, int(True), i8),
-        "schedule": Schedule(4, 10, 4, 4, 2),
-        "buffers": Buffers(r, r, r, r, r, d, d, d, d),
+        "schedule": Schedule(4, 10, 3, 4, 4, 2),
+        "buffers": Buffers(r, r, r, r, r, d, d, d, d, d),
         "n": 7,
     }
     kernel = kernels.grid_kernel(dtype == np.float32, dtype, choice.GRID_TILE)

@@ -167,16 +167,20 @@ class CudaEngine:
         -------
         TrainResult
         """
-        plan = self._plan
-        if plan is None or not plan.serves(dataset, len(order), int(batch_size), optimizer):
-            self._plan = plan = None  # the old buffers go before the new ones come
-            self._plan = plan = TrainPlan(self, dataset, len(order), int(batch_size), optimizer)
+        plan = self._plan_for(dataset, len(order), int(batch_size), optimizer)
         plan.use_order(order, first)
         state = plan.run(int(first), int(last), alpha)
         return TrainResult(float(state[LOSS]), int(state[SKIPPED]), state[RUNNING] == 1.0)
 
+    def _plan_for(self, *wanted):
+        if self._plan is None or not self._plan.serves(*wanted):
+            self._plan = None  # the old buffers go before the new ones come
+            self._plan = TrainPlan(self, *wanted)
+        return self._plan
+
+    @on_device
     def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
-        """All minibatches of several epochs, a launch for each; see `train`.
+        """All minibatches of several epochs in one launch; see `train`.
 
         Parameters
         ----------
@@ -188,13 +192,13 @@ class CudaEngine:
             Sum over the minibatches of loss times rows, by epoch. One that is not finite is the
             last.
         """
-        losses, n_batches = [], -(-orders.shape[1] // batch_size)
-        for order in orders:
-            result = self.train(dataset, order, batch_size, optimizer, alpha, 0, n_batches)
-            losses.append(result.loss if result.finite else math.nan)
-            if not result.finite:
-                break
-        return losses
+        n_epochs, n_rows = orders.shape
+        plan = self._plan_for(dataset, n_rows, int(batch_size), optimizer)
+        plan.use_orders(orders)
+        plan.run(0, n_epochs * plan.per_epoch, alpha)
+        losses = plan.losses(n_epochs)
+        bad = next((number for number, loss in enumerate(losses) if not math.isfinite(loss)), None)
+        return losses if bad is None else [*losses[:bad], math.nan]
 
     @on_device
     def loss_gradient(self, packed, dataset, alpha):

@@ -32,6 +32,7 @@ class TrainPlan:
         self._for = n_order, batch_size
         self.dataset, self.optimizer = dataset, optimizer
         batch_size = min(batch_size, n_order)
+        self.per_epoch = -(-n_order // batch_size)
         self._engine, self._order = engine, None
         self._single, self._real = engine.dtype == np.float32, engine.dtype.type
         self._allocate(choices.choose(engine.layer_units, batch_size, engine.dtype), batch_size)
@@ -55,6 +56,7 @@ class TrainPlan:
             row_loss=(batch_size, np.float64),
             row_weight=(batch_size, np.float64),
             squares=(2 * weight_ranges, np.float64),
+            losses=(1, np.float64),
             control=(updates.CONTROL, np.float64),
             order=(n_order, np.int64),
         )
@@ -68,7 +70,7 @@ class TrainPlan:
             targets.labels, targets.weights, int(targets.weighted), order,
         )  # fmt: skip
         self._schedule = Schedule(
-            batch_size, n_order, choice.rows, choice.step, self.optimizer.code
+            batch_size, n_order, self.per_epoch, choice.rows, choice.step, self.optimizer.code
         )
         self._control = np.zeros(updates.CONTROL)
 
@@ -104,10 +106,29 @@ class TrainPlan:
         """Visit the rows in this order; uploaded when an epoch begins or it has changed."""
         if first == 0 or self._order is None or not np.array_equal(order, self._order):
             self._order = np.array(order, np.int64)
-            self._samples.order.copy_to_device(self._order)
+            self._samples.order[: len(order)].copy_to_device(self._order)
+
+    def use_orders(self, orders):
+        """Visit the rows in these orders, an epoch each."""
+        if orders.size > self._samples.order.size:
+            made = allocate(
+                "Training", order=(orders.size, np.int64), losses=(len(orders), np.float64)
+            )
+            self._samples = self._samples._replace(order=made["order"])
+            self._buffers = self._buffers._replace(losses=made["losses"])
+        self._order = None
+        flat = np.ascontiguousarray(orders, np.int64).reshape(-1)
+        self._samples.order[: flat.size].copy_to_device(flat)
+
+    def losses(self, n_epochs):
+        """Sum over the minibatches of loss times rows of each epoch of the last run."""
+        return self._buffers.losses.copy_to_host()[:n_epochs].tolist()
 
     def run(self, first, last, alpha):
-        """Minibatches first..last-1; the state after them (see updates.py)."""
+        """Minibatches first..last-1, counted from epoch to epoch; the state after them.
+
+        The state is that of updates.py.
+        """
         control, optimizer = self._control, self.optimizer
         control[:HYPER] = optimizer.hyper
         control[RATE], control[ALPHA] = optimizer.learning_rate, alpha
@@ -137,14 +158,15 @@ class TrainPlan:
         grid = self._blocks, choice.tile.threads
         launch(phases.weigh, *grid, net, buffers)
         for batch in range(first, last):
-            start = batch * schedule.batch_size
-            rows = min(schedule.batch_size, schedule.n_order - start)
+            epoch, place = batch // self.per_epoch, batch % self.per_epoch * schedule.batch_size
+            start = epoch * schedule.n_order + place
+            rows = min(schedule.batch_size, schedule.n_order - place)
             for at in range(0, rows, schedule.rows):
                 self._run_pass(grid, start + at, min(schedule.rows, rows - at), at)
             slots = -(-min(rows, schedule.rows) // schedule.step)
             launch(
                 phases.update, *grid, net, schedule.solver, buffers, rows, samples.weighted, slots,
-                (batch - first) % 2,
+                (batch - first) % 2, epoch, int(place == 0),
             )  # fmt: skip
 
     def _run_pass(self, grid, start, rows, at):
