@@ -161,7 +161,7 @@ def test_kernels_compile_to_arithmetic_of_their_precision(name, dtype):
 @pytest.mark.skipif(ptxas() is None, reason="no ptxas")
 @each_kernel
 def test_kernels_assemble_within_registers_and_shared_memory(name, dtype, tmp_path):
-    """All fit 256 threads of a block; only the largest tile spills, some words between tiles."""
+    """All fit 256 threads of a block; only whole epochs by the grid spill, and some words."""
     (tmp_path / "kernel.ptx").write_text(ptx_of(dtype, name))
     command = [ptxas(), f"-arch=sm_{ARCHITECTURE[0]}{ARCHITECTURE[1]}", "-v", "-c"]
     command += ["-o", str(tmp_path / "kernel.o"), str(tmp_path / "kernel.ptx")]
@@ -172,7 +172,7 @@ def test_kernels_assemble_within_registers_and_shared_memory(name, dtype, tmp_pa
     shared = re.search(r"(\d+) bytes smem", done.stderr)
     print(name, np.dtype(dtype), registers, "registers", spilled, "bytes spilled")
     assert registers <= 65536 // choice.GRID_TILE.threads
-    assert spilled <= (256 if name == "large grid" else 0)
+    assert spilled <= {"grid": 128, "large grid": 256}.get(name, 0)
     assert shared is None or int(shared[1]) <= choice.SHARED_BYTES
 
 
