@@ -1,9 +1,12 @@
 """What `device` means where there is no GPU, and that CUDA stays unloaded unless asked for."""
 
+import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,6 +85,28 @@ def test_a_fit_on_the_cpu_loads_nothing_of_cuda():
         env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "driver, package, message",
+    [
+        (False, True, "no NVIDIA driver was found"),
+        (True, False, r"toolkit was not found; install it with: pip install 'nnjit\[cuda\]'"),
+        (True, True, "no CUDA device is visible .CUDA_VISIBLE_DEVICES is '9'"),
+    ],
+)
+def test_what_is_missing_is_named(monkeypatch, driver, package, message):
+    def version(name):
+        if not package:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "0.30"
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "9")
+    monkeypatch.setattr(_cuda, "SIMULATED", False)
+    monkeypatch.setattr(_cuda, "_has_driver", lambda: driver)
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(_cuda, "_numba_cuda", SimpleNamespace(is_available=lambda: False))
+    assert re.search(message, _cuda.why_unavailable())
 
 
 def test_a_driver_that_breaks_is_reported(monkeypatch):

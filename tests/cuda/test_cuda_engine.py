@@ -27,7 +27,7 @@ def form(request, monkeypatch):
 
 def use_form(name, monkeypatch):
     tile = Tile(2, 2, 2, 2, 3) if name in ("grid", "phases") else Tile(2, 3, 1, 1, 2)
-    monkeypatch.setattr(choice, "tile_for", lambda form: tile)
+    monkeypatch.setattr(choice, "tile_for", lambda *arguments: tile)
     monkeypatch.setattr(choice, "ONE_BLOCK_WORK", 1e9 if name == "one block" else -1)
     monkeypatch.setattr(choice, "MOST_SLICES", 64 if name == "slices" else 0)
     # The grid takes 5 rows at a time and cuts them into partial sums of 3 and 2.
@@ -161,6 +161,45 @@ def test_bits_do_not_depend_on_blocks_or_launches(monkeypatch):
         for other in results[1:]:
             for a, b in zip(other, results[0], strict=True):
                 np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("form", FORMS, indirect=True)
+def test_several_epochs_in_one_launch_give_the_same_bits(form):
+    units, n, batch = (3, 4, 3), 7, 3
+    coefs, intercepts, X, y, _, _ = problem("multinomial", np.float32, n, units)
+    rng, results = np.random.default_rng(0), []
+    orders = np.array([rng.permutation(n) for _ in range(4)])
+    for together in (False, True):
+        engine = cuda_engine("multinomial", "relu", units, np.float32)
+        engine.pack(coefs, intercepts)
+        dataset, optimizer = engine.dataset(X, y), engine.optimizer("adam")
+        optimizer.learning_rate = 0.01
+        arguments = batch, optimizer, 0.1
+        if together:
+            losses = engine.train_epochs(dataset, orders[:3], *arguments)
+            losses += engine.train_epochs(dataset, orders[3:], *arguments)
+        else:
+            losses = [engine.train(dataset, o, *arguments, 0, 3).loss for o in orders]
+        state = optimizer.state()
+        results.append(
+            [*itertools.chain(*engine.unpack()), state["second"], state["clock"], losses]
+        )
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator's threads are NumPy's
+def test_epochs_end_with_a_loss_that_is_not_finite():
+    coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 6, (2, 3, 1))
+    X[4] = np.inf
+    engine = cuda_engine("squared_error", "relu", (2, 3, 1), np.float64)
+    engine.pack(coefs, intercepts)
+    optimizer, dataset = engine.optimizer("sgd"), engine.dataset(X, y)
+    orders = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [0, 1, 4, 5], [0, 1, 2, 3]])
+    losses = engine.train_epochs(dataset, orders, 2, optimizer, 0.1)
+    assert len(losses) == 3
+    assert np.isfinite(losses[:2]).all() and np.isnan(losses[2])
+    assert optimizer.t == 5
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator's threads are NumPy's
@@ -298,6 +337,12 @@ def test_sizes_choose_the_form(monkeypatch):
     assert chosen((784, 512, 512, 10), 128, np.float32) == ("grid", 1)
     assert chosen((784, 512, 512, 10), 128, np.float32, False) == ("phases", 1)
     assert chosen((8, 64, 64, 1), 60_000, np.float32)[1] > 1  # a few tiles, many rows
+    large = choice.choose((784, 2048, 2048, 10), 4096, np.float32)
+    assert (large.form, large.tile) == ("grid", choice.LARGE_TILE)
+    assert choice.choose((784, 2048, 2048, 10), 4096, np.float64).tile == choice.GRID_TILE
+    assert choice.choose((784, 512, 512, 10), 128, np.float32).tile == choice.GRID_TILE
+    assert choice.prediction_tile(65536, 100, True) == choice.LARGE_TILE
+    assert choice.prediction_tile(65536, 10, True) == choice.GRID_TILE
     for units in [(4, 10, 3), (7, 16, 16, 3), (8, 64, 64, 1), (784, 100, 10)]:
         for dtype in DTYPES:
             made = choice.choose(units, 32, dtype)

@@ -132,6 +132,7 @@ def test_device_arrays_are_taken_and_given_back(kind, early_stopping):
             assert _cuda.is_device_array(got)
             np.testing.assert_array_equal(got.copy_to_host(), getattr(host, method)(X))
     assert type(model.predict(X)) is np.ndarray
+    assert model.score(to_device(X), target) == host.score(X, y)
 
 
 def test_arrays_of_other_libraries_and_types():
@@ -152,7 +153,9 @@ def test_a_pickle_predicts_where_there_is_no_gpu(monkeypatch):
     X, y = data("multiclass")
     model = quietly(model_for("", device="cuda").fit, X, y)
     expected = model.predict_proba(X)
-    loaded = pickle.loads(pickle.dumps(model))
+    content = pickle.dumps(model)
+    assert b"numba" not in content and b"backends" not in content
+    loaded = pickle.loads(content)
     assert loaded.device == "cuda"
     monkeypatch.setattr(_cuda, "why_unavailable", lambda: "there is none")
     monkeypatch.setattr(select, "_said", set())
@@ -173,6 +176,28 @@ def test_parameters_clone_pipeline_and_html():
     X, y = data("multiclass")
     pipeline = make_pipeline(StandardScaler(), model)
     assert quietly(pipeline.fit, X, y).score(X, y) >= 0
+
+
+def test_a_checkpoint_goes_on_where_it_stopped(tmp_path):
+    X, y = data("multiclass")
+    options = {"device": "cuda", "checkpoint_interval": 1}
+    whole = quietly(model_for("", device="cuda", max_iter=3).fit, X, y)
+    path = tmp_path / "state"
+    quietly(model_for("", checkpoint=path, **{**options, "max_iter": 1}).fit, to_device(X), y)
+    resumed = model_for("", checkpoint=path, **{**options, "max_iter": 3})
+    same_fit(quietly(resumed.fit, X, y), whole, 0)
+    assert resumed.n_iter_ == 3
+    with pytest.raises(ValueError, match="device"):
+        model_for("", checkpoint=path, checkpoint_interval=1).fit(X, y)
+
+
+def test_a_linear_model():
+    X, y = data("regression")
+    gpu, cpu = (
+        quietly(model_for("regression", device=d, hidden_layer_sizes=()).fit, X, y)
+        for d in ("cuda", "cpu")
+    )
+    same_fit(gpu, cpu, 1e-8)
 
 
 def test_a_device_that_is_not_there():

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 from sklearn.utils.validation import validate_data
@@ -343,6 +344,33 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         engine, X = self._prepare_prediction(X)
         labels: Array = as_given(decode(self._label_binarizer, to_host(engine.predict(X))), X)
         return labels
+
+    def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; all 1 if None.
+
+        Returns
+        -------
+        score : float
+            The accuracy; for a multilabel target the share of rows with every label right.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X or y is invalid.
+        """
+        predicted, weights = to_host(self.predict(X)), host_target(sample_weight)
+        return float(accuracy_score(host_target(y), predicted, sample_weight=weights))
 
     def predict_proba(self, X: MatrixLike) -> FloatArray:
         """Return the probability of each class.

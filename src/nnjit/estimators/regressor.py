@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import validate_data
@@ -30,7 +31,7 @@ from nnjit.estimators._base import (
     HiddenSizes,
     RandomState,
 )
-from nnjit.estimators._device import as_given
+from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.training.scoring import R2
@@ -340,6 +341,33 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         output = engine.predict(X)
         given: FloatArray = as_given(output.ravel() if output.shape[1] == 1 else output, X)
         return given
+
+    def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return R2 of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; all 1 if None.
+
+        Returns
+        -------
+        score : float
+            The coefficient of determination; at most 1.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X or y is invalid.
+        """
+        predicted, weights = to_host(self.predict(X)), host_target(sample_weight)
+        return float(r2_score(host_target(y), predicted, sample_weight=weights))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

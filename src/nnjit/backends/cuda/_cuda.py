@@ -5,10 +5,12 @@ and Numba's own former copy otherwise. Under NUMBA_ENABLE_CUDASIM=1 it is a simu
 thread of a block is a Python thread, blocks run one after the other.
 """
 
+import functools
 import importlib.metadata
 import os
 import sys
 import threading
+import warnings
 
 import numba
 import numpy as np
@@ -24,6 +26,7 @@ __all__ = [
     "flat_view",
     "is_device_array",
     "kernel",
+    "launch",
     "most_blocks",
     "smaller",
     "type_of",
@@ -93,6 +96,22 @@ def smaller(a, b):
 def kernel(function):
     """Compile a kernel."""
     return _numba_cuda.jit(function)
+
+
+@functools.lru_cache(maxsize=512)
+def _configured(compiled, blocks, threads, shared_bytes, device_number):
+    with warnings.catch_warnings():  # Numba warns of grids of few blocks
+        warnings.simplefilter("ignore")
+        return compiled[blocks, threads, 0, shared_bytes]
+
+
+def launch(compiled, blocks, threads, *arguments, shared_bytes=0):
+    """Launch a kernel; `shared_bytes` is the dynamic shared memory of a block."""
+    if SIMULATED:  # there a configuration is the kernel's state
+        compiled[blocks, threads, 0, shared_bytes](*arguments)
+    else:
+        number = _numba_cuda.get_current_device().id
+        _configured(compiled, blocks, threads, shared_bytes, number)(*arguments)
 
 
 def type_of(dtype):

@@ -39,14 +39,15 @@ class Samples(NamedTuple):
     labels: object  # IN (n,) class numbers, int32
     weights: object  # IN (n,) or one element
     weighted: int
-    order: object  # IN int64, the rows in the order in which an epoch visits them
+    order: object  # IN int64, the rows in the order in which each epoch visits them
 
 
 class Schedule(NamedTuple):
     """How an epoch is cut up. It follows from shapes alone, and so do the bits."""
 
     batch_size: int
-    n_order: int
+    n_order: int  # rows of an epoch
+    per_epoch: int  # minibatches of an epoch
     rows: int  # in a slice, or in a pass of the whole grid
     step: int  # rows summed up in one partial gradient
     solver: int
@@ -63,6 +64,7 @@ class Buffers(NamedTuple):
     row_loss: object  # OUT (rows of a minibatch,) float64
     row_weight: object  # OUT (rows of a minibatch,) float64
     squares: object  # INOUT (2 * ranges,) float64: squared weights by range, of even and odd steps
+    losses: object  # OUT float64: sum over the minibatches of loss times rows, by epoch
     control: object  # INOUT float64: hyperparameters, then the state of even and of odd steps
 
 

@@ -14,9 +14,11 @@ from nnjit.backends.cuda._cuda import SIMULATED
 from nnjit.backends.cuda.products import Tile
 from nnjit.backends.cuda.updates import RANGE_PER_THREAD
 
-__all__ = ["Choice", "choose", "prediction_rows", "tile_for"]
+__all__ = ["Choice", "choose", "prediction_rows", "prediction_tile", "tile_for"]
 
 GRID_TILE = Tile(16, 16, 4, 4, 16)
+# Twice the arithmetic per word of shared memory, for float32 where it still makes enough tiles.
+LARGE_TILE, LARGE_COUNT = Tile(16, 16, 8, 8, 8), 128
 SLICE_TILE = Tile(8, 32, 2, 2, 16)
 # The simulator starts a Python thread for each.
 SIMULATED_TILE = Tile(2, 2, 1, 2, 3)
@@ -50,11 +52,20 @@ class Choice(NamedTuple):
     shared_bytes: int  # dynamic shared memory of a block
 
 
-def tile_for(form):
-    """Tile of a form."""
+def tile_for(form, single=False, shapes=()):
+    """Tile of a form for results of these shapes."""
     if SIMULATED:
         return SIMULATED_TILE
-    return SLICE_TILE if form == "slices" else GRID_TILE
+    if form == "slices":
+        return SLICE_TILE
+    tiles = [-(-m // LARGE_TILE.rows) * -(-n // LARGE_TILE.columns) for m, n in shapes]
+    return LARGE_TILE if single and tiles and min(tiles) >= LARGE_COUNT else GRID_TILE
+
+
+def prediction_tile(rows, units, single):
+    """Tile of one layer of a prediction; it does not change the bits."""
+    narrow = units <= GRID_TILE.columns
+    return tile_for("phases", single and not narrow, [(rows, units)])
 
 
 def choose(layer_units, batch_size, dtype, cooperative=True):
@@ -67,7 +78,8 @@ def choose(layer_units, batch_size, dtype, cooperative=True):
     slots = 1 if alone else -(-batch_size // tile.rows)
     if alone or (cooperative and slots <= MOST_SLICES and n_params <= MOST_SLICE_PARAMETERS):
         return _slices(layer_units, n_params, batch_size, slots, tile, np.dtype(dtype).itemsize)
-    return _grid(pairs, n_params, batch_size, "grid" if cooperative else "phases")
+    single = np.dtype(dtype) == np.float32
+    return _grid(pairs, n_params, batch_size, "grid" if cooperative else "phases", single)
 
 
 def _slices(layer_units, n_params, batch_size, slots, tile, itemsize):
@@ -85,9 +97,10 @@ def _slices(layer_units, n_params, batch_size, slots, tile, itemsize):
     )
 
 
-def _grid(pairs, n_params, batch_size, form):
-    tile = tile_for(form)
+def _grid(pairs, n_params, batch_size, form, single):
     rows = min(batch_size, GRID_ROWS)
+    a, b = max(pairs, key=lambda pair: pair[0] * pair[1])  # most of the work
+    tile = tile_for(form, single, [(rows, b), (a, b)])
     tiles = [-(-a // tile.rows) * -(-b // tile.columns) for a, b in pairs]
     pieces = max(1, min(rows // LEAST_STEP, ENOUGH_TILES // sum(tiles)))
     step = -(-rows // pieces)

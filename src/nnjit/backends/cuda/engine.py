@@ -8,11 +8,11 @@ import numpy as np
 
 from nnjit.backends.cpu import TrainResult
 from nnjit.backends.cuda import choice, kernels
-from nnjit.backends.cuda._cuda import cuda
+from nnjit.backends.cuda._cuda import cuda, launch
 from nnjit.backends.cuda.arguments import Net, Samples, layer_table
-from nnjit.backends.cuda.memory import allocate, upload
+from nnjit.backends.cuda.memory import allocate, upload, upload_or_one
 from nnjit.backends.cuda.optimizer import CudaOptimizer
-from nnjit.backends.cuda.plan import TrainPlan, upload_or_one
+from nnjit.backends.cuda.plan import TrainPlan
 from nnjit.backends.cuda.rows import DeviceRows, device_rows
 from nnjit.backends.cuda.updates import LOSS, RUNNING, SKIPPED
 from nnjit.core import layout, optimizers
@@ -167,16 +167,20 @@ class CudaEngine:
         -------
         TrainResult
         """
-        plan = self._plan
-        if plan is None or not plan.serves(dataset, len(order), int(batch_size), optimizer):
-            self._plan = plan = None  # the old buffers go before the new ones come
-            self._plan = plan = TrainPlan(self, dataset, len(order), int(batch_size), optimizer)
+        plan = self._plan_for(dataset, len(order), int(batch_size), optimizer)
         plan.use_order(order, first)
         state = plan.run(int(first), int(last), alpha)
         return TrainResult(float(state[LOSS]), int(state[SKIPPED]), state[RUNNING] == 1.0)
 
+    def _plan_for(self, *wanted):
+        if self._plan is None or not self._plan.serves(*wanted):
+            self._plan = None  # the old buffers go before the new ones come
+            self._plan = TrainPlan(self, *wanted)
+        return self._plan
+
+    @on_device
     def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
-        """All minibatches of several epochs, a launch for each; see `train`.
+        """All minibatches of several epochs in one launch; see `train`.
 
         Parameters
         ----------
@@ -188,13 +192,13 @@ class CudaEngine:
             Sum over the minibatches of loss times rows, by epoch. One that is not finite is the
             last.
         """
-        losses, n_batches = [], -(-orders.shape[1] // batch_size)
-        for order in orders:
-            result = self.train(dataset, order, batch_size, optimizer, alpha, 0, n_batches)
-            losses.append(result.loss if result.finite else math.nan)
-            if not result.finite:
-                break
-        return losses
+        n_epochs, n_rows = orders.shape
+        plan = self._plan_for(dataset, n_rows, int(batch_size), optimizer)
+        plan.use_orders(orders)
+        plan.run(0, n_epochs * plan.per_epoch, alpha)
+        losses = plan.losses(n_epochs)
+        bad = next((number for number, loss in enumerate(losses) if not math.isfinite(loss)), None)
+        return losses if bad is None else [*losses[:bad], math.nan]
 
     @on_device
     def loss_gradient(self, packed, dataset, alpha):
@@ -263,27 +267,30 @@ class CudaEngine:
 
     def _predict(self, rows, at, count, work, out, output):
         """Outputs of `count` rows from row `at` on."""
-        tile, net = choice.tile_for("phases"), self.net
-        phases = kernels.phase_kernels(self._single, self._real, tile)
+        net = self.net
         a, a_at, a_row, a_column = rows.x, at * rows.row, rows.row, rows.column
         if rows.row == 0:  # CSR
-            self._spread(phases, rows, at, count, work)
+            self._spread(rows, at, count, work)
             a, a_at, a_row, a_column = work, 0, self.layer_units[0], 1
         below = 0
         for layer, (fan_in, fan_out) in enumerate(zip(self.layer_units, self.layer_units[1:])):
+            tile = choice.prediction_tile(count, fan_out, self._single)
+            phases = kernels.phase_kernels(self._single, self._real, tile)
             blocks = -(-count // tile.rows) * -(-fan_out // tile.columns)
-            phases.forward[min(blocks, MOST_BLOCKS), tile.threads, 0, 0](
-                layer, net, self.params, a, a_at, a_row, a_column, work, count
-            )
+            launch(
+                phases.forward, min(blocks, MOST_BLOCKS), tile.threads, layer, net, self.params,
+                a, a_at, a_row, a_column, work, count,
+            )  # fmt: skip
             below += fan_in
             a, a_at, a_row, a_column = work, below * count, fan_out, 1
         finish = kernels.output_kernel(self._single, self._real)
         blocks = min(-(-count // tile.threads), MOST_BLOCKS)
-        finish[blocks, tile.threads, 0, 0](
-            net, work, count, out, at * self.layer_units[-1], int(output == "logits")
+        logits = int(output == "logits")
+        launch(
+            finish, blocks, tile.threads, net, work, count, out, at * self.layer_units[-1], logits
         )
 
-    def _spread(self, phases, rows, at, count, work):
+    def _spread(self, rows, at, count, work):
         """Write CSR rows out densely at the input's place in the workspace."""
         order = upload("Prediction", np.arange(at, at + count))
         none = allocate(
@@ -291,6 +298,6 @@ class CudaEngine:
         )
         samples = Samples(rows.x, 0, 0, rows.indices, rows.indptr, **none, weighted=0, order=order)
         tile = choice.tile_for("phases")
-        phases.gather[min(count, MOST_BLOCKS), tile.threads, 0, 0](
-            self.net, samples, work, 0, count
-        )
+        phases = kernels.phase_kernels(self._single, self._real, tile)
+        blocks = min(count, MOST_BLOCKS)
+        launch(phases.gather, blocks, tile.threads, self.net, samples, work, 0, count)

@@ -33,6 +33,14 @@ def wait_for_grid():
     cuda.cg.this_grid().sync()
 
 
+@device
+def minibatch(schedule, number):
+    """Epoch, place in the order, and rows of a minibatch; numbers go on from epoch to epoch."""
+    epoch, first = number // schedule.per_epoch, number % schedule.per_epoch * schedule.batch_size
+    rows = smaller(schedule.batch_size, schedule.n_order - first)
+    return epoch, epoch * schedule.n_order + first, rows
+
+
 @functools.cache
 def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
     """Compile the kernel of the form `slices`.
@@ -64,8 +72,7 @@ def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
                 for i in range(t, net.n_params, threads):
                     params[i] = buffers.params[i]
                 cuda.syncthreads()
-            start = batch * schedule.batch_size
-            rows = smaller(schedule.batch_size, schedule.n_order - start)
+            epoch, start, rows = minibatch(schedule, batch)
             slots = (rows + schedule.rows - 1) // schedule.rows
             for slot in range(block, slots, blocks):
                 at = slot * schedule.rows
@@ -77,7 +84,7 @@ def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
             wait()
             update(
                 block, blocks, net, schedule.solver, buffers, params, rows, samples.weighted, slots,
-                (batch - first) % 2, scratch,
+                (batch - first) % 2, epoch, batch % schedule.per_epoch == 0, scratch,
             )  # fmt: skip
             wait()
 
@@ -99,8 +106,7 @@ def grid_kernel(single, real, tile):
         weigh(block, blocks, net, buffers, scratch)
         wait_for_grid()
         for batch in range(first, last):
-            start = batch * schedule.batch_size
-            rows = smaller(schedule.batch_size, schedule.n_order - start)
+            epoch, start, rows = minibatch(schedule, batch)
             for at in range(0, rows, schedule.rows):
                 count = smaller(schedule.rows, rows - at)
                 run(
@@ -110,7 +116,8 @@ def grid_kernel(single, real, tile):
             slots = (smaller(rows, schedule.rows) + schedule.step - 1) // schedule.step
             update(
                 block, blocks, net, schedule.solver, buffers, buffers.params, rows,
-                samples.weighted, slots, (batch - first) % 2, scratch,
+                samples.weighted, slots, (batch - first) % 2, epoch,
+                batch % schedule.per_epoch == 0, scratch,
             )  # fmt: skip
             wait_for_grid()
 
@@ -171,11 +178,11 @@ def phase_kernels(single, real, tile):
         scratch = cuda.shared.array(threads, types.float64)
         weigh_ranges(cuda.blockIdx.x, cuda.gridDim.x, net, buffers, scratch)
 
-    def update(net, solver, buffers, rows, weighted, slots, odd):
+    def update(net, solver, buffers, rows, weighted, slots, odd, epoch, opening):
         scratch = cuda.shared.array(threads, types.float64)
         update_ranges(
             cuda.blockIdx.x, cuda.gridDim.x, net, solver, buffers, buffers.params, rows, weighted,
-            slots, odd, scratch,
+            slots, odd, epoch, opening, scratch,
         )  # fmt: skip
 
     return PhaseKernels(*map(kernel, (gather, forward, output, backward, weigh, update)))

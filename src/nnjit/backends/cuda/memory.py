@@ -6,7 +6,7 @@ import numpy as np
 
 from nnjit.backends.cuda._cuda import SIMULATED, cuda
 
-__all__ = ["allocate", "out_of_memory", "upload"]
+__all__ = ["allocate", "memory_error", "out_of_memory", "upload", "upload_or_one"]
 
 
 def allocate(purpose, **sizes):
@@ -53,6 +53,13 @@ def upload(purpose, array):
         if not out_of_memory(error):
             raise
         raise memory_error(purpose, flat.nbytes) from None
+
+
+def upload_or_one(purpose, array, dtype):
+    """A device copy, or one element where there is nothing."""
+    if array is None:
+        return allocate(purpose, array=(1, dtype))["array"]
+    return upload(purpose, np.asarray(array, dtype))
 
 
 def memory_error(purpose, needed):

@@ -4,9 +4,9 @@ import numpy as np
 
 from nnjit.backends.cuda import choice as choices
 from nnjit.backends.cuda import kernels, updates
-from nnjit.backends.cuda._cuda import most_blocks
+from nnjit.backends.cuda._cuda import launch, most_blocks
 from nnjit.backends.cuda.arguments import Buffers, Samples, Schedule
-from nnjit.backends.cuda.memory import allocate, upload
+from nnjit.backends.cuda.memory import allocate
 from nnjit.core.optimizers import ALPHA, HYPER, RATE
 
 __all__ = ["TrainPlan"]
@@ -32,6 +32,7 @@ class TrainPlan:
         self._for = n_order, batch_size
         self.dataset, self.optimizer = dataset, optimizer
         batch_size = min(batch_size, n_order)
+        self.per_epoch = -(-n_order // batch_size)
         self._engine, self._order = engine, None
         self._single, self._real = engine.dtype == np.float32, engine.dtype.type
         self._allocate(choices.choose(engine.layer_units, batch_size, engine.dtype), batch_size)
@@ -55,6 +56,7 @@ class TrainPlan:
             row_loss=(batch_size, np.float64),
             row_weight=(batch_size, np.float64),
             squares=(2 * weight_ranges, np.float64),
+            losses=(1, np.float64),
             control=(updates.CONTROL, np.float64),
             order=(n_order, np.int64),
         )
@@ -68,7 +70,7 @@ class TrainPlan:
             targets.labels, targets.weights, int(targets.weighted), order,
         )  # fmt: skip
         self._schedule = Schedule(
-            batch_size, n_order, choice.rows, choice.step, self.optimizer.code
+            batch_size, n_order, self.per_epoch, choice.rows, choice.step, self.optimizer.code
         )
         self._control = np.zeros(updates.CONTROL)
 
@@ -104,10 +106,29 @@ class TrainPlan:
         """Visit the rows in this order; uploaded when an epoch begins or it has changed."""
         if first == 0 or self._order is None or not np.array_equal(order, self._order):
             self._order = np.array(order, np.int64)
-            self._samples.order.copy_to_device(self._order)
+            self._samples.order[: len(order)].copy_to_device(self._order)
+
+    def use_orders(self, orders):
+        """Visit the rows in these orders, an epoch each."""
+        if orders.size > self._samples.order.size:
+            made = allocate(
+                "Training", order=(orders.size, np.int64), losses=(len(orders), np.float64)
+            )
+            self._samples = self._samples._replace(order=made["order"])
+            self._buffers = self._buffers._replace(losses=made["losses"])
+        self._order = None
+        flat = np.ascontiguousarray(orders, np.int64).reshape(-1)
+        self._samples.order[: flat.size].copy_to_device(flat)
+
+    def losses(self, n_epochs):
+        """Sum over the minibatches of loss times rows of each epoch of the last run."""
+        return self._buffers.losses.copy_to_host()[:n_epochs].tolist()
 
     def run(self, first, last, alpha):
-        """Minibatches first..last-1; the state after them (see updates.py)."""
+        """Minibatches first..last-1, counted from epoch to epoch; the state after them.
+
+        The state is that of updates.py.
+        """
         control, optimizer = self._control, self.optimizer
         control[:HYPER] = optimizer.hyper
         control[RATE], control[ALPHA] = optimizer.learning_rate, alpha
@@ -118,10 +139,11 @@ class TrainPlan:
         if self.choice.form == "phases":
             self._run_phases(first, last)
         else:
-            configuration = self._blocks, self.choice.tile.threads, 0, self.choice.shared_bytes
-            self._kernel[configuration](
-                self._engine.net, self._samples, self._schedule, self._buffers, first, last
-            )
+            launch(
+                self._kernel, self._blocks, self.choice.tile.threads, self._engine.net,
+                self._samples, self._schedule, self._buffers, first, last,
+                shared_bytes=self.choice.shared_bytes,
+            )  # fmt: skip
         control = self._buffers.control.copy_to_host()
         odd = (last - first) % 2
         state = control[HYPER + odd * updates.STATE :][: updates.STATE]
@@ -133,37 +155,35 @@ class TrainPlan:
         net, samples, schedule, buffers = (
             self._engine.net, self._samples, self._schedule, self._buffers,
         )  # fmt: skip
-        grid = self._blocks, choice.tile.threads, 0, 0
-        phases.weigh[grid](net, buffers)
+        grid = self._blocks, choice.tile.threads
+        launch(phases.weigh, *grid, net, buffers)
         for batch in range(first, last):
-            start = batch * schedule.batch_size
-            rows = min(schedule.batch_size, schedule.n_order - start)
+            epoch, place = batch // self.per_epoch, batch % self.per_epoch * schedule.batch_size
+            start = epoch * schedule.n_order + place
+            rows = min(schedule.batch_size, schedule.n_order - place)
             for at in range(0, rows, schedule.rows):
                 self._run_pass(grid, start + at, min(schedule.rows, rows - at), at)
             slots = -(-min(rows, schedule.rows) // schedule.step)
-            phases.update[grid](
-                net, schedule.solver, buffers, rows, samples.weighted, slots, (batch - first) % 2
-            )
+            launch(
+                phases.update, *grid, net, schedule.solver, buffers, rows, samples.weighted, slots,
+                (batch - first) % 2, epoch, int(place == 0),
+            )  # fmt: skip
 
     def _run_pass(self, grid, start, rows, at):
         phases, net, buffers, work = (
             self._kernel, self._engine.net, self._buffers, self._buffers.work,
         )  # fmt: skip
         units = self._engine.layer_units
-        phases.gather[grid](net, self._samples, work, start, rows)
+        launch(phases.gather, *grid, net, self._samples, work, start, rows)
         below = 0
         for layer in range(net.n_layers):
-            phases.forward[grid](
-                layer, net, buffers.params, work, below * rows, units[layer], 1, work, rows
-            )
+            launch(
+                phases.forward, *grid, layer, net, buffers.params, work, below * rows,
+                units[layer], 1, work, rows,
+            )  # fmt: skip
             below += units[layer]
-        phases.output[grid](net, self._samples, buffers, start, rows, at)
+        launch(phases.output, *grid, net, self._samples, buffers, start, rows, at)
         for layer in reversed(range(net.n_layers)):
-            phases.backward[grid](layer, net, buffers, rows, self._schedule.step, int(at > 0))
-
-
-def upload_or_one(purpose, array, dtype):
-    """A device copy, or one element where there is nothing."""
-    if array is None:
-        return allocate(purpose, array=(1, dtype))["array"]
-    return upload(purpose, np.asarray(array, dtype))
+            launch(
+                phases.backward, *grid, layer, net, buffers, rows, self._schedule.step, int(at > 0)
+            )

@@ -10,7 +10,8 @@ import functools
 from typing import NamedTuple
 
 from nnjit.backends.cuda._cuda import cuda, device, smaller, type_of
-from nnjit.backends.cuda.scalars import activation_functions
+from nnjit.backends.cuda.scalars import activation_functions, scalar_functions
+from nnjit.core.activations import IDENTITY, RELU
 
 __all__ = ["Products", "Tile", "make_products"]
 
@@ -109,13 +110,14 @@ def _fetchers(real, tile, along_k, height, transposed):
 
 def _product(single, real, tile, kind):
     threads, rows, columns, depth = tile.threads, tile.rows, tile.columns, tile.depth
-    threads_m, threads_n, per_m, per_n = tile[:4]
     if threads < columns:
         raise ValueError("a tile needs at least as many threads as columns")
     numba_type, zero = type_of(real), real(0)
-    activate, slope = activation_functions(single, real)
+    sums_shape = tile.per_m, tile.per_n
     fetch_a, put_a, share_a = _fetchers(real, tile, kind != _WEIGHT_GRADIENT, rows, True)
     fetch_b, put_b, share_b = _fetchers(real, tile, kind == _INPUT_GRADIENT, columns, False)
+    clear, multiply = _multiplier(real, tile)
+    store = _store(single, real, tile, kind)
 
     @device
     def product(
@@ -123,22 +125,17 @@ def _product(single, real, tile, kind):
         c, c_at, other, other_at, code, step, c_step, add,
     ):  # fmt: skip
         shared_a, shared_b = tiles[0], tiles[1]
-        sums = cuda.local.array((per_m, per_n), numba_type)
-        left = cuda.local.array(per_m, numba_type)
-        right = cuda.local.array(per_n, numba_type)
+        sums = cuda.local.array(sums_shape, numba_type)
         held_a = cuda.local.array(share_a, numba_type)
         held_b = cuda.local.array(share_b, numba_type)
         t = cuda.threadIdx.x
-        ti, tj = t // threads_n, t % threads_n
         across = (n + columns - 1) // columns
         count = (m + rows - 1) // rows * across
         for task in range(worker, count * ((k + step - 1) // step), workers):
             piece, number = task // count, task % count
             m0, n0 = number // across * rows, number % across * columns
             k0, last = piece * step, smaller(k, (piece + 1) * step)
-            for i in range(per_m):
-                for j in range(per_n):
-                    sums[i, j] = zero
+            clear(sums)
             column_sum = zero
             fetch_a(t, held_a, a, a_at, a_row, a_column, m0, m, k0, last)
             fetch_b(t, held_b, b, b_at, b_row, b_column, n0, n, k0, last)
@@ -150,14 +147,7 @@ def _product(single, real, tile, kind):
                 if k0 < last:  # the next slice is on its way while this one is used
                     fetch_a(t, held_a, a, a_at, a_row, a_column, m0, m, k0, last)
                     fetch_b(t, held_b, b, b_at, b_row, b_column, n0, n, k0, last)
-                for p in range(depth):
-                    for i in range(per_m):
-                        left[i] = shared_a[p, ti + i * threads_m]
-                    for j in range(per_n):
-                        right[j] = shared_b[p, tj + j * threads_n]
-                    for i in range(per_m):
-                        for j in range(per_n):
-                            sums[i, j] += left[i] * right[j]
+                multiply(t, shared_a, shared_b, sums)
                 if kind == _WEIGHT_GRADIENT:
                     if m0 == 0 and t < columns:
                         for p in range(depth):
@@ -167,17 +157,97 @@ def _product(single, real, tile, kind):
                 if m0 == 0 and t < columns and n0 + t < n:
                     at = other_at + piece * c_step + n0 + t
                     other[at] = column_sum + other[at] if add else column_sum
-            for i in range(per_m):
-                for j in range(per_n):
-                    row, column = m0 + ti + i * threads_m, n0 + tj + j * threads_n
-                    if row < m and column < n:
-                        value, at = sums[i, j], c_at + row * n + column
-                        if kind == _FORWARD:
-                            c[at] = activate(code, value + other[other_at + column])
-                        elif kind == _INPUT_GRADIENT:
-                            c[at] = value * slope(code, other[other_at + row * n + column])
-                        else:
-                            at += piece * c_step
-                            c[at] = value + c[at] if add else value
+            store(t, sums, m0, m, n0, n, c, c_at + piece * c_step, other, other_at, code, add)
 
     return product
+
+
+def _multiplier(real, tile):
+    """Device functions (clear, multiply) for the sums of one thread, which stay in registers."""
+    threads_m, threads_n, per_m, per_n, depth = tile
+    numba_type, zero = type_of(real), real(0)
+
+    @device
+    def clear(sums):
+        for i in range(per_m):
+            for j in range(per_n):
+                sums[i, j] = zero
+
+    @device
+    def multiply(t, shared_a, shared_b, sums):
+        left = cuda.local.array(per_m, numba_type)
+        right = cuda.local.array(per_n, numba_type)
+        ti, tj = t // threads_n, t % threads_n
+        for p in range(depth):
+            for i in range(per_m):
+                left[i] = shared_a[p, ti + i * threads_m]
+            for j in range(per_n):
+                right[j] = shared_b[p, tj + j * threads_n]
+            for i in range(per_m):
+                for j in range(per_n):
+                    sums[i, j] += left[i] * right[j]
+
+    return clear, multiply
+
+
+def _store(single, real, tile, kind):
+    """Device function that writes the sums of one thread out, with what else a product does."""
+    threads_m, threads_n, per_m, per_n, _ = tile
+    finishes, finish = _finishers(single, real, kind)
+    relu = scalar_functions(single)["relu"]
+
+    @device
+    def store(t, sums, m0, m, n0, n, c, c_at, other, other_at, code, add):
+        row0, column0 = m0 + t // threads_n, n0 + t % threads_n
+        for i in range(per_m):
+            for j in range(per_n):
+                row, column = row0 + i * threads_m, column0 + j * threads_n
+                if row < m and column < n:
+                    value, at = sums[i, j], c_at + row * n + column
+                    if kind == _FORWARD:
+                        value += other[other_at + column]
+                        c[at] = relu(value) if code == RELU else value
+                    elif kind == _WEIGHT_GRADIENT:
+                        c[at] = value + c[at] if add else value
+                    else:
+                        c[at] = value
+        if finishes(code):
+            # Apart: unrolled with the sums, long functions would cost them registers.
+            for e in range(per_m * per_n):
+                row, column = row0 + e // per_n * threads_m, column0 + e % per_n * threads_n
+                if row < m and column < n:
+                    at = c_at + row * n + column
+                    c[at] = finish(code, c[at], other, other_at + row * n + column)
+
+    return store
+
+
+def _finishers(single, real, kind):
+    """Device functions (finishes, finish): what is left to do with an element, if anything."""
+    activate, slope = activation_functions(single, real)
+
+    @device
+    def activates(code):
+        return code != RELU and code != IDENTITY
+
+    @device
+    def activated(code, value, other, at):
+        return activate(code, value)
+
+    @device
+    def has_slope(code):
+        return code != IDENTITY
+
+    @device
+    def sloped(code, value, other, at):
+        return value * slope(code, other[at])
+
+    @device
+    def never(code):
+        return False
+
+    if kind == _FORWARD:
+        return activates, activated
+    if kind == _INPUT_GRADIENT:
+        return has_slope, sloped
+    return never, sloped

@@ -13,6 +13,7 @@ from nnjit.backends.cuda._cuda import (
     flat_view,
     is_device_array,
     kernel,
+    launch,
 )
 from nnjit.backends.cuda.memory import allocate, upload
 
@@ -69,9 +70,10 @@ class DeviceRows:
     def all_finite(self):
         """Whether no value of a dense matrix is NaN or infinite."""
         found = upload("A check of the input", np.zeros(1, np.int32))
-        _find_non_finite()[_blocks(self.shape), THREADS](
-            self.x, self.row, self.column, *self.shape, found
-        )
+        launch(
+            _find_non_finite(), _blocks(self.shape), THREADS, self.x, self.row, self.column,
+            *self.shape, found,
+        )  # fmt: skip
         return not found.copy_to_host()[0]
 
     def like_given(self, result):
@@ -147,7 +149,7 @@ def _copied(x, row, column, numbers, n_columns, dtype):
     shape = len(numbers), int(n_columns)
     target = allocate("The input", x=(shape[0] * shape[1], dtype))["x"]
     order = upload("The input", np.asarray(numbers, np.int64))
-    _copy()[_blocks(shape), THREADS](x, row, column, order, shape[0], shape[1], target)
+    launch(_copy(), _blocks(shape), THREADS, x, row, column, order, *shape, target)
     return DeviceRows(shape, np.dtype(dtype), target, shape[1], 1, *_no_indices())
 
 
@@ -169,7 +171,8 @@ def _find_non_finite():
     def find(x, row, column, n_rows, n_columns, found):
         for e in range(cuda.grid(1), n_rows * n_columns, cuda.gridsize(1)):
             value = x[e // n_columns * row + e % n_columns * column]
-            if value - value != 0:
+            gap = value - value
+            if gap != gap:
                 found[0] = 1  # whoever writes writes the same
 
     return kernel(find)

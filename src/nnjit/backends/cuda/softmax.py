@@ -7,7 +7,7 @@ import functools
 
 import numpy as np
 
-from nnjit.backends.cuda._cuda import SIMULATED, cuda, kernel
+from nnjit.backends.cuda._cuda import SIMULATED, cuda, kernel, launch
 from nnjit.backends.cuda.memory import allocate
 from nnjit.backends.cuda.output import make_softmax
 from nnjit.backends.cuda.rows import device_rows
@@ -47,7 +47,7 @@ def softmax_jacobian(x):
     m, n = x.shape
     out = allocate("The Jacobian", out=(m * n * n, x.dtype))["out"]
     if m * n:
-        _jacobian(x.dtype.type)[_blocks(m * n * n), THREADS, 0, 0](_softmax(x), m, n, out)
+        launch(_jacobian(x.dtype.type), _blocks(m * n * n), THREADS, _softmax(x), m, n, out)
     return _deliver(out, x, (m, n, n))
 
 
@@ -72,7 +72,7 @@ def softmax_vjp(s, v):
     m, n = s.shape
     out = allocate("The product", out=(m * n, s.dtype))["out"]
     if m * n:
-        _vjp()[_blocks(m), THREADS, 0, 0](s.x, s.row, s.column, v.x, v.row, v.column, m, n, out)
+        launch(_vjp(), _blocks(m), THREADS, s.x, s.row, s.column, v.x, v.row, v.column, m, n, out)
     return _deliver(out, s, (m, n))
 
 
@@ -81,7 +81,8 @@ def _softmax(x):
     m, n = x.shape
     flat = x.take(np.arange(m)).x
     if m * n:
-        rows_kernel(x.dtype == np.float32, x.dtype.type)[_blocks(m), THREADS, 0, 0](flat, m, n)
+        rows_softmax = rows_kernel(x.dtype == np.float32, x.dtype.type)
+        launch(rows_softmax, _blocks(m), THREADS, flat, m, n)
     return flat
 
 

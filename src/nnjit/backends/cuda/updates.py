@@ -126,10 +126,11 @@ def make_update(single, real, threads):
     """Device functions (weigh, update).
 
     ``weigh(worker, workers, net, buffers, scratch)`` fills the squared weights of an even step.
-    ``update(worker, workers, net, solver, buffers, params, rows, weighted, slots, odd, scratch)``
-    ends a minibatch of `rows` rows, whose losses and weights lie in the buffers: it moves the
-    parameters, unless the loss is not finite or all weights are zero, and writes the next step's
-    state. `params` is a copy that is kept up to date, or ``buffers.params`` itself.
+    ``update(worker, workers, net, solver, buffers, params, rows, weighted, slots, odd, epoch,
+    opening, scratch)`` ends a minibatch of `rows` rows, whose losses and weights lie in the
+    buffers: it moves the parameters, unless the loss is not finite or all weights are zero, and
+    writes the next step's state. `opening` says that it is the first of its epoch; `params` is a
+    copy that is kept up to date, or ``buffers.params`` itself.
     """
     step = make_step(single, real)
     decide = _make_decision(threads)
@@ -149,8 +150,13 @@ def make_update(single, real, threads):
                 buffers.squares[number] = square
 
     @device
-    def update(worker, workers, net, solver, buffers, params, rows, weighted, slots, odd, scratch):
-        moving, weight, bias = decide(worker, net, buffers, rows, weighted, odd, scratch)
+    def update(
+        worker, workers, net, solver, buffers, params, rows, weighted, slots, odd, epoch, opening,
+        scratch,
+    ):  # fmt: skip
+        moving, weight, bias = decide(
+            worker, net, buffers, rows, weighted, odd, epoch, opening, scratch
+        )
         t = cuda.threadIdx.x
         scale = real(1.0 / weight) if moving else real(0)
         rate = real(buffers.control[RATE] * (bias if solver == ADAM else 1.0))
@@ -180,7 +186,7 @@ def _make_decision(threads):
     per_range = threads * RANGE_PER_THREAD
 
     @device
-    def decide(worker, net, buffers, rows, weighted, odd, scratch):
+    def decide(worker, net, buffers, rows, weighted, odd, epoch, opening, scratch):
         control = buffers.control
         now, then = HYPER + odd * STATE, HYPER + (1 - odd) * STATE
         ranges = (net.n_weights + per_range - 1) // per_range
@@ -201,7 +207,9 @@ def _make_decision(threads):
             control[then + STEPS] = control[now + STEPS] + (1.0 if moving else 0.0)
             control[then + BETA_1_POWER], control[then + BETA_2_POWER] = power_1, power_2
             counted = running and not skipped
-            control[then + LOSS] = control[now + LOSS] + (loss * rows if counted else 0.0)
+            before = 0.0 if opening else control[now + LOSS]
+            control[then + LOSS] = before + (loss * rows if counted else 0.0)
+            buffers.losses[epoch] = control[then + LOSS]
             control[then + SKIPPED] = control[now + SKIPPED] + (1.0 if running and skipped else 0.0)
             control[then + RUNNING] = 1.0 if running and finite else 0.0
         bias = math.sqrt(1.0 - power_2) / (1.0 - power_1) if moving else 1.0
