@@ -37,6 +37,7 @@ KNOWN = {
     "negative poisson target": "nnjit refuses it",
     "another architecture": "nnjit refuses; scikit-learn corrupts its memory with lbfgs",
     "lbfgs has no partial_fit": "MLPRegressor of scikit-learn shows one that cannot work",
+    "loss changed before partial_fit": "scikit-learn's error is a KeyError",
     "lbfgs of several outputs": "scikit-learn's gradient is n_outputs times the loss's",
     "warm start after a plateau": "scikit-learn runs one epoch",
     "warm start with early stopping": "best weights are restored and the split is kept",
@@ -402,6 +403,8 @@ class Pair:
             known = "weightless minibatch"
         elif "NaN" in str(theirs[1]) or "non-finite" in str(theirs[1]):
             known = "loss not finite"
+        elif (ours[0], theirs[0]) == ("InvalidParameterError", "KeyError"):
+            known = "loss changed before partial_fit"
         elif "returned" not in (ours[0], theirs[0]) and "cannot be interpreted" in str(ours[1]):
             known = "order of checks"
         elif fitted and any(w in str(theirs[1]) for w in ("NoneType", "no attribute 'loss_cur")):
