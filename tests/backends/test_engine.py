@@ -253,6 +253,34 @@ def test_several_epochs_in_one_call(n, batch, dtype):
     assert len(losses) == 1 and not np.isfinite(losses[0])
 
 
+@pytest.mark.parametrize("driver", [False, pytest.param(True, marks=jit_only)])
+def test_phases_are_counted_from_zero_again(driver, monkeypatch):
+    """After a thousand million minibatches of one fit."""
+    from nnjit.core import job
+
+    def always(pace, function, first, last):
+        function(driver, first, last)
+
+    monkeypatch.setattr(pace.Pace, "run", always)
+    units, n, batch = (64, 150, 7), 400, 200
+    coefs, intercepts, X, y, _, _ = problem("multinomial", np.float64, n, units)
+    results = []
+    for generation in (None, 2**30 - 5, 2**30, 2**30 + 1):
+        engine = engine_for("multinomial", "relu", units, np.float64)
+        engine.pack(coefs, intercepts)
+        dataset, optimizer = engine.dataset(X, y), engine.optimizer("adam")
+        optimizer.learning_rate = 0.01
+        for number in range(4):
+            engine.train(dataset, np.arange(n), batch, optimizer, 0.1, 0, 2)
+            state = engine._current._state
+            if number == 0 and generation is not None:
+                state[job.GENERATION] = generation
+        assert generation is None or 0 < state[job.GENERATION] < 100
+        results.append(packed(*engine.unpack()))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_update():
     units = (3, 4, 1)
     coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 20, units)

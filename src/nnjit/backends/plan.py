@@ -86,7 +86,7 @@ class ForwardPlan:
             Pace(self._runner).run(self._run, 0, blocks)
 
     def _run(self, parallel, first, last):
-        job.open_job(self._frame, self._state, job.PREDICT, first, last, last - first)
+        job.open_job(self._frame, self._state, self._claims, job.PREDICT, first, last, last - first)
         threads.call(self._runner, parallel, self._frame_at, self._workers)
         return True
 
@@ -172,7 +172,7 @@ class TrainPlan:
         return self.report[job.FINITE] == 1.0
 
     def _call(self, kind, parallel, first, last, tasks):
-        job.open_job(self._frame, self._state, kind, first, last, tasks)
+        job.open_job(self._frame, self._state, self._claims, kind, first, last, tasks)
         threads.call(self._runner, parallel, self._frame_at, self._workers)
 
     def begin(self, orders, epochs):

@@ -76,10 +76,12 @@ STATE = 24
 _COUNT = 32  # bits of the number of tasks
 _MASK = 2**_COUNT - 1
 _END = -1
+# From here on the next job counts from 0 again; a job has far fewer phases than are left.
+_LAST_GENERATION = 2**30
 
 # entries of the float64 report. Added to: losses of the runs; batches skipped because their
-# weights sum to zero. Set: 1, or 0 if a loss was not finite (the
-# job ends before that batch's update); sum of squared weights; weight of the batch.
+# weights sum to zero. Set: 1, or 0 if a loss was not finite (the job ends before that batch's
+# update); sum of squared weights; weight of the batch.
 LOSS, SKIPPED, FINITE, PENALTY, WEIGHT = range(5)
 REPORT = 5
 
@@ -305,8 +307,10 @@ def runner(single):
     return Runner(work_single if single else work_double)
 
 
-def open_job(frame, state, job, first, last, tasks):
+def open_job(frame, state, claims, job, first, last, tasks):
     """Enter a job into its frame and open its first phase, of so many tasks."""
+    if state[GENERATION] > _LAST_GENERATION:
+        state[GENERATION], claims[:] = 0, 0
     frame[JOB], frame[FIRST], frame[LAST] = job, first, last
     state[PHASE] = 2 * first if job == TRAIN else first
     state[GENERATION] += 1
