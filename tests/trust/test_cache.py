@@ -148,11 +148,12 @@ assert step > 0
 
 
 def _start(code, *arguments, **environment):
+    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(HERE), **{k: str(v) for k, v in environment.items()}},
+        env={**os.environ, "PYTHONPATH": path, **{k: str(v) for k, v in environment.items()}},
     )
 
 
