@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnjit.backends.dataset import Dataset, as_data, fill_targets
-from nnjit.backends.optimizer import Optimizer, copy_packed, packed_copy
+from nnjit.backends.optimizer import Optimizer, copy_packed, hyper_vector, packed_copy
 from nnjit.backends.plan import ForwardPlan, TrainPlan
 from nnjit.core import job, layout, optimizers
 from nnjit.core.frame import Field, address_of
@@ -84,17 +84,12 @@ class CpuEngine:
 
     # -- training -----------------------------------------------------------------------
 
-    def optimizer(
-        self, kind, *, beta_1=0.9, beta_2=0.999, epsilon=1e-8, momentum=0.9, nesterov=True
-    ):
-        """New optimizer state for `train`: 'adam', 'sgd', or 'gradient' (moves nothing)."""
-        hyper = np.zeros(optimizers.HYPER)
-        hyper[optimizers.BETA_1], hyper[optimizers.BETA_2] = beta_1, beta_2
-        hyper[optimizers.EPSILON] = epsilon
-        hyper[optimizers.MOMENTUM], hyper[optimizers.NESTEROV] = momentum, float(nesterov)
-        hyper[optimizers.DELTA_SCALE] = 1.0
-        info = np.finfo(self.dtype)
-        hyper[optimizers.EPS] = info.tiny if self.loss == "poisson" else info.eps
+    def optimizer(self, kind, **hyperparameters):
+        """New optimizer state for `train`: 'adam', 'sgd', or 'gradient' (moves nothing).
+
+        See `nnjit.backends.optimizer.hyper_vector` for the hyperparameters.
+        """
+        hyper = hyper_vector(self.loss, self.dtype, **hyperparameters)
         return Optimizer(kind, self._layout, self.dtype, hyper)
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
@@ -145,7 +140,7 @@ class CpuEngine:
 
     @staticmethod
     def _run(plan, orders, epochs, optimizer, alpha, first, last):
-        hyper = optimizer._hyper
+        hyper = optimizer.hyper
         hyper[optimizers.RATE], hyper[optimizers.ALPHA] = optimizer.learning_rate, alpha
         plan.begin(orders, epochs)
         if plan.parallel:
@@ -185,11 +180,11 @@ class CpuEngine:
         if plan is None or plan.dataset is not dataset:
             optimizer = self.optimizer("gradient")
             if self.loss == "squared_error":  # the loss is a mean over the outputs
-                optimizer._hyper[optimizers.DELTA_SCALE] = 1.0 / self.layer_units[-1]
+                optimizer.hyper[optimizers.DELTA_SCALE] = 1.0 / self.layer_units[-1]
             n = dataset.n_samples
             plan = self._full_batch = TrainPlan(self, dataset, n, n, optimizer)
             plan.begin(np.arange(n), 1)
-        plan.optimizer._hyper[optimizers.ALPHA] = alpha
+        plan.optimizer.hyper[optimizers.ALPHA] = alpha
         return plan
 
     @functools.cached_property

@@ -52,7 +52,7 @@ class ForwardPlan:
         self._work_needed = PARALLEL_PREDICT / lay.n_weights
         parallel = n >= self._work_needed and n > BLOCK_ROWS
         self._workers = threads.thread_count() if parallel else 1
-        self._runner = engine._runner
+        self._runner, self._pace = engine._runner, Pace(engine._runner)
         frame = self._frame = engine._frame()
         self._work = engine._workspace(frame, self._rows, self._workers, training=False)
         self._order, self._state = np.arange(self._rows), layout.aligned_zeros(job.STATE, np.int64)
@@ -83,7 +83,7 @@ class ForwardPlan:
         if self._workers == 1:
             self._run(False, 0, blocks)
         else:
-            Pace(self._runner).run(self._run, 0, blocks)
+            self._pace.run(self._run, 0, blocks)
 
     def _run(self, parallel, first, last):
         job.open_job(self._frame, self._state, self._claims, job.PREDICT, first, last, last - first)
@@ -111,7 +111,7 @@ class TrainPlan:
         )
         self._rows = rows
         self._workers = min(threads.thread_count(), MOST_WORKERS) if self.parallel else 1
-        self.pace, self._gradient_pace = Pace(self._runner), Pace(self._runner)
+        self.pace = Pace(self._runner)
         frame = self._frame = engine._frame()
         _enter_data(frame, dataset.data, dataset.n_samples)
         works = self.slots if self._fused else self._workers
@@ -128,9 +128,9 @@ class TrainPlan:
         frame = self._frame
         frame[Field.FIRST_AT] = address_of(optimizer._first)
         frame[Field.SECOND_AT] = address_of(optimizer._second) if len(optimizer._second) else 0
-        frame[Field.HYPER_AT] = address_of(optimizer._hyper)
-        frame[Field.CLOCK_AT] = address_of(optimizer._clock)
-        frame[Field.SOLVER] = optimizer._code
+        frame[Field.HYPER_AT] = address_of(optimizer.hyper)
+        frame[Field.CLOCK_AT] = address_of(optimizer.clock)
+        frame[Field.SOLVER] = optimizer.code
 
     def _enter_buffers(self, lay):
         """Make what the job writes beside the parameters."""
@@ -203,7 +203,7 @@ class TrainPlan:
             return True
 
         if self.parallel:
-            self._gradient_pace.run(run, 0, runs)
+            self.pace.run(run, 0, runs)
         else:
             for number in range(runs):
                 run(False, number, number + 1)

@@ -15,6 +15,7 @@ from nnjit.backends.cuda.optimizer import CudaOptimizer
 from nnjit.backends.cuda.plan import TrainPlan
 from nnjit.backends.cuda.rows import DeviceRows, device_rows
 from nnjit.backends.cuda.updates import LOSS, RUNNING, SKIPPED
+from nnjit.backends.optimizer import hyper_vector
 from nnjit.core import layout, optimizers
 
 __all__ = ["CudaDataset", "CudaEngine"]
@@ -135,17 +136,12 @@ class CudaEngine:
     # -- training -----------------------------------------------------------------------
 
     @on_device
-    def optimizer(
-        self, kind, *, beta_1=0.9, beta_2=0.999, epsilon=1e-8, momentum=0.9, nesterov=True
-    ):
-        """New optimizer state for `train`: 'adam', 'sgd', or 'gradient' (moves nothing)."""
-        hyper = np.zeros(optimizers.HYPER)
-        hyper[optimizers.BETA_1], hyper[optimizers.BETA_2] = beta_1, beta_2
-        hyper[optimizers.EPSILON] = epsilon
-        hyper[optimizers.MOMENTUM], hyper[optimizers.NESTEROV] = momentum, float(nesterov)
-        hyper[optimizers.DELTA_SCALE] = 1.0
-        info = np.finfo(self.dtype)
-        hyper[optimizers.EPS] = info.tiny if self.loss == "poisson" else info.eps
+    def optimizer(self, kind, **hyperparameters):
+        """New optimizer state for `train`: 'adam', 'sgd', or 'gradient' (moves nothing).
+
+        See `nnjit.backends.optimizer.hyper_vector` for the hyperparameters.
+        """
+        hyper = hyper_vector(self.loss, self.dtype, **hyperparameters)
         return CudaOptimizer(kind, self.n_parameters, self.dtype, hyper)
 
     @on_device
