@@ -1,7 +1,6 @@
 """The network on the CPU: parameters, workspaces and the calls into compiled kernels."""
 
 import functools
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -133,10 +132,10 @@ class CpuEngine:
         epochs, n_order = orders.shape
         plan = self._plan(dataset, n_order, int(batch_size), optimizer)
         self._run(plan, orders, epochs, optimizer, alpha, 0, epochs * plan.epoch_batches)
-        losses = plan.epoch_losses[:epochs].tolist()
-        if plan.report[job.FINITE] == 1.0:
-            return losses
-        return losses[: 1 + next(n for n, loss in enumerate(losses) if not math.isfinite(loss))]
+        losses = plan.epoch_losses[:epochs]
+        if plan.report[job.FINITE] != 1.0:
+            losses = losses[: 1 + np.flatnonzero(~np.isfinite(losses))[0]]
+        return losses.tolist()
 
     @staticmethod
     def _run(plan, orders, epochs, optimizer, alpha, first, last):

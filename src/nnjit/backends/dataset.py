@@ -38,6 +38,8 @@ class _Memory:
 
 def canonical(array, dtype):
     """One-dimensional array with the one signature that kernels are compiled for."""
+    if array.dtype == dtype and array.flags.carray:
+        return array.reshape(-1)
     array = np.require(array, dtype, ["C", "A"]).reshape(-1)
     return array if array.flags.writeable else np.asarray(_Memory(array))
 
@@ -50,10 +52,9 @@ def as_data(X, dtype):
         indices, indptr = canonical(X.indices, np.int32), canonical(X.indptr, np.int64)
         return Data(values, 0, 0, indices, indptr, nothing, _NO_LABELS, nothing), (X,)
     n, m = X.shape
-    if X.flags.f_contiguous and not X.flags.c_contiguous:
+    if X.flags.fnc:  # in Fortran order and not in C order
         flat, row, column = canonical(X.T, dtype), 1, n
     else:
-        X = np.require(X, dtype, ["C", "A"])
         flat, row, column = canonical(X, dtype), m, 1
     return Data(flat, row, column, _NO_INDICES, _NO_INDPTR, nothing, _NO_LABELS, nothing), (X,)
 

@@ -23,24 +23,29 @@ PRODUCTS_PER_CALL = 1e9
 MOST_WORKERS = 64
 # Elements of one range of parameters that reads its gradient from the slots' buffers.
 RANGE_SIZE = 8192
+# Such ranges that the weights are cut into at least where threads share them; their unit.
+PLAIN_RANGES, RANGE_UNIT = 4, 512
 # Weights from which ranges compute their own gradient, and elements of such a range: its rows
 # of the gradient stay in the second-level cache and repay reading the deltas once more.
 FUSED_WEIGHTS = 16_384
 FUSED_RANGE = 16_384
 # Ranges that a network is cut into at least, so that threads have something to share.
 FUSED_RANGES = 8
-# Samples and targets within a frame.
-_DATA = slice(Field.X_AT, Field.WEIGHTS_AT + 1)
 
 
-def _enter_data(frame, data, n_samples):
-    """Enter samples and targets into a frame."""
-    frame[_DATA] = (
-        address_of(data.x), len(data.x), data.x_row, data.x_column,
-        *(address_of(part) if len(part) else 0 for part in (data.indices, data.indptr)),
-        n_samples,
-        *(address_of(part) if len(part) else 0 for part in data[5:]),
-    )  # fmt: skip
+def _enter(frame, arrays):
+    """Enter addresses into a frame by field, 0 for an array without elements."""
+    for field, array in arrays.items():
+        frame[field] = address_of(array) if array.size else 0
+
+
+def _enter_samples(frame, data, n_samples):
+    """Enter samples into a frame."""
+    frame[Field.X_AT], frame[Field.X_SIZE] = address_of(data.x), data.x.size
+    frame[Field.N_SAMPLES] = n_samples
+    frame[Field.X_ROW], frame[Field.X_COLUMN] = data.x_row, data.x_column
+    if data.x_column == 0:
+        _enter(frame, {Field.INDICES_AT: data.indices, Field.INDPTR_AT: data.indptr})
 
 
 class ForwardPlan:
@@ -58,10 +63,12 @@ class ForwardPlan:
         self._order, self._state = np.arange(self._rows), layout.aligned_zeros(job.STATE, np.int64)
         self._report = np.zeros(job.REPORT)
         self._claims = np.zeros(0, np.int64)
-        frame[Field.ORDER_AT], frame[Field.WORKERS] = address_of(self._order), self._workers
-        frame[Field.STATE_AT], frame[Field.REPORT_AT] = (
-            address_of(self._state), address_of(self._report),
-        )  # fmt: skip
+        frame[Field.WORKERS] = self._workers
+        _enter(frame, {
+            Field.ORDER_AT: self._order,
+            Field.STATE_AT: self._state,
+            Field.REPORT_AT: self._report,
+        })  # fmt: skip
         self._frame_at = address_of(frame)
 
     def serves(self, n):
@@ -73,13 +80,13 @@ class ForwardPlan:
 
     def run(self, data, n, out, logits):
         """Write the outputs of n rows to `out`."""
-        _enter_data(self._frame, data, n)
-        self._frame[Field.OUT_AT], self._frame[Field.LOGITS] = address_of(out), logits
+        frame = self._frame
+        _enter_samples(frame, data, n)
+        frame[Field.OUT_AT], frame[Field.LOGITS] = address_of(out), logits
         blocks = -(-n // self._rows)
-        if len(self._claims) < blocks:
+        if self._claims.size < blocks:
             self._claims = np.zeros(blocks, np.int64)
-            self._frame[Field.CLAIMS_AT] = address_of(self._claims)
-            self._frame[Field.N_CLAIMS] = blocks
+            frame[Field.CLAIMS_AT], frame[Field.N_CLAIMS] = address_of(self._claims), blocks
         if self._workers == 1:
             self._run(False, 0, blocks)
         else:
@@ -113,7 +120,13 @@ class TrainPlan:
         self._workers = min(threads.thread_count(), MOST_WORKERS) if self.parallel else 1
         self.pace = Pace(self._runner)
         frame = self._frame = engine._frame()
-        _enter_data(frame, dataset.data, dataset.n_samples)
+        data = dataset.data
+        _enter_samples(frame, data, dataset.n_samples)
+        _enter(frame, {
+            Field.TARGETS_AT: data.targets,
+            Field.LABELS_AT: data.labels,
+            Field.WEIGHTS_AT: data.weights,
+        })  # fmt: skip
         works = self.slots if self._fused else self._workers
         self._work = engine._workspace(frame, rows, works, training=True)
         frame[Field.SLOTS], frame[Field.BATCH_SIZE] = self.slots, batch_size
@@ -121,50 +134,52 @@ class TrainPlan:
         frame[Field.EPOCH_BATCHES] = self.epoch_batches = -(-n_order // batch_size)
         self.epoch_losses = np.zeros(0)
         self._enter_optimizer(optimizer)
-        self._enter_buffers(engine._layout)
+        self._enter_ranges(engine._layout)
+        self._enter_buffers()
         self.order, self._frame_at = None, address_of(frame)
 
     def _enter_optimizer(self, optimizer):
-        frame = self._frame
-        frame[Field.FIRST_AT] = address_of(optimizer._first)
-        frame[Field.SECOND_AT] = address_of(optimizer._second) if len(optimizer._second) else 0
-        frame[Field.HYPER_AT] = address_of(optimizer.hyper)
-        frame[Field.CLOCK_AT] = address_of(optimizer.clock)
-        frame[Field.SOLVER] = optimizer.code
+        self._frame[Field.SOLVER] = optimizer.code
+        _enter(self._frame, {
+            Field.FIRST_AT: optimizer._first,
+            Field.SECOND_AT: optimizer._second,
+            Field.HYPER_AT: optimizer.hyper,
+            Field.CLOCK_AT: optimizer.clock,
+        })  # fmt: skip
 
-    def _enter_buffers(self, lay):
-        """Make what the job writes beside the parameters."""
+    def _enter_ranges(self, lay):
+        """Cut the parameters into ranges, and make what their gradient is written to."""
         frame, dtype = self._frame, self._dtype
         if self._fused:
             self._ranges = _fused_ranges(lay)
-        else:
-            size = min(RANGE_SIZE, layout.round_up(-(-lay.n_weights // 4), 512))
-            self._ranges = _plain_ranges(lay, size if self.parallel else RANGE_SIZE)
-        frame[Field.RANGES_AT], frame[Field.N_RANGES] = (
-            address_of(self._ranges), len(self._ranges),
-        )  # fmt: skip
-        if self._fused:
             largest = int((self._ranges[:, task.HIGH] - self._ranges[:, task.LOW]).max())
             size = layout.round_up(largest, 64)
-            gradient = layout.aligned_zeros(self._workers * size, dtype)
-            frame[Field.SCRATCH_AT], frame[Field.SCRATCH_SIZE] = address_of(gradient), size
+            self._gradient = layout.aligned_zeros(self._workers * size, dtype)
+            frame[Field.SCRATCH_SIZE] = size
             frame[Field.SCRATCH_BYTES] = size * dtype.itemsize
+            _enter(frame, {Field.SCRATCH_AT: self._gradient})
         else:
-            gradient = layout.aligned_zeros(self.slots * lay.n_flat, dtype)
-            frame[Field.GRADS_AT] = address_of(gradient)
+            self._ranges = _plain_ranges(lay, self.parallel)
+            self._gradient = layout.aligned_zeros(self.slots * lay.n_flat, dtype)
+            _enter(frame, {Field.GRADS_AT: self._gradient})
+        frame[Field.N_RANGES] = len(self._ranges)
+        _enter(frame, {Field.RANGES_AT: self._ranges})
+
+    def _enter_buffers(self):
+        """Make what the job writes beside parameters and gradient."""
+        frame = self._frame
         self._state = layout.aligned_zeros(job.STATE, np.int64)
         self.report = np.zeros(job.REPORT)
         self._losses, self._squares = np.zeros(self.slots), np.zeros(len(self._ranges))
         self._claims = np.zeros(max(self.slots, len(self._ranges)), np.int64)
-        frame[Field.CLAIMS_AT], frame[Field.N_CLAIMS] = address_of(self._claims), len(self._claims)
-        frame[Field.WORKERS] = self._workers
-        frame[Field.STATE_AT], frame[Field.REPORT_AT] = (
-            address_of(self._state), address_of(self.report),
-        )  # fmt: skip
-        frame[Field.LOSSES_AT], frame[Field.SQUARES_AT] = (
-            address_of(self._losses), address_of(self._squares),
-        )  # fmt: skip
-        self._gradient = gradient
+        frame[Field.N_CLAIMS], frame[Field.WORKERS] = len(self._claims), self._workers
+        _enter(frame, {
+            Field.STATE_AT: self._state,
+            Field.REPORT_AT: self.report,
+            Field.LOSSES_AT: self._losses,
+            Field.SQUARES_AT: self._squares,
+            Field.CLAIMS_AT: self._claims,
+        })  # fmt: skip
 
     def run(self, parallel, first, last):
         """Minibatches first..last-1, by all threads or by one; False after a loss not finite."""
@@ -229,8 +244,11 @@ def _blocks(lay, batch_size, lanes):
     return rows, min(wanted, -(-batch_size // rows))
 
 
-def _plain_ranges(lay, size):
-    """Ranges of `size` elements, those of the weights first."""
+def _plain_ranges(lay, parallel):
+    """Ranges of about equal size, those of the weights first."""
+    size = RANGE_SIZE
+    if parallel:
+        size = min(size, layout.round_up(-(-lay.n_weights // PLAIN_RANGES), RANGE_UNIT))
     parts = []
     for start, stop, penalized in ((0, lay.n_weights, 1), (lay.n_weights, lay.n_flat, 0)):
         for low in range(start, stop, size):

@@ -5,6 +5,7 @@ the address of the frame; everything else is found in the frame: addresses of ar
 sizes, strides and codes. The caller of a kernel keeps the arrays alive.
 """
 
+import ctypes
 from enum import IntEnum, auto, unique
 
 import numba
@@ -125,4 +126,7 @@ view = memory_view if numba.config.DISABLE_JIT else _view
 
 def address_of(array):
     """Address of an array's first element."""
-    return array.__array_interface__["data"][0]
+    try:  # a fifth of the time of the other way
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (BufferError, TypeError, ValueError):  # read-only, strided, without elements
+        return array.__array_interface__["data"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from nnjit.training.engine import Engine
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+# Elements up to which a scalar product is the quickest search for NaN; BLAS shares longer ones.
+_FEW = 1024
 
 
 def is_valid_as_it_is(estimator: Any, X: Any) -> bool:
@@ -31,8 +34,23 @@ def is_valid_as_it_is(estimator: Any, X: Any) -> bool:
         or "feature_names_in_" in known
     ):
         return False
+    if X.size <= _FEW and X.flags.c_contiguous:
+        values = X.reshape(-1)
+        return math.isfinite(values.dot(values))  # an overflow only costs the longer way
     with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(X.sum()))
+        return math.isfinite(X.sum())
+
+
+def _architecture(estimator: Any) -> tuple[Any, ...]:
+    """Return what an engine depends on, as it is now."""
+    arrays = (*estimator.coefs_, *estimator.intercepts_)
+    return (
+        tuple([(np.shape(a), getattr(a, "dtype", None)) for a in arrays]),
+        estimator.activation,
+        estimator.out_activation_,
+        estimator.loss,
+        estimator.device,
+    )
 
 
 class _Engines(threading.local):
@@ -52,7 +70,7 @@ def prediction_engine(estimator: Any) -> Engine:
 
     The parameters are copied in each time, since `coefs_` may be assigned or written to.
     """
-    key = *estimator._engine_key(), estimator.device
+    key = _architecture(estimator)
     kept = _ENGINES.by_estimator.get(estimator)
     if kept is None or kept[0] != key:
         kept = _ENGINES.by_estimator[estimator] = key, estimator._make_engine(ready=True)
