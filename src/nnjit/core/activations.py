@@ -5,7 +5,7 @@ output and transformed there in place. Loops over one array need no check for ov
 output that is also the input costs nothing extra.
 """
 
-from nnjit.core.jit import elementwise, prange, twins
+from nnjit.core.jit import prange, twins, vectorized
 from nnjit.core.scalar import exp, relu, relu_derivative, sigmoid, sigmoid_derivative, tanh
 
 __all__ = [
@@ -28,21 +28,21 @@ CODES = {"identity": IDENTITY, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU,
 PIECE = 4096
 
 
-@elementwise
+@vectorized
 def copy(source, target):
     """target[i] = source[i]."""
     for i in range(len(target)):
         target[i] = source[i]
 
 
-@elementwise
+@vectorized
 def _ones(target):
     """target[i] = 1."""
     for i in range(len(target)):
         target[i] = 1
 
 
-@elementwise
+@vectorized
 def activate_piece(code, h):
     """h = phi(h)."""
     if code == LOGISTIC:
@@ -59,7 +59,7 @@ def activate_piece(code, h):
             h[i] = exp(h[i])
 
 
-@elementwise
+@vectorized
 def _derivative_piece(code, z):
     """z = phi'(z). The logistic and tanh forms keep their accuracy where phi saturates."""
     one, two = z.dtype.type(1), z.dtype.type(2)
@@ -80,7 +80,7 @@ def _derivative_piece(code, z):
             z[i] = one
 
 
-@elementwise
+@vectorized
 def backward_piece(code, h, delta):
     """delta = delta * phi'(z), expressed by h = phi(z)."""
     zero, one = h.dtype.type(0), h.dtype.type(1)

@@ -4,16 +4,23 @@ import functools
 import os
 import types
 
-import llvmlite.binding as llvm
 import numba
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 
 from nnjit.core.cache import KernelCache
 from nnjit.core.compiling import undisturbed
+from nnjit.core.helpers import ApartHelperCompiler, HelperCompiler, ViewingHelperCompiler
 
-__all__ = ["FASTMATH", "HelperCompiler", "elementwise", "inline", "kernel", "prange", "twins"]
+__all__ = [
+    "FASTMATH",
+    "elementwise",
+    "inline",
+    "kernel",
+    "prange",
+    "twins",
+    "vectorized",
+    "viewing",
+]
 
 # Never 'nnan' or 'ninf': with them isnan() is folded to False and divergence goes unseen.
 FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
@@ -27,78 +34,6 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=global_compiler_lock.release,
         after_in_child=global_compiler_lock.release,
     )
-
-
-class _WithoutEnvironment:
-    """A code generator that does not bind a function's constants to loaded code."""
-
-    def __init__(self, codegen):
-        self._real = codegen
-
-    def __getattr__(self, name):
-        return getattr(self._real, name)
-
-    def set_env(self, env_name, env):
-        """Nothing is loaded yet; kernels raise nothing and so never read it."""
-
-
-class _HelperLibrary(JITCodeLibrary):
-    """Code of a function that only kernels call: linked, but neither optimized nor emitted.
-
-    Numba optimizes and emits every function on its own before it links it into its callers,
-    where all of it happens again; that would make the first fit four times longer. What a
-    helper calls is linked once, where a kernel asks for the helper, and not into every caller
-    on the way up.
-    """
-
-    @property
-    def codegen(self):
-        return _WithoutEnvironment(self._codegen)
-
-    def _optimize_functions(self, ll_module):
-        ll_module.data_layout = self._codegen._data_layout
-
-    def finalize(self):
-        for function in self._final_module.functions:
-            if not function.is_declaration and function.linkage == llvm.Linkage.external:
-                function.linkage = "linkonce_odr"  # may come in by several ways
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
-    def _get_module_for_linking(self):
-        if self._shared_module is None:
-            self._ensure_finalized()
-            self._shared_module = self._final_module.clone()
-            for library in _called_by(self):
-                self._reload_init.update(library._reload_init)
-                helper = isinstance(library, _HelperLibrary)
-                module = library._final_module if helper else library._get_module_for_linking()
-                self._shared_module.link_in(module, preserve=True)
-        return self._shared_module
-
-    def get_pointer_to_function(self, name):
-        self._ensure_finalized()
-        return 0  # no Python wrapper
-
-
-def _called_by(library):
-    """The libraries that a helper's code calls, directly and through other helpers."""
-    found, left = {}, list(library._linking_libraries)
-    while left:
-        other = left.pop()
-        if other not in found:
-            found[other] = None
-            if isinstance(other, _HelperLibrary):
-                left += other._linking_libraries
-    return list(found)
-
-
-class HelperCompiler(Compiler):
-    """Numba's pipeline with a `_HelperLibrary`."""
-
-    def compile_extra(self, func):
-        self.state.library = _HelperLibrary(self.state.targetctx.codegen(), func.__qualname__)
-        return super().compile_extra(func)
 
 
 # A helper is only called from other kernels. It gets no Python wrapper (they cost a third of the
@@ -117,6 +52,12 @@ def inline(function):
     return numba.njit(fastmath=set(FASTMATH), **_HELPER)(function)
 
 
+def viewing(function):
+    """Compile a helper that returns arrays made by `frame.view`, which own nothing."""
+    options = {**_HELPER, "pipeline_class": ViewingHelperCompiler}
+    return numba.njit(fastmath=set(FASTMATH), **options)(function)
+
+
 def elementwise(function):
     """Compile a helper in which every element must get the same bits wherever it lies.
 
@@ -124,6 +65,16 @@ def elementwise(function):
     reciprocal and its scalar remainder does not, so a row's result would depend on its place.
     """
     return numba.njit(fastmath={"contract"}, **_HELPER)(function)
+
+
+def vectorized(function):
+    """Compile an elementwise helper whose loops are called amid much other code.
+
+    It stays a function: LLVM vectorizes a loop if a few comparisons tell that its arrays do not
+    overlap, and gives up where it has been inlined among many others.
+    """
+    options = {**_HELPER, "pipeline_class": ApartHelperCompiler}
+    return numba.njit(fastmath={"contract"}, **options)(function)
 
 
 def kernel(function, *, parallel=False, fastmath=True):

@@ -7,7 +7,7 @@ the batch's weights).
 
 import numpy as np
 
-from nnjit.core.jit import elementwise, inline
+from nnjit.core.jit import inline, vectorized
 
 __all__ = ["CLOCK", "HYPER", "SOLVERS", "add_slots", "advance", "sum_of_squares", "update_range"]
 
@@ -30,7 +30,7 @@ def advance(hyper, clock):
     clock[BETA_2_POWER] *= hyper[BETA_2]
 
 
-@elementwise
+@vectorized
 def add_slots(grads, n_flat, slots, low, high):
     """Add the partial gradients of slots 1, 2, ... to slot 0."""
     total = grads[low:high]
@@ -40,14 +40,14 @@ def add_slots(grads, n_flat, slots, low, high):
             total[i] += part[i]
 
 
-@elementwise
+@vectorized
 def finish_gradient(params, grads, target, alpha, scale):
     """target = (grads + alpha * params) * scale."""
     for i in range(len(params)):
         target[i] = (grads[i] + alpha * params[i]) * scale
 
 
-@elementwise
+@vectorized
 def sgd_step(params, grads, velocity, alpha, scale, rate, momentum, nesterov):
     """Gradient descent with (Nesterov's) momentum; Sutskever et al., ICML 2013."""
     one, zero = params.dtype.type(1), params.dtype.type(0)
@@ -59,7 +59,7 @@ def sgd_step(params, grads, velocity, alpha, scale, rate, momentum, nesterov):
         params[i] += along * v - ahead * step
 
 
-@elementwise
+@vectorized
 def adam_step(params, grads, first, second, alpha, scale, rate, beta_1, beta_2, epsilon):
     """Adam with the bias corrections folded into `rate`; Kingma and Ba, ICLR 2015."""
     one = params.dtype.type(1)

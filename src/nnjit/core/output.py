@@ -17,7 +17,7 @@ infinitely much. The caller divides by the weights' sum.
 """
 
 from nnjit.core.activations import activate_piece
-from nnjit.core.jit import elementwise
+from nnjit.core.jit import elementwise, vectorized
 from nnjit.core.scalar import exp, log
 
 __all__ = ["LOSSES", "SOFTMAX", "apply_output", "output_gradient", "softmax_columns"]
@@ -29,7 +29,7 @@ SQUARED_ERROR, POISSON, LOG_LOSS = 0, 1, 2
 LOSSES = {"squared_error": SQUARED_ERROR, "poisson": POISSON, "log_loss": LOG_LOSS}
 
 
-@elementwise
+@vectorized
 def column_maxima(work, z, units, lanes, stride, top):
     """top[j] = the largest of column j's units."""
     first = work[z : z + lanes]
@@ -41,7 +41,7 @@ def column_maxima(work, z, units, lanes, stride, top):
             top[j] = row[j] if row[j] > top[j] else top[j]
 
 
-@elementwise
+@vectorized
 def subtract_from_columns(work, z, units, lanes, stride, values):
     """Subtract values[j] from all units of column j."""
     for t in range(units):
@@ -50,7 +50,7 @@ def subtract_from_columns(work, z, units, lanes, stride, values):
             row[j] = row[j] - values[j]
 
 
-@elementwise
+@vectorized
 def softmax_columns(work, z, units, lanes, stride, spare):
     """Softmax over the units of every column; `spare` is the offset of one free row."""
     top = work[spare : spare + lanes]
@@ -81,14 +81,14 @@ def apply_output(code, work, z, units, lanes, stride, spare):
     activate_piece(code, work[z : z + (units - 1) * stride + lanes])
 
 
-@elementwise
+@vectorized
 def gather_column(values, width, column, order, start, rows, row):
     """row[j] = values[order[start + j], column] for a row-major matrix of `width` columns."""
     for j in range(rows):
         row[j] = values[order[start + j] * width + column]
 
 
-@elementwise
+@vectorized
 def weighted_sum(row, weights, rows):
     """sum_j weights[j] row[j] in float64, in the order of j."""
     total = 0.0
@@ -104,7 +104,7 @@ def clip(value, low, high):
     return high if raised > high else raised
 
 
-@elementwise
+@vectorized
 def clip_probabilities(p, eps):
     """Put all of p into [eps, 1 - eps]."""
     high = p.dtype.type(1) - eps
@@ -112,7 +112,7 @@ def clip_probabilities(p, eps):
         p[j] = clip(p[j], eps, high)
 
 
-@elementwise
+@vectorized
 def softmax_gradient(
     work, z, units, stride, delta, labels, order, start, rows, weights, spare, eps
 ):
@@ -135,7 +135,7 @@ def softmax_gradient(
     return weighted_sum(chosen, weights, rows)
 
 
-@elementwise
+@vectorized
 def column_loss(loss, p, y, eps, share):
     """Replace y by the loss of each row for one output; p is the output's activation.
 
@@ -159,7 +159,7 @@ def column_loss(loss, p, y, eps, share):
             y[j] = -log(clipped if y[j] > half else one - clipped)
 
 
-@elementwise
+@vectorized
 def column_delta(p, y, weights, scale, delta):
     """delta = derivative of each row's loss by the pre-activation of one output, weighted.
 

@@ -23,7 +23,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from nnjit.core.jit import HelperCompiler
+from nnjit.core.helpers import HelperCompiler
 
 __all__ = [
     "bodies",

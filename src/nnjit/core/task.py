@@ -19,7 +19,7 @@ from nnjit.core.block import (
     row_gradient,
 )
 from nnjit.core.frame import Field, view
-from nnjit.core.jit import inline
+from nnjit.core.jit import inline, viewing
 from nnjit.core.layout import FAN_OUT, FIELDS
 from nnjit.core.layout import STRIDE as ROW_STRIDE
 from nnjit.core.optimizers import (
@@ -58,13 +58,13 @@ def present(address, n):
     return n if address != 0 else 0
 
 
-@inline
+@viewing
 def layers_of(frame):
     layers = view(frame[LAYERS_AT], frame[N_LAYERS] * FIELDS, np.int64(0))
     return layers.reshape((frame[N_LAYERS], FIELDS))
 
 
-@inline
+@viewing
 def data_of(frame, units, real):
     n = frame[N_SAMPLES]
     return Data(
@@ -79,7 +79,7 @@ def data_of(frame, units, real):
     )
 
 
-@inline
+@viewing
 def workspace(frame, number, real):
     return view(frame[WORK_AT] + number * frame[WORK_BYTES], frame[WORK_SIZE], real)
 
@@ -118,7 +118,7 @@ def slot_task(frame, slot, slots, start, rows, add, worker, real):
     return total
 
 
-@inline
+@viewing
 def range_of(frame, number):
     """The row of the table of ranges."""
     return view(frame[RANGES_AT] + number * RANGE_FIELDS * 8, RANGE_FIELDS, np.int64(0))
@@ -139,7 +139,7 @@ def slots_of(frame, rows):
     return min(frame[SLOTS], (rows + block - 1) // block)
 
 
-@inline
+@viewing
 def summed_gradient(frame, part, rows, real):
     """Gradient of a range, added up over the slots in the first slot's buffer."""
     grads = view(frame[GRADS_AT], frame[SLOTS] * frame[N_FLAT], real)
@@ -147,7 +147,7 @@ def summed_gradient(frame, part, rows, real):
     return grads[part[LOW] : part[HIGH]]
 
 
-@inline
+@viewing
 def own_gradient(frame, part, rows, worker, real):
     """Gradient of a range of a weight matrix's rows, or of biases, in the worker's scratch."""
     layers = layers_of(frame)
