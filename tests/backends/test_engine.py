@@ -9,55 +9,17 @@ import pytest
 from scipy import sparse
 
 import naive
+from engine_problems import ACTIVATIONS, DTYPES, LOSSES, packed, problem, tolerance
 from nnjit.backends import pace, plan
 from nnjit.backends.select import make_engine
 from nnjit.core import threads
 
-DTYPES = [np.float32, np.float64]
-LOSSES = {  # loss of the oracle -> (loss, output activation) of the engine
-    "squared_error": ("squared_error", "identity"),
-    "poisson": ("poisson", "exp"),
-    "multinomial": ("log_loss", "softmax"),
-    "bernoulli": ("log_loss", "logistic"),
-}
-ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
-
-
-def problem(loss, dtype, n, units, weighted=False, seed=0):
-    """(engine, coefs, intercepts, X, targets of the engine, targets of the oracle, weights)."""
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, units[0])).astype(dtype)
-    k = units[-1]
-    if loss == "multinomial":
-        labels = rng.integers(0, k, n)
-        y, dense = labels, np.eye(k, dtype=dtype)[labels]
-    elif loss == "bernoulli":
-        y = dense = rng.integers(0, 2, (n, k)).astype(dtype)
-    elif loss == "poisson":
-        y = dense = rng.poisson(2.0, (n, k)).astype(dtype)
-    else:
-        y = dense = rng.standard_normal((n, k)).astype(dtype)
-    coefs = [
-        (rng.standard_normal((a, b)) / np.sqrt(a)).astype(dtype)
-        for a, b in itertools.pairwise(units)
-    ]
-    intercepts = [rng.standard_normal(b).astype(dtype) / 4 for b in units[1:]]
-    w = rng.integers(0, 4, n).astype(dtype) if weighted else None
-    return coefs, intercepts, X, y, dense, w
 
 
 def engine_for(loss, activation, units, dtype):
     name, out_activation = LOSSES[loss]
     return make_engine(units, activation, out_activation, name, dtype)
-
-
-def packed(coefs, intercepts):
-    return np.concatenate([part.ravel() for part in [*coefs, *intercepts]]).astype(float)
-
-
-def tolerance(dtype):
-    return 3e-4 if dtype == np.float32 else 1e-11
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

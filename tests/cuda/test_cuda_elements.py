@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from device_problems import DTYPES, Foreign, to_device, tolerance
+from device_arrays import Foreign, to_device
 
 import naive
+from engine_problems import DTYPES, tolerance
 from nnjit.backends.cuda import softmax as device_softmax
 from nnjit.backends.cuda._cuda import cuda, kernel
 from nnjit.backends.cuda.scalars import activation_functions, scalar_functions

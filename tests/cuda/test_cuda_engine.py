@@ -5,10 +5,11 @@ import sys
 
 import numpy as np
 import pytest
-from device_problems import DTYPES, LOSSES, Foreign, packed, problem, to_device, tolerance
+from device_arrays import Foreign, to_device
 from scipy import sparse
 
 import naive
+from engine_problems import ACTIVATIONS, DTYPES, LOSSES, packed, problem, tolerance
 from nnjit.backends.cpu import CpuEngine
 from nnjit.backends.cuda import choice, memory, plan
 from nnjit.backends.cuda.engine import CudaEngine
@@ -16,7 +17,6 @@ from nnjit.backends.cuda.products import Tile
 
 FORMS = ["one block", "slices", "grid", "phases"]
 BLOCKS = 3
-ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import functools
 
 import numpy as np
 import pytest
-from device_problems import DTYPES, to_device, tolerance
+from device_arrays import to_device
 
 import naive
+from engine_problems import DTYPES, tolerance
 from nnjit.backends.cuda._cuda import cuda, kernel, type_of
 from nnjit.backends.cuda.products import Tile, make_products
 from nnjit.core.layout import ACTIVATIONS

@@ -1,12 +1,11 @@
-"""Small networks and data, and device arrays to hand in."""
+"""Small networks with data, for the tests of every engine."""
 
 import itertools
 
 import numpy as np
 
-from nnjit.backends.cuda._cuda import SIMULATED, _numba_cuda
-
 DTYPES = [np.float32, np.float64]
+ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 LOSSES = {  # loss of the oracle -> (loss, output activation) of the engine
     "squared_error": ("squared_error", "identity"),
     "poisson": ("poisson", "exp"),
@@ -44,16 +43,3 @@ def problem(loss, dtype, n, units, weighted=False, seed=0):
 
 def packed(coefs, intercepts):
     return np.concatenate([part.ravel() for part in [*coefs, *intercepts]]).astype(float)
-
-
-def to_device(array):
-    return _numba_cuda.to_device(np.ascontiguousarray(array))
-
-
-class Foreign:
-    """An array of another library: nothing but `__cuda_array_interface__`."""
-
-    def __init__(self, array):
-        self.kept = array if SIMULATED else _numba_cuda.to_device(array)
-        source = "__array_interface__" if SIMULATED else "__cuda_array_interface__"
-        self.__cuda_array_interface__ = {**getattr(self.kept, source), "version": 3}
