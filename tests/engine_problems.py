@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 
+import naive
+
 DTYPES = [np.float32, np.float64]
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 LOSSES = {  # loss of the oracle -> (loss, output activation) of the engine
@@ -43,3 +45,33 @@ def problem(loss, dtype, n, units, weighted=False, seed=0):
 
 def packed(coefs, intercepts):
     return np.concatenate([part.ravel() for part in [*coefs, *intercepts]]).astype(float)
+
+
+def assert_epochs_equal_the_oracle(engine, solver, loss, data, orders, batch):
+    """Train an engine of tanh units on the `data` of a problem, one epoch for each order of rows.
+
+    The first epoch must skip one minibatch.
+    """
+    coefs, intercepts, X, y, dense, w = data
+    limit = tolerance(X.dtype)
+    engine.pack(coefs, intercepts)
+    dataset = engine.dataset(X, y, w)
+    if solver == "adam":
+        optimizer, reference = engine.optimizer("adam"), naive.Adam(0.01)
+    else:
+        optimizer = engine.optimizer("sgd", momentum=0.9, nesterov=solver == "nesterov")
+        reference = naive.SGD(0.01, 0.9, solver == "nesterov")
+    optimizer.learning_rate = 0.01
+    skipped = []
+    for order in orders:
+        result = engine.train(dataset, order, batch, optimizer, 0.1, 0, -(-len(order) // batch))
+        expected = naive.train_epoch(
+            coefs, intercepts, X, dense, order, batch, reference, loss, "tanh", 0.1, w
+        )
+        np.testing.assert_allclose(result.loss, expected, rtol=limit)
+        assert result.finite
+        skipped.append(result.skipped)
+    assert skipped[0] == 1
+    for got, wanted in zip(engine.unpack(), (coefs, intercepts), strict=True):
+        for a, b in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=limit, atol=limit)

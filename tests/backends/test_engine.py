@@ -9,7 +9,15 @@ import pytest
 from scipy import sparse
 
 import naive
-from engine_problems import ACTIVATIONS, DTYPES, LOSSES, packed, problem, tolerance
+from engine_problems import (
+    ACTIVATIONS,
+    DTYPES,
+    LOSSES,
+    assert_epochs_equal_the_oracle,
+    packed,
+    problem,
+    tolerance,
+)
 from nnjit.backends import pace, plan
 from nnjit.backends.select import make_engine
 from nnjit.core import threads
@@ -67,32 +75,13 @@ def test_gradient_by_differences(loss, activation, weighted):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_epochs_equal_the_oracle(dtype, solver, loss):
     units, n, batch = (6, 18, 5, 3), 150, 32
-    coefs, intercepts, X, y, dense, w = problem(loss, dtype, n, units, True, seed=3)
+    data = problem(loss, dtype, n, units, True, seed=3)
+    w = data[-1]
     w[64:96] = 0  # the third minibatch of the first epoch is skipped
     rng = np.random.default_rng(1)
     orders = [np.arange(n), rng.permutation(n), rng.permutation(n)]
     engine = engine_for(loss, "tanh", units, dtype)
-    engine.pack(coefs, intercepts)
-    dataset = engine.dataset(X, y, w)
-    if solver == "adam":
-        optimizer, reference = engine.optimizer("adam"), naive.Adam(0.01)
-    else:
-        optimizer = engine.optimizer("sgd", momentum=0.9, nesterov=solver == "nesterov")
-        reference = naive.SGD(0.01, 0.9, solver == "nesterov")
-    optimizer.learning_rate = 0.01
-    skipped = []
-    for order in orders:
-        result = engine.train(dataset, order, batch, optimizer, 0.1, 0, -(-n // batch))
-        expected = naive.train_epoch(
-            coefs, intercepts, X, dense, order, batch, reference, loss, "tanh", 0.1, w
-        )
-        np.testing.assert_allclose(result.loss, expected, rtol=tolerance(dtype))
-        assert result.finite
-        skipped.append(result.skipped)
-    assert skipped[0] == 1
-    for got, wanted in zip(engine.unpack(), (coefs, intercepts), strict=True):
-        for a, b in zip(got, wanted, strict=True):
-            np.testing.assert_allclose(a, b, rtol=tolerance(dtype), atol=tolerance(dtype))
+    assert_epochs_equal_the_oracle(engine, solver, loss, data, orders, batch)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -9,7 +9,15 @@ from device_arrays import Foreign, to_device
 from scipy import sparse
 
 import naive
-from engine_problems import ACTIVATIONS, DTYPES, LOSSES, packed, problem, tolerance
+from engine_problems import (
+    ACTIVATIONS,
+    DTYPES,
+    LOSSES,
+    assert_epochs_equal_the_oracle,
+    packed,
+    problem,
+    tolerance,
+)
 from nnjit.backends.cpu import CpuEngine
 from nnjit.backends.cuda import choice, memory, plan
 from nnjit.backends.cuda.engine import CudaEngine
@@ -75,33 +83,14 @@ def test_gradient_equals_the_oracle(form, loss, dtype):
 def test_epochs_equal_the_oracle(form, solver, dtype):
     """Weighted rows, a short last minibatch, and one whose weights are all zero."""
     units, n, batch, loss = (3, 4, 3), 10, 4, "multinomial"
-    coefs, intercepts, X, y, dense, w = problem(loss, dtype, n, units, True, seed=3)
+    data = problem(loss, dtype, n, units, True, seed=3)
+    w = data[-1]
     w[:] = 1 + w
     w[8:] = 0
     rng = np.random.default_rng(1)
     orders = [np.arange(n), rng.permutation(n)]
     engine = cuda_engine(loss, "tanh", units, dtype)
-    engine.pack(coefs, intercepts)
-    dataset = engine.dataset(X, y, w)
-    if solver == "adam":
-        optimizer, reference = engine.optimizer("adam"), naive.Adam(0.01)
-    else:
-        optimizer = engine.optimizer("sgd", momentum=0.9, nesterov=solver == "nesterov")
-        reference = naive.SGD(0.01, 0.9, solver == "nesterov")
-    optimizer.learning_rate = 0.01
-    skipped = []
-    for order in orders:
-        result = engine.train(dataset, order, batch, optimizer, 0.1, 0, 3)
-        expected = naive.train_epoch(
-            coefs, intercepts, X, dense, order, batch, reference, loss, "tanh", 0.1, w
-        )
-        np.testing.assert_allclose(result.loss, expected, rtol=tolerance(dtype))
-        assert result.finite
-        skipped.append(result.skipped)
-    assert skipped[0] == 1
-    for got, wanted in zip(engine.unpack(), (coefs, intercepts), strict=True):
-        for a, b in zip(got, wanted, strict=True):
-            np.testing.assert_allclose(a, b, rtol=tolerance(dtype), atol=tolerance(dtype))
+    assert_epochs_equal_the_oracle(engine, solver, loss, data, orders, batch)
 
 
 @pytest.mark.parametrize("form", FORMS, indirect=True)
