@@ -6,6 +6,7 @@ arithmetic is behind `nnjit.backends`.
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import warnings
@@ -40,8 +41,9 @@ from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._device import DeviceName, host_target, rows_on_device, take
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
-from nnjit.estimators._prediction import is_valid_as_it_is, prediction_engine
+from nnjit.estimators._prediction import prediction_engine
 from nnjit.estimators._rollback import unchanged_on_error
+from nnjit.estimators._validation import KnownParameters, is_valid_as_it_is, parameters_key
 from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine
 from nnjit.training.initialization import glorot_uniform
@@ -51,6 +53,8 @@ from nnjit.training.solvers import StochasticSolver, make_adam, make_sgd
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
 from nnjit.training.validation import Rows, ValidationSplit, split_rows
+
+_KNOWN_PARAMETERS = KnownParameters()
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 RandomState: TypeAlias = int | np.random.RandomState | None
@@ -210,6 +214,18 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None
         ) -> float: ...
         def set_callbacks(self, *callbacks: Any) -> Self: ...
+
+    @classmethod
+    @functools.cache
+    def _get_param_names(cls) -> list[str]:  # scikit-learn reads the signature anew each time
+        found: list[str] = super()._get_param_names()
+        return found
+
+    def _validate_params(self) -> None:
+        key = parameters_key(self)
+        if key not in _KNOWN_PARAMETERS:
+            super()._validate_params()
+            _KNOWN_PARAMETERS.add(key)
 
     # What a subclass supplies
 

@@ -1,8 +1,7 @@
-"""What makes a prediction of a few rows cheap: no check twice, no engine twice."""
+"""The engine that predicts, kept from call to call."""
 
 from __future__ import annotations
 
-import math
 import threading
 import weakref
 from typing import Any
@@ -10,35 +9,6 @@ from typing import Any
 import numpy as np
 
 from nnjit.training.engine import Engine
-
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-# Elements up to which a scalar product is the quickest search for NaN; BLAS shares longer ones.
-_FEW = 1024
-
-
-def is_valid_as_it_is(estimator: Any, X: Any) -> bool:
-    """Return whether X would pass scikit-learn's validation unchanged and without a warning.
-
-    That is so for a plain two-dimensional float array with rows, the fitted number of columns
-    and no value that is not finite, if the estimator is fitted and knows no feature names.
-    Anything else goes through `validate_data`, which finds the right words.
-    """
-    known = estimator.__dict__
-    if (
-        type(X) is not np.ndarray
-        or X.ndim != 2
-        or X.dtype not in _FLOATS
-        or X.shape[0] == 0
-        or X.shape[1] != known.get("n_features_in_")
-        or "coefs_" not in known
-        or "feature_names_in_" in known
-    ):
-        return False
-    if X.size <= _FEW and X.flags.c_contiguous:
-        values = X.reshape(-1)
-        return math.isfinite(values.dot(values))  # an overflow only costs the longer way
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(X.sum())
 
 
 def _architecture(estimator: Any) -> tuple[Any, ...]:

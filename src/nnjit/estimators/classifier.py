@@ -12,7 +12,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
-from sklearn.utils.validation import validate_data
 
 from nnjit._types import ActivationName, Array, FloatArray, MatrixLike, ScheduleName, SolverName
 from nnjit.estimators._base import (
@@ -24,6 +23,7 @@ from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._labels import check_known_classes, decode, encode, fit_binarizer
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
+from nnjit.estimators._validation import validate_training_data
 from nnjit.training.engine import Engine
 from nnjit.training.scoring import ClassAccuracy, LabelAccuracy
 
@@ -240,15 +240,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     # Targets
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        X, y = validate_training_data(self, X, y, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):

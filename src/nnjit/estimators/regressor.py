@@ -12,7 +12,6 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import validate_data
 
 from nnjit._types import (
     ActivationName,
@@ -34,6 +33,7 @@ from nnjit.estimators._base import (
 from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
+from nnjit.estimators._validation import validate_training_data
 from nnjit.training.scoring import R2
 
 
@@ -251,16 +251,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     # Targets
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        X, y = validate_training_data(self, X, y, reset=reset, y_numeric=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if y.ndim == 1:

@@ -1,0 +1,128 @@
+"""Input and parameters that are valid as they are, found without scikit-learn's long way.
+
+On a small network that way takes longer than the training. Whatever is not plainly valid goes
+through scikit-learn, which finds the right words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+# Elements up to which a scalar product is the quickest search for NaN; BLAS shares longer ones.
+_FEW = 1024
+# Sets of parameters that are remembered to be valid.
+_REMEMBERED = 1000
+_SIMPLE = frozenset({bool, int, float, str, tuple, type(None)})
+
+
+def is_valid_as_it_is(estimator: Any, X: Any) -> bool:
+    """Return whether X would pass scikit-learn's validation unchanged and without a warning.
+
+    That is so for a plain two-dimensional float array with rows, the fitted number of columns
+    and no value that is not finite, if the estimator is fitted and knows no feature names.
+    """
+    known = estimator.__dict__
+    return "coefs_" in known and _has_fitted_columns(known, X) and _all_finite(X)
+
+
+def validate_training_data(
+    estimator: Any, X: Any, y: Any, *, reset: bool, y_numeric: bool = False
+) -> tuple[Any, Any]:
+    """Return X and y as scikit-learn's `validate_data` would, which is asked unless both are plain.
+
+    Parameters
+    ----------
+    estimator : object
+        Gets `n_features_in_`, and `feature_names_in_` or none, if `reset`.
+    X, y : array-like
+    reset : bool
+        Whether this is a fit from scratch; else X has to match the one before.
+    y_numeric : bool, default=False
+        Whether objects in y are converted to numbers.
+    """
+    known = estimator.__dict__
+    columns_fit = _is_float_matrix(X) if reset else _has_fitted_columns(known, X)
+    if columns_fit and _is_plain_target(y, X.shape[0]) and _all_finite(X):
+        if reset:
+            known.pop("feature_names_in_", None)
+            estimator.n_features_in_ = X.shape[1]
+        return X, y
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse=["csr", "csc"],
+        multi_output=True,
+        y_numeric=y_numeric,
+        dtype=(np.float64, np.float32),
+        reset=reset,
+    )
+    return X, y
+
+
+def _is_float_matrix(X: Any) -> bool:
+    return type(X) is np.ndarray and X.ndim == 2 and X.dtype in _FLOATS and X.size > 0
+
+
+def _has_fitted_columns(known: dict[str, Any], X: Any) -> bool:
+    return (
+        _is_float_matrix(X)
+        and X.shape[1] == known.get("n_features_in_")
+        and "feature_names_in_" not in known
+    )
+
+
+def _is_plain_target(y: Any, n_rows: int) -> bool:
+    if type(y) is not np.ndarray or y.shape != (n_rows,):
+        return False
+    return y.dtype.kind in "iub" or (y.dtype in _FLOATS and _all_finite(y))
+
+
+def _all_finite(array: Any) -> bool:
+    """Whether all values are surely finite; a sum that overflows says no."""
+    if array.size <= _FEW and array.flags.c_contiguous:
+        values = array.reshape(-1)
+        return math.isfinite(values.dot(values))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(array.sum())
+
+
+def parameters_key(estimator: Any) -> tuple[Any, ...] | None:
+    """Return what the validity of the parameters depends on, None where they are not all simple.
+
+    Simple are numbers, texts and tuples: nothing that can change, or that equals something else
+    that is not valid.
+    """
+    values = [getattr(estimator, name) for name in estimator._get_param_names()]
+    kinds = tuple([type(value) for value in values])
+    if not _SIMPLE.issuperset(kinds):
+        return None
+    return (type(estimator), kinds, *values)
+
+
+class KnownParameters:
+    """Keys of parameters that have been found valid."""
+
+    def __init__(self) -> None:
+        self._keys: set[tuple[Any, ...]] = set()
+
+    def __contains__(self, key: tuple[Any, ...] | None) -> bool:
+        try:
+            return key in self._keys
+        except TypeError:  # a tuple of something that cannot be hashed
+            return False
+
+    def add(self, key: tuple[Any, ...] | None) -> None:
+        """Remember a key, and forget the others when there are many."""
+        if key is None or key in self:
+            return
+        with contextlib.suppress(TypeError):
+            self._keys.add(key)
+            if len(self._keys) > _REMEMBERED:
+                self._keys = {key}
