@@ -299,19 +299,26 @@ def test_optimizer_state_resumes_bit_for_bit():
             np.testing.assert_array_equal(a, b)
 
 
-def trained(units, n, batch, dtype, kind, loss, weighted, n_features_first=False):
-    """Parameters and losses of two epochs over a problem with the given shapes."""
+def unsorted_csr(X):
+    """CSR whose rows have their entries from right to left."""
+    matrix = sparse.csr_array(X)
+    for start, stop in itertools.pairwise(matrix.indptr):
+        for part in (matrix.indices, matrix.data):
+            part[start:stop] = part[start:stop][::-1].copy()
+    return matrix
+
+
+def trained(units, n, batch, dtype, kind, loss, weighted, form=np.ascontiguousarray):
+    """Parameters and losses of two epochs, in one call, over a problem with the given shapes."""
     coefs, intercepts, X, y, _, w = problem(loss, dtype, n, units, weighted)
+    X[np.random.default_rng(0).random(X.shape) < 0.6] = 0
     engine = engine_for(loss, "tanh", units, dtype)
     engine.pack(coefs, intercepts)
-    form = np.asfortranarray(X) if n_features_first else X
-    dataset, optimizer = engine.dataset(form, y, w), engine.optimizer(kind)
+    dataset, optimizer = engine.dataset(form(X), y, w), engine.optimizer(kind)
     optimizer.learning_rate = 1e-3
-    order = np.random.default_rng(1).permutation(n)
-    losses = [
-        engine.train(dataset, order, batch, optimizer, 0.1, 0, -(-n // batch)).loss
-        for _ in range(2)
-    ]
+    rng = np.random.default_rng(1)
+    orders = np.array([rng.permutation(n), rng.permutation(n)])
+    losses = engine.train_epochs(dataset, orders, batch, optimizer, 0.1)
     assert engine._current._fused == (plan.FUSED_WEIGHTS == 0)
     return packed(*engine.unpack()), np.array(losses)
 
@@ -335,9 +342,12 @@ def test_fused_ranges_move_the_parameters_as_the_others_do(
         monkeypatch.setattr(plan, "FUSED_WEIGHTS", 10**9)
         expected, expected_losses = trained(units, n, batch, dtype, kind, loss, weighted)
         monkeypatch.setattr(plan, "FUSED_WEIGHTS", 0)
-        for size in (1, 2000, 16_384):
+        for size, form in itertools.product(
+            (1, 2000, 16_384), (np.ascontiguousarray, np.asfortranarray, unsorted_csr)
+        ):
             monkeypatch.setattr(plan, "FUSED_RANGE", size)
-            got, losses = trained(units, n, batch, dtype, kind, loss, weighted, size == 2000)
+            monkeypatch.setattr(plan, "SPARSE_RANGE", size)
+            got, losses = trained(units, n, batch, dtype, kind, loss, weighted, form)
             limit = 1e-11 if dtype == np.float64 else 2e-4
             np.testing.assert_allclose(got, expected, rtol=0, atol=limit)
             np.testing.assert_allclose(losses, expected_losses, rtol=limit)

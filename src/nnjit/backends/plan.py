@@ -29,6 +29,8 @@ PLAIN_RANGES, RANGE_UNIT = 4, 512
 # of the gradient stay in the second-level cache and repay reading the deltas once more.
 FUSED_WEIGHTS = 16_384
 FUSED_RANGE = 16_384
+# The same over CSR rows, in whose entries every range has to look for its own.
+SPARSE_RANGE = 65_536
 # Ranges that a network is cut into at least, so that threads have something to share.
 FUSED_RANGES = 8
 
@@ -111,8 +113,7 @@ class TrainPlan:
         rows, self.slots = _blocks(engine._layout, batch_size, layout.lanes_of(self._dtype))
         self.parallel = self.slots > 1
         self._fused = (
-            dataset.data.x_column != 0
-            and batch_size <= rows * self.slots
+            batch_size <= rows * self.slots
             and self._n_weights >= FUSED_WEIGHTS
             and optimizer.kind != "gradient"
         )
@@ -151,7 +152,8 @@ class TrainPlan:
         """Cut the parameters into ranges, and make what their gradient is written to."""
         frame, dtype = self._frame, self._dtype
         if self._fused:
-            self._ranges = _fused_ranges(lay)
+            sparse = self.dataset.data.x_column == 0
+            self._ranges = _fused_ranges(lay, SPARSE_RANGE if sparse else FUSED_RANGE)
             largest = int((self._ranges[:, task.HIGH] - self._ranges[:, task.LOW]).max())
             size = layout.round_up(largest, 64)
             self._gradient = layout.aligned_zeros(self._workers * size, dtype)
@@ -256,10 +258,10 @@ def _plain_ranges(lay, parallel):
     return np.array(parts, np.int64)
 
 
-def _fused_ranges(lay):
+def _fused_ranges(lay, size):
     """Ranges of whole rows of one weight matrix, in multiples of the tile, and the biases."""
     parts, height = [], TILE.rows
-    size = min(FUSED_RANGE, lay.n_weights // FUSED_RANGES)
+    size = min(size, lay.n_weights // FUSED_RANGES)
     for number, layer in enumerate(lay.layers.tolist()):
         at, stride, fan_in = layer[layout.WEIGHTS], layer[layout.STRIDE], layer[layout.FAN_IN]
         step = max(height, size // stride // height * height)

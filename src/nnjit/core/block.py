@@ -172,8 +172,9 @@ def row_gradient(
     source = across + layers[layer, ACROSS] * vectors * width
     if sparse:
         sparse_transposed_product(
-            data, order, start, rows, work, source, across_row, n, fan_out, grads, g0, row, add
-        )
+            data, order, start, rows, work, source, across_row, first, n, fan_out, grads, g0, row,
+            add,
+        )  # fmt: skip
     else:
         product_ahead(n, fan_out, rows, work, below, stride, 1, work, source, across_row,
                       grads, g0, row, grads, g0, 0, add, stream, stream0, gap, mask)  # fmt: skip

@@ -196,9 +196,11 @@ def run_task(frame, phase, number, count, worker, real):
         if job == TRAIN and phase == 2 * frame[FIRST]:  # before the first minibatch
             squares[number] = squares_task(frame, number, real)
             return
-        rows = batch_rows(frame, phase // 2 - 1) if job == TRAIN else frame[BATCH_SIZE]
-        report = view(frame[REPORT_AT], REPORT, np.float64(0))
-        squares[number] = update_task(frame, number, rows, worker, 1.0 / report[WEIGHT], real)
+        start, rows = np.int64(0), frame[BATCH_SIZE]
+        if job == TRAIN:
+            start, rows = batch_start(frame, phase // 2 - 1), batch_rows(frame, phase // 2 - 1)
+        scale = 1.0 / view(frame[REPORT_AT], REPORT, np.float64(0))[WEIGHT]
+        squares[number] = update_task(frame, number, start, rows, worker, scale, real)
 
 
 @inline

@@ -32,19 +32,21 @@ def sparse_product(
 
 @inline
 def sparse_transposed_product(
-    data, order, start, rows, work, across, across_row, fan_in, fan_out, grads, at, g_row, add
+    data, order, start, rows, work, across, across_row, low, n, fan_out, grads, at, g_row, add
 ):
-    """dW (+)= X^T delta with delta sample-major at `across`."""
+    """Rows low..low+n-1 of dW (+)= X^T delta with delta sample-major at `across`."""
     if add == 0:
-        whole = grads[at : at + fan_in * g_row]
+        whole = grads[at : at + n * g_row]
         for i in range(len(whole)):
             whole[i] = 0
     for j in range(rows):
         delta = work[across + j * across_row : across + j * across_row + fan_out]
         sample = order[start + j]
         for p in range(data.indptr[sample], data.indptr[sample + 1]):
+            row = data.indices[p] - low
+            if row < 0 or row >= n:
+                continue
             value = data.x[p]
-            first = at + data.indices[p] * g_row
-            g = grads[first : first + fan_out]
+            g = grads[at + row * g_row : at + row * g_row + fan_out]
             for t in range(fan_out):
                 g[t] += value * delta[t]

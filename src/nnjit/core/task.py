@@ -148,11 +148,11 @@ def summed_gradient(frame, part, rows, real):
 
 
 @viewing
-def own_gradient(frame, part, rows, worker, real):
+def own_gradient(frame, part, start, rows, worker, real):
     """Gradient of a range of a weight matrix's rows, or of biases, in the worker's scratch."""
     layers = layers_of(frame)
     data = data_of(frame, layers[frame[N_LAYERS] - 1, FAN_OUT], real)
-    order = view(frame[ORDER_AT], 0, np.int64(0))  # for sparse rows, which are never fused
+    order = view(frame[ORDER_AT], frame[EPOCHS] * frame[N_ORDER], np.int64(0))
     target = view(frame[SCRATCH_AT] + worker * frame[SCRATCH_BYTES], frame[SCRATCH_SIZE], real)
     layer, stride, zero = part[LAYER], frame[STRIDE], np.int64(0)
     # wanted when the gradient is there: both moments, then the parameters
@@ -168,8 +168,9 @@ def own_gradient(frame, part, rows, worker, real):
         vectors = (n + width - 1) // width
         if part[ROWS] > 0:
             row_gradient(
-                layer, part[ROW], part[ROWS], layers, data, order, zero, n, work, stride,
-                at.delta, at.across, vectors, target, zero, min(slot, 1),
+                layer, part[ROW], part[ROWS], layers, data, order,
+                start + slot * frame[BLOCK_ROWS], n, work, stride, at.delta, at.across, vectors,
+                target, zero, min(slot, 1),
                 first if slot == 0 else params, part[LOW], gap,
                 both if slot == 0 else max(1 - slot, -1),
             )  # fmt: skip
@@ -190,12 +191,12 @@ def clear_padding(matrix, rows, columns, stride):
 
 
 @inline
-def update_task(frame, number, rows, worker, scale, real):
-    """Step of one range after a batch of so many rows; sum of its squared weights."""
+def update_task(frame, number, start, rows, worker, scale, real):
+    """Step of one range after the batch of rows from `start`; sum of its squared weights."""
     part = range_of(frame, number)
     low, high = part[LOW], part[HIGH]
     if frame[FUSED]:
-        g = own_gradient(frame, part, rows, worker, real)
+        g = own_gradient(frame, part, start, rows, worker, real)
     else:
         g = summed_gradient(frame, part, rows, real)
     params = view(frame[PARAMS_AT], frame[N_FLAT], real)
