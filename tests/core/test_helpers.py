@@ -32,8 +32,23 @@ def sum_of_slices(x):
 
 
 @inline
-def allocating(x):
-    return np.full(100_000, x[1])[-1] + x[0]
+def filling(x):
+    return np.full(1000, x[1])[-1] + x[0]
+
+
+@inline
+def adding(x):
+    return (x + x)[1] - x[0]
+
+
+@inline
+def choosing(x):
+    return x[x > x[0]][1]
+
+
+@inline
+def copying(x):
+    return x.copy()[2]
 
 
 @viewing
@@ -55,9 +70,10 @@ def test_a_helper_must_not_return_what_somebody_owns(helper):
         kernel(function)(np.arange(4.0))
 
 
-def test_a_helper_frees_what_it_makes():
+@pytest.mark.parametrize("helper", [filling, adding, choosing, copying])
+def test_a_helper_frees_what_it_makes(helper):
     def function(x):
-        return allocating(x)
+        return helper(x)
 
     compiled, x = kernel(function), np.arange(1.0, 5.0)
     compiled(x)

@@ -46,14 +46,14 @@ class _HelperLibrary(JITCodeLibrary):
     on the way up.
     """
 
+    stays_a_function = False
+
     @property
     def codegen(self):
         return _WithoutEnvironment(self._codegen)
 
     def _optimize_functions(self, ll_module):
         ll_module.data_layout = self._codegen._data_layout
-
-    stays_a_function = False
 
     def finalize(self):
         for function in self._final_module.functions:
@@ -128,10 +128,9 @@ class _WithoutReferences(AnalysisPass):
 
     def run_pass(self, state):
         makes = any(
-            _is_call(expression)
-            and _holds_array(signature.return_type)
-            and not _makes_views(state.typemap[expression.func.name])
+            _holds_array(signature.return_type) and not _gives_view(expression, signature, state)
             for expression, signature in state.calltypes.items()
+            if signature is not None  # an element of a tuple
         )
         returns = _holds_array(state.return_type)
         if returns and (makes or not state.pipeline.may_return_arrays):
@@ -144,17 +143,19 @@ class _WithoutReferences(AnalysisPass):
         return False
 
 
-def _is_call(expression):
-    return getattr(expression, "op", None) == "call"
-
-
-def _makes_views(callee):
-    """Whether an array that a function returns can be nothing but a view."""
+def _gives_view(expression, signature, state):
+    """Whether the array that an expression gives can be nothing but a view of another."""
+    kind = getattr(expression, "op", None)
+    if kind in ("getitem", "static_getitem"):
+        return not any(map(_holds_array, signature.args[1:]))  # an index that is an array copies
+    if kind != "call":
+        return False
+    callee = state.typemap[expression.func.name]
     if isinstance(callee, types.BoundFunction):
         return callee.typing_key == "array.reshape"
     if isinstance(callee, types.Function):
         return all(issubclass(template, _IntrinsicTemplate) for template in callee.templates)
-    return isinstance(callee, (types.Dispatcher, types.NamedTupleClass))
+    return isinstance(callee, (types.Dispatcher, types.NamedTupleClass))  # another helper
 
 
 class HelperCompiler(Compiler):
