@@ -17,8 +17,8 @@ FIRST_TRY_COLD = 0.05
 FIRST_PIECE, PIECE = 0.001, 0.02
 TRIAL = 2
 # Parallel must be this much faster than serial to be kept, and loses after so many pieces in
-# a row that were not: the first one wakes the threads up.
-GAIN, LOSSES = 0.95, 3
+# a row that were not, fewer on a machine known to be busy; the first one wakes the threads up.
+GAIN, LOSSES, BUSY_LOSSES = 0.95, 3, 2
 # Seconds until parallel is tried again after it lost; doubled each time it loses.
 RETRY, RETRY_MOST = 0.01, 2.0
 
@@ -71,8 +71,10 @@ class Pace:
         known = self._parallel if parallel else self._serial
         if known is None:
             return TRIAL
-        undecided = self._parallel is None or (parallel and self._losses > 0)
-        return max(TRIAL, int((FIRST_PIECE if undecided else PIECE) / known))
+        if parallel and self._losses > 0:
+            # Waking up may take milliseconds: so long a piece that it does not decide alone.
+            return max(TRIAL, int(FIRST_PIECE / self._serial))
+        return max(TRIAL, int((FIRST_PIECE if self._parallel is None else PIECE) / known))
 
     def _record(self, parallel, seconds, units):
         if not parallel:
@@ -84,6 +86,7 @@ class Pace:
             self._losses, _Machine.pause = 0, RETRY
             return
         self._losses += 1
-        if self._losses >= LOSSES or _Machine.pause > RETRY:  # known to be busy
+        if self._losses >= (BUSY_LOSSES if _Machine.pause > RETRY else LOSSES):
             _Machine.retry_at = time.perf_counter() + _Machine.pause
             _Machine.pause = min(2.0 * _Machine.pause, RETRY_MOST)
+            self._parallel, self._losses = None, 0  # to be tried afresh
