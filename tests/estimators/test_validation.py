@@ -66,6 +66,13 @@ def test_a_refused_parameter_is_refused_again():
         type("Checked", (nnjit.MLPRegressor,), {})(alpha=-1.0).fit(X, X[:, 0])
 
 
+def test_a_fraction_of_a_row_is_no_batch():
+    for library in LIBRARIES:
+        model = library.MLPClassifier((2,), max_iter=2).fit(X, Y).set_params(batch_size=2.5)
+        with pytest.raises(TypeError, match="ind(ex|ices)|integer"):
+            model.partial_fit(X, Y)
+
+
 def test_what_can_change_is_not_remembered():
     assert parameters_key(nnjit.MLPClassifier(random_state=0)) is not None
     assert parameters_key(nnjit.MLPClassifier(random_state=np.random.RandomState(0))) is None

@@ -590,13 +590,14 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
     def _minibatch_rows(self, n_samples: int) -> int:
         if self.batch_size == "auto":
             return min(200, n_samples)
-        if self.batch_size > n_samples:
+        batch_size = operator.index(self.batch_size)  # partial_fit does not validate it again
+        if batch_size > n_samples:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than "
                 "sample size. It is going to be clipped",
                 stacklevel=2,
             )
-        return int(np.clip(self.batch_size, 1, max(n_samples, 1)))
+        return int(np.clip(batch_size, 1, max(n_samples, 1)))
 
     def _take_over(self, engine: Engine, state: TrainingState) -> None:
         """Set the fitted attributes from a run that has ended."""
