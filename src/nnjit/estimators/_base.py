@@ -43,7 +43,7 @@ from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import prediction_engine
 from nnjit.estimators._rollback import unchanged_on_error
-from nnjit.estimators._validation import KnownParameters, is_valid_as_it_is, parameters_key
+from nnjit.estimators._validation import is_valid_as_it_is, validate_parameters
 from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine
 from nnjit.training.initialization import glorot_uniform
@@ -53,8 +53,6 @@ from nnjit.training.solvers import StochasticSolver, make_adam, make_sgd
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
 from nnjit.training.validation import Rows, ValidationSplit, split_rows
-
-_KNOWN_PARAMETERS = KnownParameters()
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 RandomState: TypeAlias = int | np.random.RandomState | None
@@ -222,10 +220,7 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         return found
 
     def _validate_params(self) -> None:
-        key = parameters_key(self)
-        if key not in _KNOWN_PARAMETERS:
-            super()._validate_params()
-            _KNOWN_PARAMETERS.add(key)
+        validate_parameters(self, super()._validate_params)
 
     # What a subclass supplies
 

@@ -6,8 +6,8 @@ through scikit-learn, which finds the right words.
 
 from __future__ import annotations
 
-import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from sklearn.utils.validation import validate_data
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 # Elements up to which a scalar product is the quickest search for NaN; BLAS shares longer ones.
 _FEW = 1024
-# Sets of parameters that are remembered to be valid.
+# Keys of parameters found valid, and how many are remembered.
+_VALID: set[tuple[Any, ...] | None] = set()
 _REMEMBERED = 1000
 _SIMPLE = frozenset({bool, int, float, str, tuple, type(None)})
 
@@ -93,6 +94,18 @@ def _all_finite(array: Any) -> bool:
         return math.isfinite(array.sum())
 
 
+def validate_parameters(estimator: Any, validate: Callable[[], None]) -> None:
+    """Call `validate` unless these parameters have passed it before."""
+    key = parameters_key(estimator)
+    if key in _VALID:
+        return
+    validate()
+    if key is not None:
+        if len(_VALID) >= _REMEMBERED:
+            _VALID.clear()
+        _VALID.add(key)
+
+
 def parameters_key(estimator: Any) -> tuple[Any, ...] | None:
     """Return what the validity of the parameters depends on, None where they are not all simple.
 
@@ -103,26 +116,9 @@ def parameters_key(estimator: Any) -> tuple[Any, ...] | None:
     kinds = tuple([type(value) for value in values])
     if not _SIMPLE.issuperset(kinds):
         return None
-    return (type(estimator), kinds, *values)
-
-
-class KnownParameters:
-    """Keys of parameters that have been found valid."""
-
-    def __init__(self) -> None:
-        self._keys: set[tuple[Any, ...]] = set()
-
-    def __contains__(self, key: tuple[Any, ...] | None) -> bool:
-        try:
-            return key in self._keys
-        except TypeError:  # a tuple of something that cannot be hashed
-            return False
-
-    def add(self, key: tuple[Any, ...] | None) -> None:
-        """Remember a key, and forget the others when there are many."""
-        if key is None or key in self:
-            return
-        with contextlib.suppress(TypeError):
-            self._keys.add(key)
-            if len(self._keys) > _REMEMBERED:
-                self._keys = {key}
+    key = (type(estimator), kinds, *values)
+    try:
+        hash(key)
+    except TypeError:  # a tuple of lists or arrays
+        return None
+    return key
