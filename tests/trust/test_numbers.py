@@ -12,15 +12,10 @@ from problems import inputs, problem, quietly, weights
 
 import naive
 import nnjit
+from engine_problems import LOSSES
 from nnjit.backends import pace, plan
 from nnjit.backends.select import make_engine
 
-LOSSES = {
-    "squared_error": ("squared_error", "identity"),
-    "poisson": ("poisson", "exp"),
-    "multinomial": ("log_loss", "softmax"),
-    "bernoulli": ("log_loss", "logistic"),
-}
 # Around the vector widths, the register tiles and the blocks of rows.
 ROWS = [1, 2, 7, 8, 15, 16, 17, 31, 33, 63, 65, 127, 129, 255, 256, 257, 300]
 UNITS = [1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 24, 31, 32, 33, 48, 49]
