@@ -1,5 +1,6 @@
 """How helpers are compiled: without Numba's counting of references to arrays."""
 
+import operator
 import sys
 
 import numba
@@ -8,10 +9,11 @@ import pytest
 from numba.core.compiler import Flags
 from numba.core.errors import CompilerError
 from numba.core.runtime import _nrt_python, rtsys
+from numba.extending import overload
 
 from nnjit.core.frame import address_of, view
-from nnjit.core.helpers import _QuickFlags
-from nnjit.core.jit import inline, kernel, viewing
+from nnjit.core.helpers import _QuickFlags, _Remembering
+from nnjit.core.jit import elementwise, inline, kernel, viewing
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
@@ -121,3 +123,36 @@ def test_flags_are_equal_when_numba_says_so():
     same.release_gil = False  # its default, said
     assert quick == same
     assert (quick == 1) is False
+
+
+def halved(x):
+    raise NotImplementedError
+
+
+@overload(halved)
+def _halved(x):
+    return lambda x: x * x.dtype.type(0.5) if hasattr(x, "dtype") else x * 0.5
+
+
+@inline
+def halving_freely(x, i):
+    return halved(x[i]) + x[i]
+
+
+@elementwise
+def halving_exactly(x, i):
+    return halved(x[i]) + x[i]
+
+
+def test_operators_are_remembered_and_what_is_compiled_is_not():
+    def function(x):
+        return halving_freely(x, 1) + halving_exactly(x, 1)
+
+    for dtype in (np.float32, np.float64, np.int32):
+        assert kernel(function)(np.array([1, 4], dtype)) == 12
+    names = {key[0].typing_key for key in _Remembering.known}
+    assert {operator.getitem, operator.add} <= names
+    assert halved not in names
+    for (function, args), signature in _Remembering.known.items():
+        assert function.get_impl_key(signature) is function.typing_key
+        assert len(args) == len(signature.args)

@@ -14,7 +14,7 @@ from llvmlite import ir
 from nnjit.core import simd
 from nnjit.core.emit import emit_dot_product, emit_product, emit_transpose_into
 from nnjit.core.jit import kernel
-from nnjit.core.simd import TARGETS, TILE, dot_product, product, transpose_into
+from nnjit.core.simd import TARGETS, TILE, dot_product, outer_product, product, transpose_into
 
 DTYPES = [np.float32, np.float64]
 EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 100]
@@ -34,6 +34,11 @@ def run_dot(m, n, vectors, a, a_row, b, b_row, c, c_row, add):
 @kernel
 def run_transpose(rows, columns, source, stride, index, indexed, target, t_row):
     transpose_into(rows, columns, source, 0, stride, index, 1, indexed, target, 0, t_row)
+
+
+@kernel
+def run_outer(rows, vectors, a, b, d, c, c_row):
+    outer_product(rows, vectors, a, 1, b, 2, d, 3, c, 1, c_row)
 
 
 def lanes(dtype):
@@ -113,6 +118,25 @@ def test_transpose_into(dtype, indexed):
             padding, np.broadcast_to(wanted[-1:, :columns].T, padding.shape)
         )
         assert np.isnan(target[:, padded(rows, dtype) :]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("extra", [0, 1])
+def test_outer_product(dtype, extra):
+    rng = np.random.default_rng(4)
+    for m, n, _ in sizes(rng, 2):
+        rows, reach = min(m, n), padded(n, dtype)
+        a, d = (rng.standard_normal(rows + reach + 3).astype(dtype) for _ in range(2))
+        b = rng.standard_normal(reach + 2).astype(dtype)
+        wanted = np.outer(a[1 : rows + 1], b[2 : n + 2])
+        np.fill_diagonal(wanted, d[3 : rows + 3])
+        size, row = 1 + (rows - 1) * (n + extra) + reach, n + extra
+        c = np.full(size + 5, np.nan, dtype)
+        run_outer(rows, reach // lanes(dtype), a, b, d, c, row)
+        got = c[1 : 1 + rows * row] if extra == 0 else np.append(c[1:], [0])[: rows * row]
+        np.testing.assert_array_equal(got.reshape(rows, row)[:, :n], wanted)
+        assert np.isnan(c[0])
+        assert np.isnan(c[size:]).all()
 
 
 @jit_only

@@ -571,17 +571,32 @@ def emit_outer_product(module, real, length):
         return function
     rows, vectors, a, b, d, c, c_row = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    with cgutils.for_range(builder, rows) as row:
-        factor = v.splat(builder, builder.load(builder.gep(a, [row.index])))
-        line = builder.gep(c, [builder.mul(row.index, c_row)])
-        with cgutils.for_range(builder, vectors) as vector:
-            offset = builder.mul(vector.index, _index(length))
-            value = builder.fmul(factor, v.load(builder, builder.gep(b, [offset])))
-            v.store(builder, value, builder.gep(line, [offset]))
-        value = builder.load(builder.gep(d, [row.index]))
-        builder.store(value, builder.gep(line, [row.index]))
+    with builder.if_else(builder.icmp_signed("==", vectors, _index(1))) as (one, several):
+        with one:
+            _emit_short_outer(builder, v, rows, a, b, d, c, c_row)
+        with several, cgutils.for_range(builder, rows) as row:
+            factor = v.splat(builder, builder.load(builder.gep(a, [row.index])))
+            line = builder.gep(c, [builder.mul(row.index, c_row)])
+            with cgutils.for_range(builder, vectors) as vector:
+                offset = builder.mul(vector.index, _index(length))
+                value = builder.fmul(factor, v.load(builder, builder.gep(b, [offset])))
+                v.store(builder, value, builder.gep(line, [offset]))
+            value = builder.load(builder.gep(d, [row.index]))
+            builder.store(value, builder.gep(line, [row.index]))
     builder.ret_void()
     return function
+
+
+def _emit_short_outer(builder, v, rows, a, b, d, c, c_row):
+    """The outer product where a row is one vector: stored once, its diagonal in it."""
+    right, diagonal = v.load(builder, b), v.load(builder, d)
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), v.length), list(range(v.length)))
+    with cgutils.for_range(builder, rows) as row:
+        factor = v.splat(builder, builder.load(builder.gep(a, [row.index])))
+        number = builder.trunc(row.index, ir.IntType(32))
+        here = builder.icmp_signed("==", lanes, v.splat(builder, number))
+        value = builder.select(here, diagonal, builder.fmul(factor, right))
+        v.store(builder, value, builder.gep(c, [builder.mul(row.index, c_row)]))
 
 
 def emit_dot_product(module, real, length):

@@ -24,17 +24,44 @@ _UNNEEDED = frozenset({
 })  # fmt: skip
 
 
-class _WithoutEnvironment:
-    """A code generator that does not bind a function's constants to loaded code."""
+class _Around:
+    """One of Numba's objects, but for the methods that a subclass defines."""
 
-    def __init__(self, codegen):
-        self._real = codegen
+    def __init__(self, real):
+        self._real = real
 
     def __getattr__(self, name):
         return getattr(self._real, name)
 
+
+class _WithoutEnvironment(_Around):
+    """A code generator that does not bind a function's constants to loaded code."""
+
     def set_env(self, env_name, env):
         """Nothing is loaded yet; kernels raise nothing and so never read it."""
+
+
+class _Remembering(_Around):
+    """A typing context that finds an operator's signature for the same types once.
+
+    Numba asks one template of the operator after the other each time it is used, in a first fit
+    three thousand times for some two hundred combinations.
+    """
+
+    known = {}
+
+    def resolve_function_type(self, function, args, kws):
+        kind = function if isinstance(function, types.Type) else self._lookup_global(function)
+        if kws or not isinstance(kind, types.Function):
+            return self._real.resolve_function_type(function, args, kws)
+        key = kind, tuple(args)
+        signature = self.known.get(key)
+        if signature is None:
+            signature = self._real.resolve_function_type(function, args, kws)
+            # what is itself compiled from Python depends on its caller's flags as well
+            if signature and kind.get_impl_key(signature) is kind.typing_key:
+                self.known[key] = signature
+        return signature
 
 
 class _HelperLibrary(JITCodeLibrary):
@@ -174,6 +201,7 @@ class HelperCompiler(Compiler):
         library.stays_a_function = self.stays_a_function
         self.state.library = library
         self.state.flags = _QuickFlags(self.state.flags)
+        self.state.typingctx = _Remembering(self.state.typingctx)
         return super().compile_extra(func)
 
     def define_pipelines(self):
