@@ -71,10 +71,14 @@ INTERRUPTS = """
 import os, random, signal, threading, time, warnings
 import numpy as np
 import workload as w
+from nnjit.backends import pace
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 X, y = w.data("float32", 300, 40)
+chosen = pace.Pace.run
+w.force("parallel")  # so that nothing is left to compile, for which Ctrl-C waits
 reference = w.large()
+pace.Pace.run = chosen
 model = w.classifier(hidden_layer_sizes=(30,), max_iter=10**7, tol=0.0, n_iter_no_change=10**7)
 random.seed(1)
 slowest = 0.0
@@ -105,3 +109,43 @@ print(slowest)
 def test_interrupts_at_random_moments():
     """Each fit returns, and what follows is as right as before."""
     assert float(run_python(INTERRUPTS)) < 1.0
+
+
+INTERRUPTED_BETWEEN_EPOCHS = """
+import os, random, signal, threading, warnings
+import numpy as np
+from sklearn.base import clone
+import workload as w
+
+warnings.simplefilter("ignore")
+signal.signal(signal.SIGINT, signal.default_int_handler)
+X, y = w.data("float64", 300, 40)
+w.large()  # compile
+random.seed(2)
+epochs = []
+for i in range(10):
+    model = w.classifier(
+        hidden_layer_sizes=(30,), max_iter=10**7, tol=0.0, n_iter_no_change=10**7, random_state=i
+    )
+    send = lambda: os.kill(os.getpid(), signal.SIGINT)
+    timer = threading.Timer(random.uniform(0.02, 0.15), send)
+    timer.start()
+    model.fit(X, y)
+    timer.join()
+    epochs.append(model.n_iter_)
+    whole = clone(model).set_params(max_iter=model.n_iter_).fit(X, y)
+    for _ in range(3):
+        assert model.loss_curve_ == whole.loss_curve_, i
+        assert (model.n_iter_, model.t_) == (whole.n_iter_, whole.t_), i
+        for one, other in zip(model.coefs_ + model.intercepts_, whole.coefs_ + whole.intercepts_):
+            assert np.array_equal(one, other), i
+        model.partial_fit(X, y)
+        whole.partial_fit(X, y)
+assert min(epochs) > 1, epochs
+print(epochs)
+"""
+
+
+def test_an_interrupted_fit_is_a_shorter_one():
+    """Several epochs run in one call: all of them count, and the next one goes on from there."""
+    print(run_python(INTERRUPTED_BETWEEN_EPOCHS))

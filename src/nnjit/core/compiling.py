@@ -2,8 +2,8 @@
 
 import contextlib
 import gc
-import signal
-import threading
+
+from nnjit.core.interrupts import Interrupts
 
 __all__ = ["undisturbed"]
 
@@ -17,31 +17,12 @@ def undisturbed():
     Ctrl-C waits until the block has ended, some seconds at most. The many objects that Numba
     makes and keeps would have the collector run hundreds of times, a fifth of the time.
     """
-    collecting = gc.isenabled()
+    interrupts, collecting = Interrupts(), gc.isenabled()
     gc.disable()
     try:
-        with _interrupt_afterwards():
+        with interrupts:
             yield
     finally:
         if collecting:
             gc.enable()
-
-
-@contextlib.contextmanager
-def _interrupt_afterwards():
-    """Hold Ctrl-C back until the block has ended."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is ever interrupted
-        return
-    pending = []
-    before = signal.getsignal(signal.SIGINT)
-    if not callable(before):  # ignored, or not Python's to change
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *arguments: pending.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pending:
-        before(*pending[0])
+    interrupts.deliver()

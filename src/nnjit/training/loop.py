@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from nnjit._types import Array
+from nnjit.core.interrupts import Interrupts
 from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.progress import EpochTable
@@ -129,9 +131,12 @@ def run_epochs(
         If a KeyboardInterrupt ended the run. The parameters are those of the last minibatch done.
     """
     optimizer = state.solver.start(engine)
+    watched = bool(plan.verbose) or hook is not None or checkpoint is not None
+    losses = _epoch_losses(engine, dataset, state, plan, optimizer, sample_weight, watched)
     try:
         if not state.converged:  # else a checkpoint says that this run has ended
-            _epochs(engine, dataset, state, plan, optimizer, sample_weight, hook, checkpoint)
+            with contextlib.closing(losses):
+                _epochs(losses, engine, state, plan, optimizer, hook, checkpoint)
     except KeyboardInterrupt:
         state.interrupted = True
         warnings.warn("Training interrupted by user.", stacklevel=2)
@@ -141,20 +146,17 @@ def run_epochs(
 
 
 def _epochs(
+    losses: Iterator[float],
     engine: Engine,
-    dataset: Any,
     state: TrainingState,
     plan: EpochPlan,
     optimizer: Optimizer,
-    sample_weight: Array | None,
     hook: EpochHook | None,
     checkpoint: Checkpoint | None,
 ) -> None:
     solver, monitor = state.solver, state.monitor
     table = EpochTable() if plan.verbose == 2 else None
     verbose = bool(plan.verbose) and table is None
-    watched = bool(plan.verbose) or hook is not None or checkpoint is not None
-    losses = _epoch_losses(engine, dataset, state, plan, optimizer, sample_weight, watched)
     while state.epoch < plan.max_epochs:
         if hook is not None:
             hook.begin()
@@ -196,10 +198,11 @@ def _epoch_losses(
     optimizer: Optimizer,
     sample_weight: Array | None,
     watched: bool,
-) -> Iterator[float]:
+) -> Generator[float, None, None]:
     """Run epochs and yield the loss of each, NaN for the last if it was not finite.
 
-    Where nobody looks at the network in between, several are run in one call.
+    Where nobody looks at the network in between, several are run in one call, and Ctrl-C waits
+    until all of them are accounted for.
     """
     n_samples = len(state.order)
     call_size = batches_per_call(engine.n_parameters, plan.batch_size, engine.work_per_call)
@@ -210,20 +213,25 @@ def _epoch_losses(
     # The same swaps as shuffling a fresh range and indexing the last order with it.
     shuffle: Callable[[Any], None] = state.rng.shuffle if plan.shuffle else _leave
     orders = np.empty((max(most, 1), n_samples), np.int64)
+    interrupts = Interrupts()
     while True:
         ahead = min(most, plan.max_epochs - state.epoch, _epochs_alike(state))
         if ahead <= 1:
             shuffle(state.order)
             yield train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
             continue
-        for order in orders[:ahead]:
-            shuffle(state.order)
-            order[:] = state.order
-        totals = engine.train_epochs(
-            dataset, orders[:ahead], plan.batch_size, optimizer, plan.alpha
-        )
-        for total in totals:
-            yield total / n_samples if math.isfinite(total) else math.nan
+        with interrupts:
+            for order in orders[:ahead]:
+                shuffle(state.order)
+                order[:] = state.order
+            totals = engine.train_epochs(
+                dataset, orders[:ahead], plan.batch_size, optimizer, plan.alpha
+            )
+        try:
+            for total in totals:
+                yield total / n_samples if math.isfinite(total) else math.nan
+        finally:  # also if that was the last epoch wanted
+            interrupts.deliver()
 
 
 def _leave(order: Any) -> None:
