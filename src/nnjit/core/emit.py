@@ -108,12 +108,12 @@ class _Vectors:
         return builder.call(function, [ir.Constant(self.real, 0.0), vector], fastmath=["reassoc"])
 
 
-def _prefetch(builder, pointer):
-    """Ask for the cache line at an address that need not exist."""
+def _prefetch(builder, pointer, nearness=3):
+    """Ask for the cache line at an address that need not exist, 3 for the nearest cache."""
     narrow = ir.IntType(32)
     kind = ir.FunctionType(_VOID, [pointer.type, narrow, narrow, narrow])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [pointer, *(ir.Constant(narrow, n) for n in (0, 3, 1))])
+    builder.call(function, [pointer, *(ir.Constant(narrow, n) for n in (0, nearness, 1))])
 
 
 class _Ahead:
@@ -337,8 +337,7 @@ def _emit_transpose(module, real, length):
     indexed = builder.icmp_signed("!=", use_index, _index(0))
     block = []
     for i in range(length):
-        wanted = builder.add(row, _index(i))
-        number = builder.select(builder.icmp_signed("<", wanted, last), wanted, last)
+        number = _clamped(builder, builder.add(row, _index(i)), last)
         actual = _through(builder, indexed, index, number)
         offset = builder.add(builder.mul(actual, stride), column)
         block.append(v.load(builder, builder.gep(source, [offset])))
@@ -630,6 +629,7 @@ def emit_dot_product(module, real, length):
 def emit_transpose_into(module, real, length):
     """target[j, i] = source[index[i], j] in square blocks, the last columns one by one.
 
+    Rows taken through an index are asked for one block ahead: no two of them lie together.
     Arguments: rows, columns, source, stride, index, use_index, target, target_stride.
     """
     pointer = real.as_pointer()
@@ -641,21 +641,27 @@ def emit_transpose_into(module, real, length):
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     square = _emit_transpose(module, real, length)
     last = builder.sub(rows, _index(1))
+    indexed = builder.icmp_signed("!=", use_index, _index(0))
     blocks = builder.sdiv(builder.add(rows, _index(length - 1)), _index(length))
     with cgutils.for_range(builder, blocks) as down:  # few rows at a time, read from end to end
         row = builder.mul(down.index, _index(length))
+        below = builder.add(row, _index(length))
+        scattered = builder.and_(indexed, builder.icmp_signed("<=", below, last))
         with cgutils.for_range(builder, builder.sdiv(columns, _index(length))) as across:
             column = builder.mul(across.index, _index(length))
             place = builder.gep(target, [builder.add(builder.mul(column, target_stride), row)])
+            with builder.if_then(scattered):
+                for i in range(length):
+                    number = _clamped(builder, builder.add(below, _index(i)), last)
+                    line = builder.mul(builder.load(builder.gep(index, [number])), stride)
+                    _prefetch(builder, builder.gep(source, [builder.add(line, column)]), 2)
             builder.call(
                 square,
                 [source, index, use_index, row, last, stride, column, place, target_stride],
             )
     first = builder.and_(columns, _index(-length))
-    indexed = builder.icmp_signed("!=", use_index, _index(0))
     with cgutils.for_range(builder, builder.mul(blocks, _index(length))) as row:
-        inside = builder.icmp_signed("<", row.index, last)
-        number = builder.select(inside, row.index, last)
+        number = _clamped(builder, row.index, last)
         line = builder.gep(source, [builder.mul(_through(builder, indexed, index, number), stride)])
         with cgutils.for_range(builder, builder.sub(columns, first)) as rest:
             column = builder.add(first, rest.index)
@@ -664,6 +670,10 @@ def emit_transpose_into(module, real, length):
             builder.store(value, builder.gep(target, [place]))
     builder.ret_void()
     return function
+
+
+def _clamped(builder, number, last):
+    return builder.select(builder.icmp_signed("<", number, last), number, last)
 
 
 def _through(builder, indexed, index, number):
