@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from nnjit._types import Array
+from nnjit.training.blas import single_threaded_blas
 from nnjit.training.engine import Engine
 from nnjit.training.progress import EpochTable
 
@@ -79,19 +80,20 @@ def minimize_lbfgs(
 
     reached = _LastIterate(start, hook, EpochTable() if verbose == 2 else None)
     try:
-        result = minimize(
-            lambda packed: _objective(engine, packed, dataset, alpha, reached),
-            np.asarray(start, dtype=np.float64),
-            method="L-BFGS-B",
-            jac=True,
-            callback=reached.accept,
-            options={
-                "maxfun": max_fun,
-                "maxiter": max_iter,
-                "gtol": tol,
-                **_print_option(verbose),
-            },
-        )
+        with single_threaded_blas():
+            result = minimize(
+                lambda packed: _objective(engine, packed, dataset, alpha, reached),
+                np.asarray(start, dtype=np.float64),
+                method="L-BFGS-B",
+                jac=True,
+                callback=reached.accept,
+                options={
+                    "maxfun": max_fun,
+                    "maxiter": max_iter,
+                    "gtol": tol,
+                    **_print_option(verbose),
+                },
+            )
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
         return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter)
