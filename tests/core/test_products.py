@@ -12,7 +12,9 @@ import pytest
 from llvmlite import ir
 
 from nnjit.core import simd
-from nnjit.core.emit import emit_dot_product, emit_product, emit_transpose_into
+from nnjit.core.emit_dot import emit_dot_product
+from nnjit.core.emit_product import emit_product
+from nnjit.core.emit_transpose import emit_transpose_into
 from nnjit.core.jit import kernel
 from nnjit.core.simd import TARGETS, TILE, dot_product, outer_product, product, transpose_into
 

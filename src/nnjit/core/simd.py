@@ -1,7 +1,7 @@
 """Matrix products on register tiles: the only place of the package that emits IR.
 
 Primitives that kernels call like functions; matrices are (flat array, offset, strides). Each
-is an internal LLVM function (emit.py), and a few lines of NumPy when Numba's JIT is off.
+is an internal LLVM function (emit_*.py), and a few lines of NumPy when Numba's JIT is off.
 
 `product`
     ``C[i, j] = start + sum_k A[i, k] B[k, j]``, start being 0, bias[i] or C[i, j] (`add`),
@@ -36,12 +36,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nnjit.core.emit import (
-    emit_dot_product,
-    emit_outer_product,
-    emit_product,
-    emit_transpose_into,
-)
+from nnjit.core.emit_dot import emit_dot_product
+from nnjit.core.emit_outer import emit_outer_product
+from nnjit.core.emit_product import emit_product
+from nnjit.core.emit_transpose import emit_transpose_into
 
 __all__ = [
     "TARGETS",

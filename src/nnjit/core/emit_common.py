@@ -1,0 +1,145 @@
+"""What every LLVM function of the matrix primitives is made with.
+
+Each `emit_*` adds one internal function to a module, or finds it there, and returns it.
+Strides and counts are in elements, 64-bit. See simd.py for what they compute.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils
+
+__all__ = [
+    "CACHE_LINE",
+    "I64",
+    "VOID",
+    "Vectors",
+    "declare",
+    "heights",
+    "integer",
+    "prefetch",
+    "sweep",
+]
+
+I64 = ir.IntType(64)
+VOID = ir.VoidType()
+CACHE_LINE = 64  # bytes
+
+
+def integer(value):
+    """A 64-bit constant."""
+    return ir.Constant(I64, value)
+
+
+def declare(module, name, arguments):
+    """Declare the internal function `name`, or return (function, False) if it is there."""
+    if name in module.globals:
+        return module.globals[name], False
+    function = ir.Function(module, ir.FunctionType(VOID, arguments), name)
+    # identical in every module that carries it: the linker keeps one, and it stays a call
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    function.attributes.add("nounwind")
+    return function, True
+
+
+class Vectors:
+    """Emission helpers for one real type and one vector length."""
+
+    def __init__(self, real, length):
+        self.real = real
+        self.length = length
+        self.type = ir.VectorType(real, length)
+        self.suffix = "f32" if isinstance(real, ir.FloatType) else "f64"
+        self.align = 4 if isinstance(real, ir.FloatType) else 8
+        self.zero = ir.Constant(self.type, [ir.Constant(real, 0.0)] * length)
+
+    def load(self, builder, pointer):
+        vector = builder.load(builder.bitcast(pointer, self.type.as_pointer()))
+        vector.align = self.align
+        return vector
+
+    def store(self, builder, value, pointer):
+        builder.store(value, builder.bitcast(pointer, self.type.as_pointer())).align = self.align
+
+    def mask(self, builder, count):
+        """The first `count` lanes."""
+        narrow = ir.IntType(32)
+        splat = Vectors.splat_of(builder, builder.trunc(count, narrow), self.length)
+        lanes = ir.Constant(splat.type, list(range(self.length)))
+        return builder.icmp_signed("<", lanes, splat)
+
+    def load_masked(self, builder, pointer, mask):
+        kind = ir.FunctionType(
+            self.type, [self.type.as_pointer(), ir.IntType(32), mask.type, self.type]
+        )
+        name = f"llvm.masked.load.v{self.length}{self.suffix}.p0"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        align = ir.Constant(ir.IntType(32), self.align)
+        pointer = builder.bitcast(pointer, self.type.as_pointer())
+        return builder.call(function, [pointer, align, mask, self.zero])
+
+    def store_masked(self, builder, value, pointer, mask):
+        kind = ir.FunctionType(VOID, [self.type, self.type.as_pointer(), ir.IntType(32), mask.type])
+        name = f"llvm.masked.store.v{self.length}{self.suffix}.p0"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        align = ir.Constant(ir.IntType(32), self.align)
+        pointer = builder.bitcast(pointer, self.type.as_pointer())
+        builder.call(function, [value, pointer, align, mask])
+
+    def splat(self, builder, scalar):
+        return Vectors.splat_of(builder, scalar, self.length)
+
+    @staticmethod
+    def splat_of(builder, scalar, length):
+        undefined = ir.Constant(ir.VectorType(scalar.type, length), ir.Undefined)
+        one = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), length), [0] * length)
+        return builder.shuffle_vector(one, undefined, mask)
+
+    def shuffle(self, builder, left, right, indices):
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.length), indices)
+        return builder.shuffle_vector(left, right, mask)
+
+    def fma(self, builder, a, b, c):
+        # fused where the machine has it, multiply and add elsewhere (never a libm call)
+        name = f"llvm.fmuladd.v{self.length}{self.suffix}"
+        signature = ir.FunctionType(self.type, [self.type] * 3)
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, signature, name), [a, b, c]
+        )
+
+    def sum(self, builder, vector):
+        name = f"llvm.vector.reduce.fadd.v{self.length}{self.suffix}"
+        signature = ir.FunctionType(self.real, [self.real, self.type])
+        function = cgutils.get_or_insert_function(builder.module, signature, name)
+        return builder.call(function, [ir.Constant(self.real, 0.0), vector], fastmath=["reassoc"])
+
+
+def prefetch(builder, pointer, nearness=3):
+    """Ask for the cache line at an address that need not exist, 3 for the nearest cache."""
+    narrow = ir.IntType(32)
+    kind = ir.FunctionType(VOID, [pointer.type, narrow, narrow, narrow])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [pointer, *(ir.Constant(narrow, n) for n in (0, nearness, 1))])
+
+
+def heights(tile_rows):
+    """The tile's height and its halves down to one."""
+    heights = [tile_rows]
+    while heights[-1] > 1:
+        heights.append(heights[-1] // 2)
+    return heights
+
+
+def sweep(builder, count, heights, body):
+    """Cover `count` rows: as many of the largest height as fit, then each half at most once.
+
+    `body(height, first_row)` emits the work for one group of rows.
+    """
+    top = heights[0]
+    with cgutils.for_range(builder, builder.sdiv(count, integer(top))) as loop:
+        body(top, builder.mul(loop.index, integer(top)))
+    for height in heights[1:]:
+        with builder.if_then(
+            builder.icmp_signed("!=", builder.and_(count, integer(height)), integer(0))
+        ):
+            body(height, builder.and_(count, integer(-2 * height)))

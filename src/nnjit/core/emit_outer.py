@@ -1,0 +1,49 @@
+"""Outer products with a diagonal of their own, as in the Jacobian of the softmax."""
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from nnjit.core.emit_common import I64, Vectors, declare, integer
+
+__all__ = ["emit_outer_product"]
+
+
+def emit_outer_product(module, real, length):
+    """C = a b^T by whole vectors, but for its diagonal d; addresses only rise.
+
+    Arguments: rows, vectors, a, b, d, c, c_row.
+    """
+    v = Vectors(real, length)
+    pointer = real.as_pointer()
+    name = f"nnjit_outer_{v.suffix}x{length}"
+    function, new = declare(module, name, [I64, I64, *[pointer] * 4, I64])
+    if not new:
+        return function
+    rows, vectors, a, b, d, c, c_row = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    with builder.if_else(builder.icmp_signed("==", vectors, integer(1))) as (one, several):
+        with one:
+            _emit_short_outer(builder, v, rows, a, b, d, c, c_row)
+        with several, cgutils.for_range(builder, rows) as row:
+            factor = v.splat(builder, builder.load(builder.gep(a, [row.index])))
+            line = builder.gep(c, [builder.mul(row.index, c_row)])
+            with cgutils.for_range(builder, vectors) as vector:
+                offset = builder.mul(vector.index, integer(length))
+                value = builder.fmul(factor, v.load(builder, builder.gep(b, [offset])))
+                v.store(builder, value, builder.gep(line, [offset]))
+            value = builder.load(builder.gep(d, [row.index]))
+            builder.store(value, builder.gep(line, [row.index]))
+    builder.ret_void()
+    return function
+
+
+def _emit_short_outer(builder, v, rows, a, b, d, c, c_row):
+    """The outer product where a row is one vector: stored once, its diagonal in it."""
+    right, diagonal = v.load(builder, b), v.load(builder, d)
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), v.length), list(range(v.length)))
+    with cgutils.for_range(builder, rows) as row:
+        factor = v.splat(builder, builder.load(builder.gep(a, [row.index])))
+        number = builder.trunc(row.index, ir.IntType(32))
+        here = builder.icmp_signed("==", lanes, v.splat(builder, number))
+        value = builder.select(here, diagonal, builder.fmul(factor, right))
+        v.store(builder, value, builder.gep(c, [builder.mul(row.index, c_row)]))

@@ -1,0 +1,205 @@
+"""The matrix product: tiles over blocks that fit the caches, and what is asked for ahead."""
+
+import contextlib
+import functools
+from typing import NamedTuple
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from nnjit.core.emit_common import CACHE_LINE, I64, Vectors, declare, heights, integer, sweep
+from nnjit.core.emit_tile import SUM, emit_tile
+
+__all__ = ["emit_product"]
+
+# A product is cut into blocks so that what a tile reads lies in the first-level cache: steps of
+# k, for which two vectors of B times so many rows do, and rows of A, which stay in the second.
+_K_BLOCK = 224
+_ROW_BLOCK = 64
+
+
+def emit_product(module, real, length, tile_rows):
+    """C = A B + (bias, C or zero) in tiles of up to `tile_rows` x 2 vectors.
+
+    Arguments: m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate,
+    stream, gap, mask; the last three see `_Stream`.
+    """
+    v = Vectors(real, length)
+    pointer = real.as_pointer()
+    name = f"nnjit_product_{v.suffix}x{length}_{tile_rows}"
+    function, new = declare(
+        module,
+        name,
+        [
+            I64,
+            I64,
+            I64,
+            pointer,
+            I64,
+            I64,
+            pointer,
+            I64,
+            pointer,
+            I64,
+            pointer,
+            I64,
+            I64,
+            pointer,
+            I64,
+            I64,
+        ],
+    )
+    if not new:
+        return function
+    m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, *other = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    adding = builder.icmp_signed("!=", accumulate, integer(0))
+    first_begin = builder.select(adding, integer(SUM), use_bias)
+    next_rows, stream = _NextRows(builder, m, n, a_row, a_k, v), _Stream(builder, *other, v)
+
+    def tiles(vectors, column, tail, pair, block):
+        def row_group(height, row):
+            tile = emit_tile(module, real, length, height, vectors, height == tile_rows)
+            source = builder.gep(block.a, [builder.mul(row, a_row)])
+            target = builder.gep(block.c, [builder.add(builder.mul(row, c_row), column)])
+            ahead = stream.or_else(builder, next_rows.of(builder, source, height, pair, block))
+            builder.call(
+                tile,
+                [source, a_row, a_k, builder.gep(block.b, [column]), b_k, target, c_row,
+                 block.steps, builder.gep(block.bias, [row]), block.begin, tail, *ahead],
+            )  # fmt: skip
+            if height == tile_rows:
+                stream.advance(builder, block.steps)
+
+        sweep(builder, block.rows, heights(tile_rows), row_group)
+
+    with _blocks(builder, depth, _K_BLOCK) as (k, steps):
+        first = builder.icmp_signed("==", k, integer(0))
+        begin = builder.select(first, first_begin, integer(SUM))
+        right = builder.gep(b, [builder.mul(k, b_k)])
+        with _blocks(builder, m, _ROW_BLOCK) as (row, rows):
+            left = builder.gep(a, [builder.add(builder.mul(row, a_row), builder.mul(k, a_k))])
+            target = builder.gep(c, [builder.mul(row, c_row)])
+            start = builder.gep(bias, [row])
+            block = _Block(left, right, target, start, row, rows, steps, begin)
+            _columns(builder, n, length, functools.partial(tiles, block=block))
+    builder.ret_void()
+    return function
+
+
+class _Block(NamedTuple):
+    """One block of a product: pointers to its corner, its sizes, how its sums begin."""
+
+    a: ir.Value
+    b: ir.Value
+    c: ir.Value
+    bias: ir.Value
+    row: ir.Value
+    rows: ir.Value
+    steps: ir.Value
+    begin: ir.Value
+
+
+class _NextRows:
+    """The part of A that is asked for ahead, see emit_tile.py.
+
+    Where a row of A lies in one piece, the cache lines of the eight rows below the tile. Where
+    A is a transpose, every line of it is on another page and far from the one before: those of
+    the next block of rows then, a share of them for each pair of columns, to spread the load.
+    """
+
+    def __init__(self, builder, m, n, a_row, a_k, v):
+        self._m, self._a_row, self._a_k = m, a_row, a_k
+        self._across = builder.icmp_signed("==", a_row, integer(1))
+        pairs = builder.sdiv(n, integer(2 * v.length))
+        shift = builder.add(
+            builder.zext(builder.icmp_signed(">=", pairs, integer(2)), I64),
+            builder.zext(builder.icmp_signed(">=", pairs, integer(4)), I64),
+        )
+        line = CACHE_LINE // v.align
+        self._pattern = [
+            builder.select(self._across, integer(0), integer(7)),
+            a_row,
+            builder.select(self._across, shift, integer(3)),
+            builder.select(self._across, a_k, integer(line)),
+        ]
+        self._shift = shift
+
+    def of(self, builder, source, height, pair, block):
+        below = builder.gep(source, [builder.mul(integer(height), self._a_row)])
+        share = builder.mul(pair, builder.lshr(block.steps, self._shift))
+        # below the last block of rows comes the first one of the next steps
+        last = builder.icmp_signed(">=", builder.add(block.row, block.rows), self._m)
+        onward = builder.select(
+            last, builder.sub(builder.mul(block.steps, self._a_k), block.row), block.rows
+        )
+        next_block = builder.gep(source, [builder.add(onward, builder.mul(share, self._a_k))])
+        return [builder.select(self._across, next_block, below), *self._pattern]
+
+
+class _Stream:
+    """Other memory asked for ahead, see emit_tile.py: what the caller works on next.
+
+    `mask` + 1 arrays (1, 2 or 4), `gap` elements apart, line by line over all tiles; with a
+    mask of -1 there is none.
+    """
+
+    def __init__(self, builder, start, gap, mask, v):
+        self._start, self._gap, self._mask = start, gap, mask
+        self._line = integer(CACHE_LINE // v.align)
+        self._given = builder.icmp_signed(">=", mask, integer(0))
+        # 0, 1, 3 -> 0, 1, 2
+        self._shift = builder.sub(mask, builder.lshr(mask, integer(1)))
+        self._position = builder.alloca(I64)
+        builder.store(integer(0), self._position)
+
+    def or_else(self, builder, pattern):
+        """The arguments for the next tile; `pattern` if there is no stream."""
+        place = builder.mul(builder.load(self._position), self._line)
+        own = [
+            builder.gep(self._start, [place]), self._mask, self._gap, self._shift, self._line
+        ]  # fmt: skip
+        return [builder.select(self._given, *pair) for pair in zip(own, pattern, strict=True)]
+
+    def advance(self, builder, steps):
+        """Go on after a tile of so many steps."""
+        lines = builder.lshr(steps, builder.and_(self._shift, integer(63)))
+        position = builder.add(builder.load(self._position), lines)
+        builder.store(position, self._position)
+
+
+@contextlib.contextmanager
+def _blocks(builder, count, most):
+    """Loop over equal blocks of at most `most`; yields the first index and the length.
+
+    A count of 0 is one empty block.
+    """
+    blocks = builder.sdiv(builder.add(count, integer(most - 1)), integer(most))
+    blocks = builder.select(builder.icmp_signed(">", blocks, integer(1)), blocks, integer(1))
+    size = builder.sdiv(builder.sub(builder.add(count, blocks), integer(1)), blocks)
+    size = builder.and_(builder.add(size, integer(7)), integer(-8))  # whole tiles
+    with cgutils.for_range(builder, blocks) as loop:
+        first = builder.mul(loop.index, size)
+        left = builder.sub(count, first)
+        yield first, builder.select(builder.icmp_signed("<", left, size), left, size)
+
+
+def _columns(builder, n, length, body):
+    """Cover n columns by pairs of vectors and at most one single vector.
+
+    `body(vectors, column, tail, pair)` is given the number of the pair too.
+    """
+    width, two = integer(length), integer(2 * length)
+    pairs = builder.sdiv(builder.add(n, integer(length - 1)), two)
+    with cgutils.for_range(builder, pairs) as loop:
+        column = builder.mul(loop.index, two)
+        left = builder.sub(builder.sub(n, column), width)
+        body(
+            2,
+            column,
+            builder.select(builder.icmp_signed("<", left, width), left, width),
+            loop.index,
+        )
+    column = builder.mul(pairs, two)
+    with builder.if_then(builder.icmp_signed("<", column, n)):
+        body(1, column, builder.sub(n, column), pairs)

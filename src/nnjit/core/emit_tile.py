@@ -1,0 +1,170 @@
+"""The register tile: a few rows of A times one or two vectors of B, accumulated over k."""
+
+from llvmlite import ir
+
+from nnjit.core.emit_common import I64, Vectors, declare, integer, prefetch
+
+__all__ = ["BIAS", "SUM", "ZERO", "emit_tile"]
+
+
+class _Ahead:
+    """What a tile asks for while it computes: one address for every step k.
+
+    That is ``start + (k & mask) fine + (k >> shift) coarse``.
+    """
+
+    def __init__(self, start, mask, fine, shift, coarse):
+        self.start, self.mask, self.fine = start, mask, fine
+        self.shift, self.coarse = shift, coarse
+
+    def fetch(self, builder, k):
+        fine = builder.mul(builder.and_(k, self.mask), self.fine)
+        coarse = builder.mul(builder.lshr(k, self.shift), self.coarse)
+        prefetch(builder, builder.gep(self.start, [builder.add(fine, coarse)]))
+
+
+# How the sums of a tile begin.
+ZERO, BIAS, SUM = range(3)
+
+
+def emit_tile(module, real, length, rows, vectors, fetching):
+    """Emit (once) the tile of `rows` x `vectors` and return its LLVM function.
+
+    Arguments: a, a_row, a_k, b, b_k, c, c_row, k, bias, begin, tail and those of `_Ahead`;
+    strides and counts in elements; `begin` tells what the sums begin with: zero, the bias or
+    C; `tail` is the number of valid lanes of the last vector.
+    """
+    v = Vectors(real, length)
+    pointer = real.as_pointer()
+    name = f"nnjit_tile_{v.suffix}x{length}_{rows}x{vectors}"
+    function, new = declare(
+        module,
+        name,
+        [
+            pointer,
+            I64,
+            I64,
+            pointer,
+            I64,
+            pointer,
+            I64,
+            I64,
+            pointer,
+            I64,
+            I64,
+            pointer,
+            *[I64] * 4,
+        ],
+    )
+    if not new:
+        return function
+    a, a_row, a_k, b, b_k, c, c_row, depth, bias, begin, tail, *ahead = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    a_rows = [builder.gep(a, [builder.mul(a_row, integer(i))]) for i in range(rows)]
+    places = [
+        builder.gep(c, [builder.add(builder.mul(c_row, integer(i)), integer(j * length))])
+        for i in range(rows)
+        for j in range(vectors)
+    ]
+    tail = _Tail(builder, v, tail, vectors)
+    start = _tile_start(builder, v, bias, begin, places, tail)
+    ahead = _Ahead(*ahead) if fetching else None
+    sums = _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, start, vectors, ahead)
+    _tile_store(builder, v, sums, places, tail)
+    builder.ret_void()
+    return function
+
+
+class _Tail:
+    """The last vector of every row, of which not all lanes may be valid."""
+
+    def __init__(self, builder, v, count, vectors):
+        self.mask = v.mask(builder, count)
+        self.whole = builder.icmp_signed("==", count, integer(v.length))
+        self._vectors = vectors
+
+    def has(self, number):
+        """Whether the vector of this number, in row order, is the last of its row."""
+        return number % self._vectors == self._vectors - 1
+
+
+def _tile_start(builder, v, bias, begin, places, tail):
+    """Start vectors in row order: zeros, the row's bias, or what C holds."""
+    vectors = tail._vectors
+    entry = builder.block
+    from_bias, from_c, ready = (builder.append_basic_block(name) for name in ("bias", "c", "go"))
+    switch = builder.switch(begin, ready)
+    switch.add_case(integer(BIAS), from_bias)
+    switch.add_case(integer(SUM), from_c)
+    builder.position_at_end(from_bias)
+    rows = len(places) // vectors
+    biases = [v.splat(builder, builder.load(builder.gep(bias, [integer(i)]))) for i in range(rows)]
+    builder.branch(ready)
+    builder.position_at_end(from_c)
+    sums = [
+        v.load_masked(builder, place, tail.mask) if tail.has(n) else v.load(builder, place)
+        for n, place in enumerate(places)
+    ]
+    builder.branch(ready)
+    builder.position_at_end(ready)
+    start = []
+    for n, value in enumerate(sums):
+        phi = builder.phi(v.type)
+        phi.add_incoming(v.zero, entry)
+        phi.add_incoming(biases[n // vectors], from_bias)
+        phi.add_incoming(value, from_c)
+        start.append(phi)
+    return start
+
+
+def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, initial, vectors, ahead):
+    """The loop over k; returns rows x vectors sums in row order."""
+    before = builder.block
+    body = builder.append_basic_block("k")
+    after = builder.append_basic_block("store")
+    builder.cbranch(builder.icmp_signed(">", depth, integer(0)), body, after)
+    builder.position_at_end(body)
+    k = builder.phi(I64)
+    a_offset = builder.phi(I64)
+    b_row = builder.phi(b.type)
+    sums = [builder.phi(v.type) for _ in initial]
+    columns = [v.load(builder, builder.gep(b_row, [integer(j * v.length)])) for j in range(vectors)]
+    if ahead is not None:
+        ahead.fetch(builder, k)
+    results = []
+    for i, row in enumerate(a_rows):
+        scalar = v.splat(builder, builder.load(builder.gep(row, [a_offset])))
+        for j in range(vectors):
+            results.append(v.fma(builder, scalar, columns[j], sums[i * vectors + j]))
+    k_next = builder.add(k, integer(1))
+    for phi, first, later in [
+        (k, integer(0), k_next),
+        (a_offset, integer(0), builder.add(a_offset, a_k)),
+        (b_row, b, builder.gep(b_row, [b_k])),
+        *zip(sums, initial, results, strict=True),
+    ]:
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, body)
+    builder.cbranch(builder.icmp_signed("<", k_next, depth), body, after)
+    builder.position_at_end(after)
+    final = []
+    for first, later in zip(initial, results, strict=True):
+        phi = builder.phi(v.type)
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, body)
+        final.append(phi)
+    return final
+
+
+def _tile_store(builder, v, sums, places, tail):
+    """Write the sums; of a last vector that is not whole, the valid lanes."""
+    with builder.if_else(tail.whole) as (whole, partial):
+        with whole:
+            for value, place in zip(sums, places, strict=True):
+                v.store(builder, value, place)
+        with partial:
+            for n, (value, place) in enumerate(zip(sums, places, strict=True)):
+                if tail.has(n):
+                    v.store_masked(builder, value, place, tail.mask)
+                else:
+                    v.store(builder, value, place)
