@@ -13,7 +13,7 @@ from nnjit.core.simd import TILE
 __all__ = ["ForwardPlan", "TrainPlan"]
 
 # Work from which two threads beat one, in multiply-adds.
-PARALLEL_TRAIN = 500_000  # of a minibatch
+PARALLEL_TRAIN = 150_000  # of a minibatch
 PARALLEL_PREDICT = 4_000_000
 # Rows of one block: its activations should stay in the second-level cache.
 BLOCK_ROWS = 256
@@ -24,7 +24,7 @@ MOST_WORKERS = 64
 # Elements of one range of parameters that reads its gradient from the slots' buffers.
 RANGE_SIZE = 8192
 # Such ranges that the weights are cut into at least where threads share them; their unit.
-PLAIN_RANGES, RANGE_UNIT = 4, 512
+PLAIN_RANGES, RANGE_UNIT = 4, 128
 # Weights from which ranges compute their own gradient, and elements of such a range: its rows
 # of the gradient stay in the second-level cache and repay reading the deltas once more.
 FUSED_WEIGHTS = 16_384
