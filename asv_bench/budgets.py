@@ -38,10 +38,15 @@ PAUSE, SHORT = 0.1, 0.005
 def medians(functions, rounds):
     """Median seconds of each function, called in turn after one warm-up."""
     times = [[] for _ in functions]
-    begin = time.perf_counter()
-    for function in functions:
-        function()
-    pause = PAUSE if time.perf_counter() - begin > SHORT else 0.0
+
+    def seconds_of_all():
+        begin = time.perf_counter()
+        for function in functions:
+            function()
+        return time.perf_counter() - begin
+
+    # the first calls compile or load kernels
+    pause = PAUSE if seconds_of_all() > SHORT and seconds_of_all() > SHORT else 0.0
     for _ in range(rounds):
         for function, taken in zip(functions, times):
             time.sleep(pause)
@@ -63,7 +68,11 @@ def compare(name, budget, functions, rounds, repeat=1):
     """Print how many times as long the second function takes as the first."""
 
     def repeated(function):
-        return lambda: [function() for _ in range(repeat)]
+        def run():  # keeps no result: fresh memory for each would be most of the time
+            for _ in range(repeat):
+                function()
+
+        return run
 
     ours, theirs = medians([repeated(f) for f in functions], rounds)
     show(
