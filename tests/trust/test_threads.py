@@ -92,6 +92,7 @@ import os, signal, threading, time, sys
 import numba, numpy as np
 import workload as w
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
 numba.set_num_threads(3)
 X, y = w.data()
 model = w.classifier().fit(X, y)
