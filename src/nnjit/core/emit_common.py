@@ -29,11 +29,15 @@ def integer(value):
     return ir.Constant(I64, value)
 
 
-def declare(module, name, arguments):
-    """Declare the internal function `name`, or return (function, False) if it is there."""
+def declare(module, name, real, arguments):
+    """Declare the internal function `name`, or return (function, False) if it is there.
+
+    `arguments` has a letter for each: p for a pointer to reals, x to integers, i for an integer.
+    """
     if name in module.globals:
         return module.globals[name], False
-    function = ir.Function(module, ir.FunctionType(VOID, arguments), name)
+    kinds = {"p": real.as_pointer(), "x": I64.as_pointer(), "i": I64}
+    function = ir.Function(module, ir.FunctionType(VOID, [kinds[a] for a in arguments]), name)
     # identical in every module that carries it: the linker keeps one, and it stays a call
     function.linkage = "linkonce_odr"
     function.attributes.add("noinline")

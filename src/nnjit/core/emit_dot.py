@@ -12,11 +12,8 @@ def emit_dot_product(module, real, length):
 
     Arguments: m, n, vectors, a, a_row, b, b_row, c, c_row, accumulate.
     """
-    pointer = real.as_pointer()
     name = f"nnjit_dots_{Vectors(real, length).suffix}x{length}"
-    function, new = declare(
-        module, name, [I64, I64, I64, pointer, I64, pointer, I64, pointer, I64, I64]
-    )
+    function, new = declare(module, name, real, "iiipipipii")
     if not new:
         return function
     m, n, vectors, a, a_row, b, b_row, c, c_row, accumulate = function.args
@@ -43,9 +40,8 @@ def _emit_dot(module, real, length, rows, columns):
     Arguments: a, a_row, b, b_row, vectors, c, c_row, accumulate.
     """
     v = Vectors(real, length)
-    pointer = real.as_pointer()
     name = f"nnjit_dot_{v.suffix}x{length}_{rows}x{columns}"
-    function, new = declare(module, name, [pointer, I64, pointer, I64, I64, pointer, I64, I64])
+    function, new = declare(module, name, real, "pipiipii")
     if not new:
         return function
     a, a_row, b, b_row, count, c, c_row, accumulate = function.args

@@ -3,7 +3,7 @@
 from llvmlite import ir
 from numba.core import cgutils
 
-from nnjit.core.emit_common import I64, Vectors, declare, integer
+from nnjit.core.emit_common import Vectors, declare, integer
 
 __all__ = ["emit_outer_product"]
 
@@ -14,9 +14,8 @@ def emit_outer_product(module, real, length):
     Arguments: rows, vectors, a, b, d, c, c_row.
     """
     v = Vectors(real, length)
-    pointer = real.as_pointer()
     name = f"nnjit_outer_{v.suffix}x{length}"
-    function, new = declare(module, name, [I64, I64, *[pointer] * 4, I64])
+    function, new = declare(module, name, real, "iippppi")
     if not new:
         return function
     rows, vectors, a, b, d, c, c_row = function.args

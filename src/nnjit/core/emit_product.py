@@ -25,30 +25,8 @@ def emit_product(module, real, length, tile_rows):
     stream, gap, mask; the last three see `_Stream`.
     """
     v = Vectors(real, length)
-    pointer = real.as_pointer()
     name = f"nnjit_product_{v.suffix}x{length}_{tile_rows}"
-    function, new = declare(
-        module,
-        name,
-        [
-            I64,
-            I64,
-            I64,
-            pointer,
-            I64,
-            I64,
-            pointer,
-            I64,
-            pointer,
-            I64,
-            pointer,
-            I64,
-            I64,
-            pointer,
-            I64,
-            I64,
-        ],
-    )
+    function, new = declare(module, name, real, "iiipiipipipiipii")
     if not new:
         return function
     m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, *other = function.args

@@ -35,27 +35,8 @@ def emit_tile(module, real, length, rows, vectors, fetching):
     C; `tail` is the number of valid lanes of the last vector.
     """
     v = Vectors(real, length)
-    pointer = real.as_pointer()
     name = f"nnjit_tile_{v.suffix}x{length}_{rows}x{vectors}"
-    function, new = declare(
-        module,
-        name,
-        [
-            pointer,
-            I64,
-            I64,
-            pointer,
-            I64,
-            pointer,
-            I64,
-            I64,
-            pointer,
-            I64,
-            I64,
-            pointer,
-            *[I64] * 4,
-        ],
-    )
+    function, new = declare(module, name, real, "piipipiipiipiiii")
     if not new:
         return function
     a, a_row, a_k, b, b_k, c, c_row, depth, bias, begin, tail, *ahead = function.args

@@ -14,11 +14,8 @@ def emit_transpose_into(module, real, length):
     Rows taken through an index are asked for one block ahead: no two of them lie together.
     Arguments: rows, columns, source, stride, index, use_index, target, target_stride.
     """
-    pointer = real.as_pointer()
     name = f"nnjit_transpose_into_{Vectors(real, length).suffix}x{length}"
-    function, new = declare(
-        module, name, [I64, I64, pointer, I64, I64.as_pointer(), I64, pointer, I64]
-    )
+    function, new = declare(module, name, real, "iipixipi")
     if not new:
         return function
     rows, columns, source, stride, index, use_index, target, target_stride = function.args
@@ -64,11 +61,8 @@ def _emit_transpose(module, real, length):
     `index` if `use_index`; target row j is the block's column j.
     """
     v = Vectors(real, length)
-    pointer = real.as_pointer()
     name = f"nnjit_transpose_{v.suffix}x{length}"
-    function, new = declare(
-        module, name, [pointer, I64.as_pointer(), I64, I64, I64, I64, I64, pointer, I64]
-    )
+    function, new = declare(module, name, real, "pxiiiiipi")
     if not new:
         return function
     source, index, use_index, row, last, stride, column, target, target_stride = function.args
