@@ -16,7 +16,17 @@ from nnjit.core.emit_dot import emit_dot_product
 from nnjit.core.emit_product import emit_product
 from nnjit.core.emit_transpose import emit_transpose_into
 from nnjit.core.jit import kernel
-from nnjit.core.simd import TARGETS, TILE, dot_product, outer_product, product, transpose_into
+from nnjit.core.simd import (
+    GATE,
+    PLAIN,
+    RELU,
+    TARGETS,
+    TILE,
+    dot_product,
+    outer_product,
+    product,
+    transpose_into,
+)
 
 DTYPES = [np.float32, np.float64]
 EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 100]
@@ -24,8 +34,8 @@ jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled c
 
 
 @kernel
-def run_product(m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, biased, add):
-    product(m, n, depth, a, 1, a_row, a_k, b, 0, b_k, c, 1, c_row, bias, 0, biased, add)
+def run_product(m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, biased, add, end, gate):
+    product(m, n, depth, a, 1, a_row, a_k, b, 0, b_k, c, 1, c_row, bias, 0, biased, add, end, gate)
 
 
 @kernel
@@ -73,7 +83,9 @@ def test_product(dtype, transposed, biased, add):
         c_row = n + 3
         c = rng.standard_normal(1 + m * c_row).astype(dtype)
         before = c.copy()
-        run_product(m, n, depth, a, *strides, b.ravel(), b.shape[1], c, c_row, bias, biased, add)
+        run_product(
+            m, n, depth, a, *strides, b.ravel(), b.shape[1], c, c_row, bias, biased, add, PLAIN, 0
+        )
         expected = left.astype(float) @ b[:, :n] + biased * bias[:, None]
         old, new = before[1:].reshape(m, c_row), c[1:].reshape(m, c_row)
         tolerance = 4 * np.finfo(dtype).eps * np.sqrt(depth + 1)
@@ -82,6 +94,37 @@ def test_product(dtype, transposed, biased, add):
         )
         np.testing.assert_array_equal(new[:, n:], old[:, n:], "wrote beyond its columns")
         assert c[0] == before[0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("add", [0, 1])
+def test_end_of_a_product(dtype, add):
+    """ReLU, and the Hadamard product with its derivative, are those of the finished sums."""
+    rng = np.random.default_rng(5)
+    deep = [(9, 17, 225), (3, 40, 449)]  # several blocks of k: the end is that of the last one
+    for m, n, depth in sizes(rng, 1) + deep:
+        a = rng.standard_normal(1 + m * depth).astype(dtype)
+        b = rng.standard_normal((depth, padded(n, dtype))).astype(dtype)
+        a[1 + rng.integers(m) * depth] = np.nan  # one row of sums
+        c_row, bias = n + 3, rng.standard_normal(m).astype(dtype)
+        gate = m * c_row + 5
+        start = rng.standard_normal(1 + gate + m * c_row).astype(dtype)
+        switch = start[1 + gate :].reshape(m, c_row)
+        switch[rng.random(switch.shape) < 0.2] = 0
+        switch[rng.random(switch.shape) < 0.1] = np.nan
+        got = {}
+        for end in (PLAIN, RELU, GATE):
+            c = start.copy()
+            run_product(
+                m, n, depth, a, depth, 1, b.ravel(), b.shape[1], c, c_row, bias, 1 - add, add,
+                end, gate,
+            )  # fmt: skip
+            got[end] = c[1 : 1 + m * c_row].reshape(m, c_row)
+            np.testing.assert_array_equal(c[1 + m * c_row :], start[1 + m * c_row :])
+        sums, inside = got[PLAIN], np.arange(c_row) < n
+        assert np.isnan(sums).any()
+        np.testing.assert_array_equal(got[RELU], np.where(inside & (sums < 0), 0, sums))
+        np.testing.assert_array_equal(got[GATE], np.where(inside & ~(switch > 0), 0, sums))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -151,14 +194,14 @@ def test_bits_do_not_depend_on_the_tile(dtype):
     b = rng.standard_normal((depth, padded(n, dtype))).astype(dtype)
     bias = rng.standard_normal(m).astype(dtype)
     whole = np.zeros(1 + m * n, dtype)
-    run_product(m, n, depth, a, depth, 1, b.ravel(), b.shape[1], whole, n, bias, 1, 0)
+    run_product(m, n, depth, a, depth, 1, b.ravel(), b.shape[1], whole, n, bias, 1, 0, PLAIN, 0)
     for i in range(m):
         for j in range(n):
             column = np.zeros((depth, lanes(dtype)), dtype)
             column[:, 0] = b[:, j]
             one = np.zeros(2, dtype)
             run_product(1, 1, depth, a[i * depth :].copy(), depth, 1, column.ravel(),
-                        lanes(dtype), one, 1, bias[i:].copy(), 1, 0)  # fmt: skip
+                        lanes(dtype), one, 1, bias[i:].copy(), 1, 0, PLAIN, 0)  # fmt: skip
             assert one[1] == whole[1 + i * n + j]
 
 

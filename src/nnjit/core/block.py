@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnjit.core.activations import activate_piece, backward_piece
+from nnjit.core.activations import RELU, activate_piece, backward_piece
 from nnjit.core.jit import inline
 from nnjit.core.layout import (
     ACROSS,
@@ -22,7 +22,8 @@ from nnjit.core.layout import (
     WEIGHTS,
 )
 from nnjit.core.output import apply_output, output_gradient
-from nnjit.core.simd import dot_product, product, product_ahead, transpose_into
+from nnjit.core.simd import GATE, PLAIN, dot_product, product, product_ahead, transpose_into
+from nnjit.core.simd import RELU as TO_RELU
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.sparse import sparse_product, sparse_transposed_product
 
@@ -84,7 +85,10 @@ def forward_block(layers, params, data, base, order, start, rows, work, stride, 
         fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
         weights, bias = layers[layer, WEIGHTS], layers[layer, BIAS]
         z = layers[layer, UNITS_AT] * stride
+        hidden, code = layer + 1 < layers.shape[0], layers[layer, ACTIVATION]
+        end = TO_RELU if hidden and code == RELU else PLAIN
         if sparse and layer == 0:
+            end = PLAIN
             sparse_product(
                 data, base, order, start, rows, params, weights, layers[layer, STRIDE], bias,
                 fan_out, work, across, layers[layer, ACROSS_ROW], z, stride,
@@ -92,10 +96,10 @@ def forward_block(layers, params, data, base, order, start, rows, work, stride, 
         else:
             product(
                 fan_out, lanes, fan_in, params, weights, 1, layers[layer, STRIDE],
-                work, below, stride, work, z, stride, params, bias, 1, 0,
+                work, below, stride, work, z, stride, params, bias, 1, 0, end, 0,
             )  # fmt: skip
-        if layer + 1 < layers.shape[0]:
-            activate_piece(layers[layer, ACTIVATION], work[z : z + (fan_out - 1) * stride + lanes])
+        if hidden and end == PLAIN:
+            activate_piece(code, work[z : z + (fan_out - 1) * stride + lanes])
         below = z
 
 
@@ -139,14 +143,15 @@ def delta_block(layers, params, sparse, order, rows, work, stride, delta, across
         if layer > 0:
             below = layers[layer - 1, UNITS_AT] * stride
             target = at - fan_in * stride
+            code = layers[layer - 1, ACTIVATION]
             product(
                 fan_in, lanes, fan_out, params, layers[layer, WEIGHTS], layers[layer, STRIDE], 1,
                 work, at, stride, work, target, stride, params, 0, 0, 0,
+                GATE if code == RELU else PLAIN, below - target,
             )  # fmt: skip
-            n = (fan_in - 1) * stride + lanes
-            backward_piece(
-                layers[layer - 1, ACTIVATION], work[below : below + n], work[target : target + n]
-            )
+            if code != RELU:
+                n = (fan_in - 1) * stride + lanes
+                backward_piece(code, work[below : below + n], work[target : target + n])
 
 
 @inline
@@ -177,7 +182,8 @@ def row_gradient(
         )  # fmt: skip
     else:
         product_ahead(n, fan_out, rows, work, below, stride, 1, work, source, across_row,
-                      grads, g0, row, grads, g0, 0, add, stream, stream0, gap, mask)  # fmt: skip
+                      grads, g0, row, grads, g0, 0, add, PLAIN, 0,
+                      stream, stream0, gap, mask)  # fmt: skip
 
 
 @inline

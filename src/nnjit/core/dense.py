@@ -7,7 +7,7 @@ import numpy as np
 
 from nnjit.core.activations import IDENTITY, activate_piece
 from nnjit.core.jit import elementwise, kernel, prange, twins
-from nnjit.core.simd import product
+from nnjit.core.simd import PLAIN, product
 
 __all__ = ["affine", "column_sums"]
 
@@ -29,7 +29,8 @@ def _finish(block, reach, bias, rows, out):
 def _affine_block(code, depth, a, a0, a_row, a_column, b, reach, bias, rows, out):
     sums = np.empty(rows * reach, out.dtype)
     product(
-        rows, reach, depth, a, a0, a_row, a_column, b, 0, reach, sums, 0, reach, bias, 0, 0, 0
+        rows, reach, depth, a, a0, a_row, a_column, b, 0, reach, sums, 0, reach, bias, 0, 0, 0,
+        PLAIN, 0,
     )  # fmt: skip
     _finish(sums, reach, bias, rows, out)
     if code != IDENTITY:

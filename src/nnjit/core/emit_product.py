@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from nnjit.core.emit_common import CACHE_LINE, I64, Vectors, declare, heights, integer, sweep
-from nnjit.core.emit_tile import SUM, emit_tile
+from nnjit.core.emit_tile import PLAIN, SUM, emit_tile
 
 __all__ = ["emit_product"]
 
@@ -21,15 +21,16 @@ _ROW_BLOCK = 64
 def emit_product(module, real, length, tile_rows):
     """C = A B + (bias, C or zero) in tiles of up to `tile_rows` x 2 vectors.
 
-    Arguments: m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate,
-    stream, gap, mask; the last three see `_Stream`.
+    Arguments: m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, end,
+    gate, stream, gap, mask; for `end` and `gate` see `emit_tile`, for the last three `_Stream`.
     """
     v = Vectors(real, length)
     name = f"nnjit_product_{v.suffix}x{length}_{tile_rows}"
-    function, new = declare(module, name, real, "iiipiipipipiipii")
+    function, new = declare(module, name, real, "iiipiipipipiiiipii")
     if not new:
         return function
-    m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, *other = function.args
+    m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, *rest = function.args
+    end, gate, *other = rest
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     adding = builder.icmp_signed("!=", accumulate, integer(0))
     first_begin = builder.select(adding, integer(SUM), use_bias)
@@ -44,7 +45,8 @@ def emit_product(module, real, length, tile_rows):
             builder.call(
                 tile,
                 [source, a_row, a_k, builder.gep(block.b, [column]), b_k, target, c_row,
-                 block.steps, builder.gep(block.bias, [row]), block.begin, tail, *ahead],
+                 block.steps, builder.gep(block.bias, [row]), block.begin, tail, block.end, gate,
+                 *ahead],
             )  # fmt: skip
             if height == tile_rows:
                 stream.advance(builder, block.steps)
@@ -54,19 +56,21 @@ def emit_product(module, real, length, tile_rows):
     with _blocks(builder, depth, _K_BLOCK) as (k, steps):
         first = builder.icmp_signed("==", k, integer(0))
         begin = builder.select(first, first_begin, integer(SUM))
+        last = builder.icmp_signed("==", builder.add(k, steps), depth)
+        at_end = builder.select(last, end, integer(PLAIN))
         right = builder.gep(b, [builder.mul(k, b_k)])
         with _blocks(builder, m, _ROW_BLOCK) as (row, rows):
             left = builder.gep(a, [builder.add(builder.mul(row, a_row), builder.mul(k, a_k))])
             target = builder.gep(c, [builder.mul(row, c_row)])
             start = builder.gep(bias, [row])
-            block = _Block(left, right, target, start, row, rows, steps, begin)
+            block = _Block(left, right, target, start, row, rows, steps, begin, at_end)
             _columns(builder, n, length, functools.partial(tiles, block=block))
     builder.ret_void()
     return function
 
 
 class _Block(NamedTuple):
-    """One block of a product: pointers to its corner, its sizes, how its sums begin."""
+    """One block of a product: pointers to its corner, its sizes, how its sums begin and end."""
 
     a: ir.Value
     b: ir.Value
@@ -76,6 +80,7 @@ class _Block(NamedTuple):
     rows: ir.Value
     steps: ir.Value
     begin: ir.Value
+    end: ir.Value
 
 
 class _NextRows:

@@ -4,7 +4,7 @@ from llvmlite import ir
 
 from nnjit.core.emit_common import I64, Vectors, declare, integer, prefetch
 
-__all__ = ["BIAS", "SUM", "ZERO", "emit_tile"]
+__all__ = ["BIAS", "GATE", "PLAIN", "RELU", "SUM", "ZERO", "emit_tile"]
 
 
 class _Ahead:
@@ -23,23 +23,27 @@ class _Ahead:
         prefetch(builder, builder.gep(self.start, [builder.add(fine, coarse)]))
 
 
-# How the sums of a tile begin.
+# How the sums of a tile begin, and what is done to them at the end: nothing, x where x > 0
+# and 0 elsewhere, or x where the same place of another matrix is positive and 0 elsewhere.
 ZERO, BIAS, SUM = range(3)
+PLAIN, RELU, GATE = range(3)
 
 
 def emit_tile(module, real, length, rows, vectors, fetching):
     """Emit (once) the tile of `rows` x `vectors` and return its LLVM function.
 
-    Arguments: a, a_row, a_k, b, b_k, c, c_row, k, bias, begin, tail and those of `_Ahead`;
-    strides and counts in elements; `begin` tells what the sums begin with: zero, the bias or
-    C; `tail` is the number of valid lanes of the last vector.
+    Arguments: a, a_row, a_k, b, b_k, c, c_row, k, bias, begin, tail, end, gate and those of
+    `_Ahead`; strides and counts in elements; `begin` tells what the sums begin with: zero, the
+    bias or C; `tail` is the number of valid lanes of the last vector; `end` tells what is done
+    to the sums; the matrix that gates them lies `gate` elements behind C.
     """
     v = Vectors(real, length)
     name = f"nnjit_tile_{v.suffix}x{length}_{rows}x{vectors}"
-    function, new = declare(module, name, real, "piipipiipiipiiii")
+    function, new = declare(module, name, real, "piipipiipiiiipiiii")
     if not new:
         return function
-    a, a_row, a_k, b, b_k, c, c_row, depth, bias, begin, tail, *ahead = function.args
+    a, a_row, a_k, b, b_k, c, c_row, depth, bias, begin, tail, *rest = function.args
+    end, gate, *ahead = rest
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     a_rows = [builder.gep(a, [builder.mul(a_row, integer(i))]) for i in range(rows)]
     places = [
@@ -51,6 +55,7 @@ def emit_tile(module, real, length, rows, vectors, fetching):
     start = _tile_start(builder, v, bias, begin, places, tail)
     ahead = _Ahead(*ahead) if fetching else None
     sums = _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, start, vectors, ahead)
+    sums = _tile_end(builder, v, sums, end, [builder.gep(place, [gate]) for place in places], tail)
     _tile_store(builder, v, sums, places, tail)
     builder.ret_void()
     return function
@@ -68,6 +73,13 @@ class _Tail:
         """Whether the vector of this number, in row order, is the last of its row."""
         return number % self._vectors == self._vectors - 1
 
+    def load(self, builder, v, places):
+        """The vectors at `places`, given in row order."""
+        return [
+            v.load_masked(builder, place, self.mask) if self.has(n) else v.load(builder, place)
+            for n, place in enumerate(places)
+        ]
+
 
 def _tile_start(builder, v, bias, begin, places, tail):
     """Start vectors in row order: zeros, the row's bias, or what C holds."""
@@ -82,10 +94,7 @@ def _tile_start(builder, v, bias, begin, places, tail):
     biases = [v.splat(builder, builder.load(builder.gep(bias, [integer(i)]))) for i in range(rows)]
     builder.branch(ready)
     builder.position_at_end(from_c)
-    sums = [
-        v.load_masked(builder, place, tail.mask) if tail.has(n) else v.load(builder, place)
-        for n, place in enumerate(places)
-    ]
+    sums = tail.load(builder, v, places)
     builder.branch(ready)
     builder.position_at_end(ready)
     start = []
@@ -135,6 +144,34 @@ def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, initial, vectors, ahead):
         phi.add_incoming(later, body)
         final.append(phi)
     return final
+
+
+def _tile_end(builder, v, sums, end, gates, tail):
+    """The sums as they are stored. NaN stays NaN, a gate that is NaN is shut."""
+    before = builder.block
+    relu, gate, ready = (builder.append_basic_block(name) for name in ("relu", "gate", "end"))
+    switch = builder.switch(end, ready)
+    switch.add_case(integer(RELU), relu)
+    switch.add_case(integer(GATE), gate)
+    builder.position_at_end(relu)
+    above = [
+        builder.select(builder.fcmp_ordered("<", value, v.zero), v.zero, value) for value in sums
+    ]
+    builder.branch(ready)
+    builder.position_at_end(gate)
+    gated = [
+        builder.select(builder.fcmp_ordered(">", other, v.zero), value, v.zero)
+        for value, other in zip(sums, tail.load(builder, v, gates), strict=True)
+    ]
+    builder.branch(ready)
+    builder.position_at_end(ready)
+    results = []
+    for values in zip(sums, above, gated, strict=True):
+        phi = builder.phi(v.type)
+        for value, block in zip(values, (before, relu, gate), strict=True):
+            phi.add_incoming(value, block)
+        results.append(phi)
+    return results
 
 
 def _tile_store(builder, v, sums, places, tail):

@@ -4,10 +4,12 @@ Primitives that kernels call like functions; matrices are (flat array, offset, s
 is an internal LLVM function (emit_*.py), and a few lines of NumPy when Numba's JIT is off.
 
 `product`
-    ``C[i, j] = start + sum_k A[i, k] B[k, j]``, start being 0, bias[i] or C[i, j] (`add`),
+    ``C[i, j] = phi(start + sum_k A[i, k] B[k, j])``, start being 0, bias[i] or C[i, j] (`add`),
     accumulated in registers, a few rows times two vectors of columns at a time. A is broadcast
     with any strides; B and C have unit stride along j. Every element is one chain of fused
     multiply-adds in the order of k, so its bits do not depend on the tile it falls into.
+    phi(x) is x (`end` = PLAIN), max(x, 0) (RELU), or x where the element `gate` places behind
+    C[i, j] is positive and 0 elsewhere (GATE, the Hadamard product with ReLU's derivative).
 `product_ahead`
     the same, while the caches are asked for what the caller reads next: `mask` + 1 arrays,
     `gap` elements apart, from (stream, offset) on.
@@ -39,9 +41,13 @@ from numba.extending import intrinsic
 from nnjit.core.emit_dot import emit_dot_product
 from nnjit.core.emit_outer import emit_outer_product
 from nnjit.core.emit_product import emit_product
+from nnjit.core.emit_tile import GATE, PLAIN, RELU
 from nnjit.core.emit_transpose import emit_transpose_into
 
 __all__ = [
+    "GATE",
+    "PLAIN",
+    "RELU",
     "TARGETS",
     "TILE",
     "Tile",
@@ -134,11 +140,13 @@ def _call(emit, kinds):
 
 @intrinsic
 def _product(
-    typingctx, m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add
-):
+    typingctx, m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
+    end, gate,
+):  # fmt: skip
     signature = types.void(
-        m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add
-    )
+        m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
+        end, gate,
+    )  # fmt: skip
 
     def codegen(context, builder, signature, values):
         function = emit_product(builder.module, _real(a.dtype), _lanes(a.dtype), TILE.rows)
@@ -153,7 +161,7 @@ def _product(
 @intrinsic
 def _product_ahead(
     typingctx, m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
-    stream, stream0, gap, mask,
+    end, gate, stream, stream0, gap, mask,
 ):  # fmt: skip
     def emit(module):
         return emit_product(module, _real(a.dtype), _lanes(a.dtype), TILE.rows)
@@ -161,7 +169,7 @@ def _product_ahead(
     return _call(
         emit,
         (m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
-         stream, stream0, gap, mask),
+         end, gate, stream, stream0, gap, mask),
     )  # fmt: skip
 
 
@@ -212,7 +220,7 @@ def _matrix(array, offset, rows, columns, row, column):
 
 
 def _python_product(
-    m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add
+    m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add, end, gate
 ):
     left, right = _matrix(a, a0, m, depth, a_row, a_k), _matrix(b, b0, depth, n, b_k, 1)
     target = _matrix(c, c0, m, n, c_row, 1)
@@ -220,6 +228,10 @@ def _python_product(
         target[...] = bias[bias0 : bias0 + m, np.newaxis] if biased else 0
     for k in range(depth):  # in this order, so that bits do not depend on the shape
         target += left[:, k : k + 1] * right[k]
+    if end == RELU:
+        target[target < 0] = 0
+    elif end == GATE:
+        target[~(_matrix(c, c0 + gate, m, n, c_row, 1) > 0)] = 0
 
 
 def _python_product_ahead(*arguments):
