@@ -236,14 +236,34 @@ class CpuEngine:
         -------
         ndarray of shape (n_samples, n_outputs)
         """
+        return self._predict(X, output)[0]
+
+    def predict_checked(self, X):
+        """Network outputs for the rows of X, and whether X is surely finite.
+
+        The rows are looked at where they are read for the network, so that it costs next to
+        nothing.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+
+        Returns
+        -------
+        outputs : ndarray of shape (n_samples, n_outputs)
+        finite : bool
+            False where X has infinities or NaN, or where a sum of its elements overflows.
+        """
+        return self._predict(X, "activation")
+
+    def _predict(self, X, output):
         n = X.shape[0]
         units = self.layer_units[-1]
         out = np.empty((n, units), self.dtype)
         if n == 0:
-            return out
+            return out, True
         data, _keep = as_data(X, self.dtype)
         plan = self._forward
         if plan is None or not plan.serves(n):
             plan = self._forward = ForwardPlan(self, n)
-        plan.run(data, n, out, output == "logits")
-        return out
+        return out, plan.run(data, n, out, output == "logits")

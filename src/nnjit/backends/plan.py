@@ -81,8 +81,9 @@ class ForwardPlan:
         return n <= self._rows < 2 * n + BLOCK_ROWS // 8
 
     def run(self, data, n, out, logits):
-        """Write the outputs of n rows to `out`."""
+        """Write the outputs of n rows to `out`; whether the rows are surely finite."""
         frame = self._frame
+        self._report[job.FINITE] = 1.0
         _enter_samples(frame, data, n)
         frame[Field.OUT_AT], frame[Field.LOGITS] = address_of(out), logits
         blocks = -(-n // self._rows)
@@ -93,6 +94,7 @@ class ForwardPlan:
             self._run(False, 0, blocks)
         else:
             self._pace.run(self._run, 0, blocks)
+        return bool(self._report[job.FINITE] == 1.0)
 
     def _run(self, parallel, first, last):
         job.open_job(self._frame, self._state, self._claims, job.PREDICT, first, last, last - first)

@@ -81,7 +81,7 @@ _LAST_GENERATION = 2**30
 
 # entries of the float64 report. Added to: losses of the runs; batches skipped because their
 # weights sum to zero. Set: 1, or 0 if a loss was not finite (the job ends before that batch's
-# update); sum of squared weights; weight of the batch.
+# update) or, in a prediction, an input; sum of squared weights; weight of the batch.
 LOSS, SKIPPED, FINITE, PENALTY, WEIGHT = range(5)
 REPORT = 5
 
@@ -182,7 +182,8 @@ def run_task(frame, phase, number, count, worker, real):
     """One task of a phase."""
     job = frame[JOB]
     if job == PREDICT:
-        predict_task(frame, frame[FIRST] + number, worker, real)
+        if not predict_task(frame, frame[FIRST] + number, worker, real):
+            view(frame[REPORT_AT], REPORT, np.float64(0))[FINITE] = 0.0
     elif job == GRADIENT or (job == TRAIN and phase % 2 == 1):
         batch = phase // 2 if job == TRAIN else phase
         add = 1 if job == GRADIENT and phase > 0 else 0

@@ -2,25 +2,56 @@
 
 import numpy as np
 
+from nnjit.core.activations import copy
 from nnjit.core.block import forward_block
 from nnjit.core.jit import inline
-from nnjit.core.layout import ACTIVATION, FAN_OUT, UNITS_AT
+from nnjit.core.layout import ACTIVATION, FAN_IN, FAN_OUT, UNITS_AT
 from nnjit.core.output import apply_output
+from nnjit.core.simd import lanes as lanes_of
+from nnjit.core.simd import transpose_into
 
-__all__ = ["predict_block"]
+__all__ = ["all_finite", "predict_block"]
 
 
 @inline
-def write_rows(work, z, stride, units, rows, out, at):
-    """out[at + j, t] = work[z + t * stride + j]; out is row-major."""
-    for j in range(rows):
-        for t in range(units):
-            out[at + j * units + t] = work[z + t * stride + j]
+def write_rows(work, z, stride, units, rows, order, out, at):
+    """out[at + j * units + t] = work[z + t * stride + j]; out is row-major.
+
+    A row is written in whole vectors, the last of which may run over into the next row. So
+    those come first and rise; where one would leave the block, elements are written.
+    """
+    if units == 1:
+        copy(work[z : z + rows], out[at : at + rows])
+        return
+    width = lanes_of(work)
+    whole = units // width * width
+    if whole < units:
+        inside = max(0, (rows * units - whole - width) // units + 1) // width * width
+        transpose_into(units - whole, inside, work, z + whole * stride, stride, order, 0, 0,
+                       out, at + whole, units)  # fmt: skip
+        for j in range(inside, rows):
+            for t in range(whole, units):
+                out[at + j * units + t] = work[z + t * stride + j]
+    transpose_into(whole, rows, work, z, stride, order, 0, 0, out, at, units)
+
+
+@inline
+def all_finite(work, features, lanes, stride):
+    """Whether the sum of a block's inputs is finite; one that overflows says no."""
+    total = work.dtype.type(0)
+    for k in range(features):
+        row = work[k * stride : k * stride + lanes]
+        for j in range(lanes):
+            total += row[j]
+    return np.isfinite(total)
 
 
 @inline
 def predict_block(layers, logits, params, data, start, rows, order, stride, units_total, work, out):
-    """Outputs of the samples start..start+rows-1; `order` counts from 0."""
+    """Outputs of the samples start..start+rows-1; `order` counts from 0.
+
+    Returns whether the inputs are surely finite, True where they are sparse.
+    """
     last = layers.shape[0] - 1
     units = layers[last, FAN_OUT]
     z = layers[last, UNITS_AT] * stride
@@ -30,4 +61,5 @@ def predict_block(layers, logits, params, data, start, rows, order, stride, unit
     )
     if not logits:
         apply_output(layers[last, ACTIVATION], work, z, units, rows, stride, spare)
-    write_rows(work, z, stride, units, rows, out, start * units)
+    write_rows(work, z, stride, units, rows, order, out, start * units)
+    return data.x_column == 0 or all_finite(work, layers[0, FAN_IN], rows, stride)

@@ -213,12 +213,12 @@ def update_task(frame, number, start, rows, worker, scale, real):
 
 @inline
 def predict_task(frame, number, worker, real):
-    """Network outputs of one block of rows."""
+    """Network outputs of one block of rows; whether its inputs are surely finite."""
     layers = layers_of(frame)
     units = layers[frame[N_LAYERS] - 1, FAN_OUT]
     start = number * frame[BLOCK_ROWS]
     rows = min(frame[BLOCK_ROWS], frame[N_SAMPLES] - start)
-    predict_block(
+    return predict_block(
         layers, frame[LOGITS], view(frame[PARAMS_AT], frame[N_FLAT], real),
         data_of(frame, units, real), start, rows,
         view(frame[ORDER_AT], frame[BLOCK_ROWS], np.int64(0)), frame[STRIDE], frame[UNITS_TOTAL],

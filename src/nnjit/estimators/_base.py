@@ -43,7 +43,7 @@ from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import prediction_engine
 from nnjit.estimators._rollback import unchanged_on_error
-from nnjit.estimators._validation import is_valid_as_it_is, validate_parameters
+from nnjit.estimators._validation import is_valid_if_finite, validate_parameters
 from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine
 from nnjit.training.initialization import glorot_uniform
@@ -413,16 +413,21 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
         engine.pack(self.coefs_, self.intercepts_)
         return engine
 
-    def _prepare_prediction(self, X: Any) -> tuple[Engine, Any]:
-        """Check the rows; return an engine with the parameters, and the rows as it takes them."""
-        rows = None
-        if not is_valid_as_it_is(self, X):
-            check_is_fitted(self)
-            rows = rows_on_device(X, self.device)
-            X = X if rows is None else rows.stand_in()
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+    def _forward(self, X: Any) -> tuple[Engine, Any, Array]:
+        """Check the rows; return an engine, the rows as it takes them, and its outputs for them."""
+        if is_valid_if_finite(self, X):
+            engine = prediction_engine(self)
+            if X.dtype == engine.dtype:
+                outputs, finite = engine.predict_checked(X)
+                if finite:
+                    return engine, X, outputs
+        check_is_fitted(self)
+        rows = rows_on_device(X, self.device)
+        X = X if rows is None else rows.stand_in()
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         engine = prediction_engine(self)
-        return engine, engine_input(X, engine.dtype) if rows is None else rows
+        X = engine_input(X, engine.dtype) if rows is None else rows
+        return engine, X, engine.predict(X)
 
     # Solvers
 

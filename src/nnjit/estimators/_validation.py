@@ -22,14 +22,14 @@ _REMEMBERED = 1000
 _SIMPLE = frozenset({bool, int, float, str, tuple, type(None)})
 
 
-def is_valid_as_it_is(estimator: Any, X: Any) -> bool:
-    """Return whether X would pass scikit-learn's validation unchanged and without a warning.
+def is_valid_if_finite(estimator: Any, X: Any) -> bool:
+    """Return whether X, if finite, would pass scikit-learn's validation unchanged and silently.
 
-    That is so for a plain two-dimensional float array with rows, the fitted number of columns
-    and no value that is not finite, if the estimator is fitted and knows no feature names.
+    That is so for a plain two-dimensional float array with rows and the fitted number of
+    columns, if the estimator is fitted and knows no feature names.
     """
     known = estimator.__dict__
-    return "coefs_" in known and _has_fitted_columns(known, X) and _all_finite(X)
+    return "coefs_" in known and _has_fitted_columns(known, X)
 
 
 def validate_training_data(

@@ -333,8 +333,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ValueError
             If X is invalid or has another number of columns than the rows fitted on.
         """
-        engine, X = self._prepare_prediction(X)
-        labels: Array = as_given(decode(self._label_binarizer, to_host(engine.predict(X))), X)
+        _, X, p = self._forward(X)
+        labels: Array = as_given(decode(self._label_binarizer, to_host(p)), X)
         return labels
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
@@ -384,8 +384,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ValueError
             If X is invalid or has another number of columns than the rows fitted on.
         """
-        engine, X = self._prepare_prediction(X)
-        p = engine.predict(X)
+        engine, X, p = self._forward(X)
         if self.n_outputs_ == 1:
             p = self._both_probabilities(engine, X, to_host(p))
         given: FloatArray = as_given(p, X)
@@ -422,8 +421,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ValueError
             If X is invalid or has another number of columns than the rows fitted on.
         """
-        engine, X = self._prepare_prediction(X)
-        p = to_host(engine.predict(X))
+        engine, X, p = self._forward(X)
+        p = to_host(p)
         if self.n_outputs_ == 1:
             p = self._both_probabilities(engine, X, p)
         vanished = p < np.finfo(p.dtype).tiny

@@ -328,8 +328,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         ValueError
             If X is invalid or has another number of columns than the rows fitted on.
         """
-        engine, X = self._prepare_prediction(X)
-        output = engine.predict(X)
+        _, X, output = self._forward(X)
         given: FloatArray = as_given(output.ravel() if output.shape[1] == 1 else output, X)
         return given
 

@@ -101,5 +101,8 @@ class Engine(Protocol):
     def predict(self, X: Any, output: Literal["activation", "logits"] = "activation") -> Array:
         """Return the network's outputs (n_samples, n_outputs)."""
 
+    def predict_checked(self, X: Array) -> tuple[Array, bool]:
+        """Return the outputs for a dense X, and whether X is surely finite."""
+
     def release(self) -> None:
         """Drop the buffers of training; the parameters stay."""

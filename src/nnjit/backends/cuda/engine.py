@@ -261,6 +261,11 @@ class CudaEngine:
         out = made["out"].reshape((n, units))
         return out if rows.given is not None else out.copy_to_host()
 
+    def predict_checked(self, X):
+        """Network outputs for the rows of an array, and whether its sum is finite."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.predict(X), bool(np.isfinite(X.sum()))
+
     def _predict(self, rows, at, count, work, out, output):
         """Outputs of `count` rows from row `at` on."""
         net = self.net
