@@ -175,3 +175,31 @@ def test_scikit_learns_configuration_holds():
 def test_an_unfitted_estimator_predicts_nothing():
     with pytest.raises(NotFittedError):
         nnjit.MLPClassifier().predict(X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_long_prediction_sees_every_value(dtype):
+    rng = np.random.default_rng(0)
+    many = rng.standard_normal((3001, 40)).astype(dtype)
+    models = [
+        library.MLPClassifier((100,), max_iter=1, random_state=0).fit(many[:50], many[:50, 0] > 0)
+        for library in LIBRARIES
+    ]
+    good = [model.predict_proba(many) for model in models]
+    for place in [(0, 0), (255, 39), (256, 0), (1700, 20), (3000, 39)]:
+        for value in (np.nan, np.inf, -np.inf):
+            bad = many.copy()
+            bad[place] = value
+            words = []
+            for model in models:
+                with pytest.raises(ValueError, match="Input X contains") as error:
+                    model.predict_proba(bad)
+                words.append(str(error.value))
+            assert words[0] == words[1]
+    large = many.copy()
+    large[:2, 0] = np.finfo(dtype).max  # finite, though their sum is not
+    bad[place] = np.nan
+    for model, before in zip(models, good, strict=True):
+        np.testing.assert_allclose(model.predict_proba(large)[2:], before[2:], rtol=1e-5)
+        with sklearn.config_context(assume_finite=True):
+            np.testing.assert_allclose(model.predict_proba(bad)[:-1], before[:-1], rtol=1e-5)

@@ -67,13 +67,16 @@ def gather_inputs(data, n_features, base, order, start, rows, work, stride):
 
 
 @inline
-def forward_block(layers, params, data, base, order, start, rows, work, stride, across):
+def forward_block(
+    layers, params, data, base, order, start, rows, work, stride, across, coming, ahead
+):
     """Activations of the hidden layers and pre-activations of the last one.
 
     layers : IN (n_layers, FIELDS); params : IN flat parameters
     base, order, start, rows : row j of the block is sample ``base + order[start + j]``
     work : INOUT workspace, rows of activations `stride` apart; `across` is the offset of
         the sample-major scratch that sparse input needs.
+    coming, ahead : offset and number of the elements of dense input that are read next, if known
     """
     width = lanes_of(params)
     lanes = (rows + width - 1) // width * width
@@ -94,9 +97,10 @@ def forward_block(layers, params, data, base, order, start, rows, work, stride, 
                 fan_out, work, across, layers[layer, ACROSS_ROW], z, stride,
             )  # fmt: skip
         else:
-            product(
+            product_ahead(
                 fan_out, lanes, fan_in, params, weights, 1, layers[layer, STRIDE],
                 work, below, stride, work, z, stride, params, bias, 1, 0, end, 0,
+                data.x, coming, ahead if layer == 0 else 0, 0, 0,
             )  # fmt: skip
         if hidden and end == PLAIN:
             activate_piece(code, work[z : z + (fan_out - 1) * stride + lanes])
@@ -157,11 +161,11 @@ def delta_block(layers, params, sparse, order, rows, work, stride, delta, across
 @inline
 def row_gradient(
     layer, first, n, layers, data, order, start, rows, work, stride, delta, across, vectors,
-    grads, g0, add, stream, stream0, gap, mask,
+    grads, g0, add, stream, stream0, ahead, gap, mask,
 ):  # fmt: skip
     """dW (+)= inputs^T delta for n rows of a layer's weights from `first` on, to grads[g0:].
 
-    The last four name what is wanted next (see simd.py), a mask of -1 nothing.
+    The last five name what is wanted next, see simd.py.
     """
     width = lanes_of(work)
     fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
@@ -183,7 +187,7 @@ def row_gradient(
     else:
         product_ahead(n, fan_out, rows, work, below, stride, 1, work, source, across_row,
                       grads, g0, row, grads, g0, 0, add, PLAIN, 0,
-                      stream, stream0, gap, mask)  # fmt: skip
+                      stream, stream0, ahead, gap, mask)  # fmt: skip
 
 
 @inline
@@ -206,7 +210,10 @@ def load_weights(data, order, start, rows, lanes, work, weights):
 
 
 class Offsets(NamedTuple):
-    """Where things lie in the workspace of a block of rows; activations start at 0."""
+    """Where things lie in the workspace of a block of rows; activations start at 0.
+
+    `spare` is two free rows.
+    """
 
     delta: int
     ones: int
@@ -219,7 +226,7 @@ class Offsets(NamedTuple):
 def offsets_of(layers, units_total, stride):
     delta = units_total * stride
     ones = delta + (units_total - layers[0, FAN_IN]) * stride
-    return Offsets(delta, ones, ones + stride, ones + 2 * stride, ones + 3 * stride)
+    return Offsets(delta, ones, ones + stride, ones + 2 * stride, ones + 4 * stride)
 
 
 @inline
@@ -232,7 +239,10 @@ def backward_block(
     lanes = vectors * width
     at = offsets_of(layers, units_total, stride)
     last = layers.shape[0] - 1
-    forward_block(layers, params, data, np.int64(0), order, start, rows, work, stride, at.across)
+    none = np.int64(0)
+    forward_block(
+        layers, params, data, none, order, start, rows, work, stride, at.across, none, none
+    )
     z, units = layers[last, UNITS_AT] * stride, layers[last, FAN_OUT]
     delta = at.delta + (layers[last, UNITS_AT] - layers[0, FAN_IN]) * stride
     code = layers[last, ACTIVATION]
@@ -257,7 +267,7 @@ def gradient_block(layers, data, order, start, rows, work, stride, units_total, 
     width = lanes_of(work)
     vectors = (rows + width - 1) // width
     at = offsets_of(layers, units_total, stride)
-    none = np.int64(-1)
+    none = np.int64(0)
     for layer in range(layers.shape[0] - 1, -1, -1):
         bias_gradient(
             layer, layers, work, stride, at.delta, at.ones, vectors,
@@ -266,5 +276,5 @@ def gradient_block(layers, data, order, start, rows, work, stride, units_total, 
         row_gradient(
             layer, np.int64(0), layers[layer, FAN_IN], layers, data, order, start, rows, work,
             stride, at.delta, at.across, vectors, grads, g0 + layers[layer, WEIGHTS], add,
-            grads, g0, none, none,
+            grads, g0, none, none, none,
         )  # fmt: skip

@@ -22,11 +22,12 @@ def emit_product(module, real, length, tile_rows):
     """C = A B + (bias, C or zero) in tiles of up to `tile_rows` x 2 vectors.
 
     Arguments: m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, end,
-    gate, stream, gap, mask; for `end` and `gate` see `emit_tile`, for the last three `_Stream`.
+    gate, stream, ahead, gap, mask; for `end` and `gate` see `emit_tile`, for the last four
+    `_Stream`.
     """
     v = Vectors(real, length)
     name = f"nnjit_product_{v.suffix}x{length}_{tile_rows}"
-    function, new = declare(module, name, real, "iiipiipipipiiiipii")
+    function, new = declare(module, name, real, "iiipiipipipiiiipiii")
     if not new:
         return function
     m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, *rest = function.args
@@ -123,26 +124,29 @@ class _NextRows:
 class _Stream:
     """Other memory asked for ahead, see emit_tile.py: what the caller works on next.
 
-    `mask` + 1 arrays (1, 2 or 4), `gap` elements apart, line by line over all tiles; with a
-    mask of -1 there is none.
+    `ahead` elements of `mask` + 1 arrays (1, 2 or 4), `gap` elements apart, line by line over
+    the tiles until there are no more.
     """
 
-    def __init__(self, builder, start, gap, mask, v):
+    def __init__(self, builder, start, ahead, gap, mask, v):
         self._start, self._gap, self._mask = start, gap, mask
-        self._line = integer(CACHE_LINE // v.align)
-        self._given = builder.icmp_signed(">=", mask, integer(0))
+        line = CACHE_LINE // v.align
+        self._line = integer(line)
+        self._lines = builder.sdiv(builder.add(ahead, integer(line - 1)), self._line)
         # 0, 1, 3 -> 0, 1, 2
         self._shift = builder.sub(mask, builder.lshr(mask, integer(1)))
         self._position = builder.alloca(I64)
         builder.store(integer(0), self._position)
 
     def or_else(self, builder, pattern):
-        """The arguments for the next tile; `pattern` if there is no stream."""
-        place = builder.mul(builder.load(self._position), self._line)
+        """The arguments for the next tile; `pattern` if the stream has ended."""
+        position = builder.load(self._position)
+        flowing = builder.icmp_signed("<", position, self._lines)
+        place = builder.mul(position, self._line)
         own = [
             builder.gep(self._start, [place]), self._mask, self._gap, self._shift, self._line
         ]  # fmt: skip
-        return [builder.select(self._given, *pair) for pair in zip(own, pattern, strict=True)]
+        return [builder.select(flowing, *pair) for pair in zip(own, pattern, strict=True)]
 
     def advance(self, builder, steps):
         """Go on after a tile of so many steps."""

@@ -100,13 +100,13 @@ def make_layout(layer_units, activation, out_activation, dtype):
 def workspace_size(layout, rows, dtype, training):
     """Elements that one block of `rows` rows needs for a forward (and a backward) pass.
 
-    Activations of every layer, three rows and, for sparse input, the first layer sample-major;
+    Activations of every layer, some rows and, for sparse input, the first layer sample-major;
     in training the gradient of every layer after the input too, and its transpose.
     """
     stride, whole = row_stride(rows, dtype), round_up(rows, lanes_of(dtype))
     if training:
         units = 2 * layout.units_total - int(layout.layers[0, FAN_IN])
-        return (units + 3) * stride + whole * layout.across_total
+        return (units + 4) * stride + whole * layout.across_total
     return (layout.units_total + 3) * stride + whole * int(layout.layers[0, ACROSS_ROW])
 
 

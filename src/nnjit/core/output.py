@@ -117,21 +117,23 @@ def softmax_gradient(
     work, z, units, stride, delta, labels, order, start, rows, weights, spare, eps
 ):
     """Loss and delta of softmax with log loss; `labels` are class numbers."""
-    one = work.dtype.type(1)
+    real = work.dtype.type
+    zero, one = real(0), real(1)
     chosen = work[spare : spare + rows]
+    # as reals, to be compared a vector at a time
+    label = work[spare + stride : spare + stride + rows]
     for j in range(rows):
-        chosen[j] = work[z + labels[order[start + j]] * stride + j]
-    clip_probabilities(chosen, eps)
-    for j in range(rows):
-        chosen[j] = -log(chosen[j])
+        label[j] = labels[order[start + j]]
     for t in range(units):
         p = work[z + t * stride : z + t * stride + rows]
         d = work[delta + t * stride : delta + t * stride + rows]
         for j in range(rows):
-            d[j] = p[j] * weights[j]
+            d[j] = (p[j] - (one if label[j] == real(t) else zero)) * weights[j]
+        for j in range(rows):
+            chosen[j] = p[j] if label[j] == real(t) else chosen[j]
+    clip_probabilities(chosen, eps)
     for j in range(rows):
-        at = delta + labels[order[start + j]] * stride + j
-        work[at] = (work[z + labels[order[start + j]] * stride + j] - one) * weights[j]
+        chosen[j] = -log(chosen[j])
     return weighted_sum(chosen, weights, rows)
 
 

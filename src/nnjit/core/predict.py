@@ -57,8 +57,9 @@ def predict_block(layers, logits, params, data, start, rows, order, stride, unit
     z = layers[last, UNITS_AT] * stride
     spare = units_total * stride
     forward_block(
-        layers, params, data, start, order, np.int64(0), rows, work, stride, spare + stride
-    )
+        layers, params, data, start, order, np.int64(0), rows, work, stride, spare + stride,
+        (start + rows) * data.x_row, rows * data.x_row if data.x_column == 1 else 0,
+    )  # fmt: skip
     if not logits:
         apply_output(layers[last, ACTIVATION], work, z, units, rows, stride, spare)
     write_rows(work, z, stride, units, rows, order, out, start * units)

@@ -11,8 +11,8 @@ is an internal LLVM function (emit_*.py), and a few lines of NumPy when Numba's 
     phi(x) is x (`end` = PLAIN), max(x, 0) (RELU), or x where the element `gate` places behind
     C[i, j] is positive and 0 elsewhere (GATE, the Hadamard product with ReLU's derivative).
 `product_ahead`
-    the same, while the caches are asked for what the caller reads next: `mask` + 1 arrays,
-    `gap` elements apart, from (stream, offset) on.
+    the same, while the caches are asked for what the caller reads next: `ahead` elements of
+    `mask` + 1 arrays, `gap` elements apart, from (stream, offset) on.
 `dot_product`
     ``C[i, j] = [C +] sum_n A[i, n] B[j, n]`` with vectors along the summed index.
 `outer_product`
@@ -151,7 +151,7 @@ def _product(
     def codegen(context, builder, signature, values):
         function = emit_product(builder.module, _real(a.dtype), _lanes(a.dtype), TILE.rows)
         arguments = _arguments(context, builder, signature.args, values)
-        no_stream = [arguments[3], *(context.get_constant(types.intp, n) for n in (0, -1))]
+        no_stream = [arguments[3], *[context.get_constant(types.intp, 0)] * 3]
         builder.call(function, arguments + no_stream)
         return context.get_dummy_value()
 
@@ -161,7 +161,7 @@ def _product(
 @intrinsic
 def _product_ahead(
     typingctx, m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
-    end, gate, stream, stream0, gap, mask,
+    end, gate, stream, stream0, ahead, gap, mask,
 ):  # fmt: skip
     def emit(module):
         return emit_product(module, _real(a.dtype), _lanes(a.dtype), TILE.rows)
@@ -169,7 +169,7 @@ def _product_ahead(
     return _call(
         emit,
         (m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
-         end, gate, stream, stream0, gap, mask),
+         end, gate, stream, stream0, ahead, gap, mask),
     )  # fmt: skip
 
 
@@ -235,7 +235,7 @@ def _python_product(
 
 
 def _python_product_ahead(*arguments):
-    _python_product(*arguments[:-4])
+    _python_product(*arguments[:-5])
 
 
 def _python_dot_product(m, n, vectors, a, a0, a_row, b, b0, b_row, c, c0, c_row, add):

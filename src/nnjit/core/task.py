@@ -159,7 +159,7 @@ def own_gradient(frame, part, start, rows, worker, real):
     params = view(frame[PARAMS_AT], frame[N_FLAT], real)
     first = view(frame[FIRST_AT], frame[N_FLAT], real)
     both = 1 if frame[SECOND_AT] != 0 else 0
-    gap = (frame[SECOND_AT] - frame[FIRST_AT]) // params.itemsize
+    gap, size = (frame[SECOND_AT] - frame[FIRST_AT]) // params.itemsize, part[HIGH] - part[LOW]
     at = offsets_of(layers, frame[UNITS_TOTAL], stride)
     for slot in range(slots_of(frame, rows)):
         work = workspace(frame, slot, real)
@@ -171,8 +171,8 @@ def own_gradient(frame, part, start, rows, worker, real):
                 layer, part[ROW], part[ROWS], layers, data, order,
                 start + slot * frame[BLOCK_ROWS], n, work, stride, at.delta, at.across, vectors,
                 target, zero, min(slot, 1),
-                first if slot == 0 else params, part[LOW], gap,
-                both if slot == 0 else max(1 - slot, -1),
+                first if slot == 0 else params, part[LOW], size if slot < 2 else 0, gap,
+                both if slot == 0 else 0,
             )  # fmt: skip
         else:
             bias_gradient(

@@ -1,0 +1,54 @@
+"""The pieces of a prediction: outputs back in rows, and whether the inputs are finite."""
+
+import numpy as np
+import pytest
+
+from nnjit.core.jit import kernel
+from nnjit.core.predict import all_finite, write_rows
+from nnjit.core.simd import TILE
+
+DTYPES = [np.float32, np.float64]
+EDGES = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 100]
+
+
+@kernel
+def run_write_rows(work, z, stride, units, rows, order, out, at):
+    write_rows(work, z, stride, units, rows, order, out, at)
+
+
+@kernel
+def run_all_finite(work, features, lanes, stride):
+    return all_finite(work, features, lanes, stride)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("units", EDGES)
+def test_write_rows_stays_inside_its_block(dtype, units):
+    rng, lanes = np.random.default_rng(0), TILE.bytes // np.dtype(dtype).itemsize
+    order = np.zeros(1, np.int64)
+    for rows in [*EDGES, 240, 256]:
+        stride = -(-rows // lanes) * lanes
+        work = rng.standard_normal(3 + units * stride + lanes).astype(dtype)
+        out = rng.standard_normal(5 + rows * units + 100).astype(dtype)
+        before = out.copy()
+        run_write_rows(work, 3, stride, units, rows, order, out, 5)
+        expected = work[3 : 3 + units * stride].reshape(units, stride)[:, :rows].T
+        np.testing.assert_array_equal(out[5 : 5 + rows * units].reshape(rows, units), expected)
+        np.testing.assert_array_equal(out[:5], before[:5])
+        np.testing.assert_array_equal(out[5 + rows * units :], before[5 + rows * units :])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_every_value_that_is_not_finite_is_seen(dtype, value):
+    features, lanes, stride = 3, 33, 40
+    work = np.full(features * stride, np.nan, dtype)  # what lies between the rows does not count
+    inside = work.reshape(features, stride)[:, :lanes]
+    inside[:] = np.random.default_rng(0).standard_normal((features, lanes))
+    assert run_all_finite(work, features, lanes, stride)
+    for place in np.ndindex(inside.shape):
+        kept, inside[place] = inside[place], value
+        assert not run_all_finite(work, features, lanes, stride)
+        inside[place] = kept
+    inside[:] = np.finfo(dtype).max  # the sum overflows: not sure
+    assert not run_all_finite(work, features, lanes, stride)
