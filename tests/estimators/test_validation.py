@@ -203,3 +203,21 @@ def test_a_long_prediction_sees_every_value(dtype):
         np.testing.assert_allclose(model.predict_proba(large)[2:], before[2:], rtol=1e-5)
         with sklearn.config_context(assume_finite=True):
             np.testing.assert_allclose(model.predict_proba(bad)[:-1], before[:-1], rtol=1e-5)
+
+
+def test_rows_in_another_precision_are_converted():
+    rng = np.random.default_rng(0)
+    many = rng.standard_normal((300, 3))
+    model = nnjit.MLPClassifier((4,), max_iter=2, random_state=0).fit(many, many[:, 0] > 0)
+    single = many.astype(np.float32)
+    p = model.predict_proba(single)
+    assert p.dtype == np.float64
+    np.testing.assert_array_equal(p, model.predict_proba(single.astype(np.float64)))
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        model.predict_proba(with_value(single, np.nan).astype(np.float32))
+    small = nnjit.MLPClassifier((4,), max_iter=2, random_state=0).fit(single, many[:, 0] > 0)
+    assert small.predict_proba(many).dtype == np.float32
+    with pytest.raises(ValueError, match="too large for dtype"):
+        small.predict_proba(with_value(many, 1e200))
+    with pytest.raises(ValueError, match="Input X contains infinity"):
+        small.predict_proba(with_value(many, np.inf))

@@ -43,7 +43,11 @@ from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import prediction_engine
 from nnjit.estimators._rollback import unchanged_on_error
-from nnjit.estimators._validation import is_valid_if_finite, validate_parameters
+from nnjit.estimators._validation import (
+    all_finite,
+    is_valid_if_finite,
+    validate_parameters,
+)
 from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine
 from nnjit.training.initialization import glorot_uniform
@@ -421,6 +425,9 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
                 outputs, finite = engine.predict_checked(X)
                 if finite:
                     return engine, X, outputs
+            elif all_finite(X):
+                X = engine_input(X, engine.dtype)
+                return engine, X, engine.predict(X)
         check_is_fitted(self)
         rows = rows_on_device(X, self.device)
         X = X if rows is None else rows.stand_in()

@@ -49,7 +49,7 @@ def validate_training_data(
     """
     known = estimator.__dict__
     columns_fit = _is_float_matrix(X) if reset else _has_fitted_columns(known, X)
-    if columns_fit and _is_plain_target(y, X.shape[0]) and _all_finite(X):
+    if columns_fit and _is_plain_target(y, X.shape[0]) and all_finite(X):
         if reset:
             known.pop("feature_names_in_", None)
             estimator.n_features_in_ = X.shape[1]
@@ -82,10 +82,10 @@ def _has_fitted_columns(known: dict[str, Any], X: Any) -> bool:
 def _is_plain_target(y: Any, n_rows: int) -> bool:
     if type(y) is not np.ndarray or y.shape != (n_rows,):
         return False
-    return y.dtype.kind in "iub" or (y.dtype in _FLOATS and _all_finite(y))
+    return y.dtype.kind in "iub" or (y.dtype in _FLOATS and all_finite(y))
 
 
-def _all_finite(array: Any) -> bool:
+def all_finite(array: Any) -> bool:
     """Whether all values are surely finite; a sum that overflows says no."""
     if array.size <= _FEW and array.flags.c_contiguous:
         values = array.reshape(-1)
