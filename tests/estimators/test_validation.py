@@ -217,7 +217,8 @@ def test_rows_in_another_precision_are_converted():
         model.predict_proba(with_value(single, np.nan).astype(np.float32))
     small = nnjit.MLPClassifier((4,), max_iter=2, random_state=0).fit(single, many[:, 0] > 0)
     assert small.predict_proba(many).dtype == np.float32
-    with pytest.raises(ValueError, match="too large for dtype"):
+    with warnings.catch_warnings(), pytest.raises(ValueError, match="too large for dtype"):
+        warnings.simplefilter("error")
         small.predict_proba(with_value(many, 1e200))
     with pytest.raises(ValueError, match="Input X contains infinity"):
         small.predict_proba(with_value(many, np.inf))

@@ -87,10 +87,10 @@ def _is_plain_target(y: Any, n_rows: int) -> bool:
 
 def all_finite(array: Any) -> bool:
     """Whether all values are surely finite; a sum that overflows says no."""
-    if array.size <= _FEW and array.flags.c_contiguous:
-        values = array.reshape(-1)
-        return math.isfinite(values.dot(values))
     with np.errstate(over="ignore", invalid="ignore"):
+        if array.size <= _FEW and array.flags.c_contiguous:
+            values = array.reshape(-1)
+            return math.isfinite(values.dot(values))
         return math.isfinite(array.sum())
 
 
