@@ -58,6 +58,15 @@ def test_the_faster_way_goes_on(run):
     assert pace._Machine.pause > pace.RETRY
 
 
+def test_serial_pieces_last_until_threads_are_tried_again(run):
+    clock = Clock(100e-6, 2e-3)
+    run(clock, 20_000)
+    lengths = [n * clock.serial for parallel, n in clock.pieces if not parallel]
+    assert max(lengths) > 0.9 * pace.PIECE  # not a hundred calls where four do
+    assert max(lengths) <= pace.PIECE
+    assert len(lengths) < 2.0 / pace.PIECE + 50
+
+
 def test_threads_that_wake_up_slowly_are_waited_for(run):
     clock = Clock(100e-6, 60e-6, stalls=(0.002, 0.008))
     run(clock, 500)

@@ -74,7 +74,10 @@ class Pace:
         if parallel and self._losses > 0:
             # Waking up may take milliseconds: so long a piece that it does not decide alone.
             return max(TRIAL, int(FIRST_PIECE / self._serial))
-        return max(TRIAL, int((FIRST_PIECE if self._parallel is None else PIECE) / known))
+        length = FIRST_PIECE if self._parallel is None else PIECE
+        if not parallel:  # until threads are tried again
+            length = max(length, min(PIECE, _Machine.retry_at - time.perf_counter()))
+        return max(TRIAL, int(length / known))
 
     def _record(self, parallel, seconds, units):
         if not parallel:

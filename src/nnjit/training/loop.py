@@ -22,9 +22,9 @@ from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor
 
 # Compiled code cannot be interrupted, so one call is given at most about this much arithmetic: some
-# 10 ms on a recent core, 0.2 s on a slow one. The bound depends on shapes alone and never on the
+# 20 ms on two recent cores, 0.8 s on a slow one. The bound depends on shapes alone and never on the
 # clock: the epoch's loss is the sum of the calls' sums and has to come out the same each time.
-WORK_PER_CALL = 1e9
+WORK_PER_CALL = 4e9
 # Rows of epochs that are run in one call at most: their orders should be small beside the data.
 ROWS_AHEAD = 65_536
 # Arithmetic per row and parameter (a multiply and an add in each of the three products), per row
