@@ -14,6 +14,7 @@ import pickle
 
 import numba
 from numba.core.caching import FunctionCache, NullCache, _Cache
+from numba.core.runtime import rtsys
 
 __all__ = ["KernelCache", "cache_folder", "source_digest"]
 
@@ -78,6 +79,15 @@ class _FunctionCache(FunctionCache):
         )
         name = f"{self._base}.{_short_hash(variant)}-{_short_hash(code)}.nnjit"
         return os.path.join(self._cache_path, name)
+
+    def load_overload(self, sig, target_context):
+        """Load a kernel, None if there is none.
+
+        Numba would import everything that a compilation may need before it looks for a file;
+        the code of a file needs Numba's runtime library alone.
+        """
+        rtsys.initialize(target_context)
+        return self._load_overload(sig, target_context)
 
     def _load_overload(self, sig, target_context):
         path = self._path(sig, target_context.codegen())
