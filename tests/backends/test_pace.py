@@ -58,6 +58,18 @@ def test_the_faster_way_goes_on(run):
     assert pace._Machine.pause > pace.RETRY
 
 
+def test_a_slow_first_piece_does_not_have_threads_win(run):
+    class Cold(Clock):
+        def work(self, parallel, first, last):
+            if not self.pieces:
+                self.now += 100 * self.serial
+            return super().work(parallel, first, last)
+
+    clock = Cold(100e-6, 120e-6)
+    run(clock, 5000)
+    assert clock.shared() < 0.02
+
+
 def test_serial_pieces_last_until_threads_are_tried_again(run):
     clock = Clock(100e-6, 2e-3)
     run(clock, 20_000)

@@ -16,6 +16,9 @@ FIRST_TRY_COLD = 0.05
 # Aimed lengths of the first pieces and of the later ones, and the least units of one.
 FIRST_PIECE, PIECE = 0.001, 0.02
 TRIAL = 2
+# Serial pieces before threads are tried: the first one finds cold caches and untouched memory,
+# and would have threads win that do not.
+SERIAL_TRIALS = 2
 # Parallel must be this much faster than serial to be kept, and loses after so many pieces in
 # a row that were not, fewer on a machine known to be busy; the first one wakes the threads up.
 GAIN, LOSSES, BUSY_LOSSES = 0.95, 3, 2
@@ -43,6 +46,7 @@ class Pace:
     def __init__(self, runner):
         self._runner = runner
         self._serial = None  # best so far
+        self._serial_pieces = 0
         self._parallel = None  # last
         self._losses = 0  # in a row
 
@@ -60,7 +64,7 @@ class Pace:
             first += units
 
     def _wants_parallel(self):
-        if self._serial is None:
+        if self._serial_pieces < SERIAL_TRIALS:
             return False
         if self._runner.cold and _Machine.serial_time < FIRST_TRY_COLD:
             return False
@@ -69,7 +73,7 @@ class Pace:
 
     def _units(self, parallel):
         known = self._parallel if parallel else self._serial
-        if known is None:
+        if known is None or self._serial_pieces < SERIAL_TRIALS:
             return TRIAL
         if parallel and self._losses > 0:
             # Waking up may take milliseconds: so long a piece that it does not decide alone.
@@ -82,6 +86,7 @@ class Pace:
     def _record(self, parallel, seconds, units):
         if not parallel:
             self._serial = seconds if self._serial is None else min(self._serial, seconds)
+            self._serial_pieces += 1
             _Machine.serial_time += seconds * units
             return
         self._parallel = seconds
