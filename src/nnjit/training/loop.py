@@ -25,8 +25,9 @@ from nnjit.training.stopping import LossMonitor, Monitor
 # 20 ms on two recent cores, 0.8 s on a slow one. The bound depends on shapes alone and never on the
 # clock: the epoch's loss is the sum of the calls' sums and has to come out the same each time.
 WORK_PER_CALL = 4e9
-# Rows of epochs that are run in one call at most: their orders should be small beside the data.
-ROWS_AHEAD = 65_536
+# Rows of epochs that are run in one call at most: their orders, 256 kB, should be small beside
+# the data, and a call for each longer epoch costs nothing.
+ROWS_AHEAD = 32_768
 # Arithmetic per row and parameter (a multiply and an add in each of the three products), per row
 # (gathering, activations, loss) and per parameter and minibatch (the update).
 _WORK_PER_ROW_PARAMETER = 6
@@ -209,13 +210,14 @@ def _epoch_losses(
     most = 1
     if n_samples and not (watched or plan.single_epoch) and sample_weight is None:
         n_batches = -(-n_samples // plan.batch_size)
-        most = min(call_size // n_batches, ROWS_AHEAD // n_samples)
+        most = min(call_size // n_batches, ROWS_AHEAD // n_samples, plan.max_epochs - state.epoch)
+        most = min(most, _epochs_alike(state, 0))
     # The same swaps as shuffling a fresh range and indexing the last order with it.
     shuffle: Callable[[Any], None] = state.rng.shuffle if plan.shuffle else _leave
-    orders = np.empty((max(most, 1), n_samples), np.int64)
+    orders = np.empty((most if most > 1 else 0, n_samples), np.int64)
     interrupts = Interrupts()
     while True:
-        ahead = min(most, plan.max_epochs - state.epoch, _epochs_alike(state))
+        ahead = min(most, plan.max_epochs - state.epoch, _epochs_alike(state, state.monitor.count))
         if ahead <= 1:
             shuffle(state.order)
             yield train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
@@ -238,11 +240,14 @@ def _leave(order: Any) -> None:
     """Shuffle nothing."""
 
 
-def _epochs_alike(state: TrainingState) -> int:
-    """Return after how many epochs training may stop or change its rate at the earliest."""
+def _epochs_alike(state: TrainingState, count: int) -> int:
+    """Return after how many epochs training may stop or change its rate at the earliest.
+
+    `count` is the number of epochs without an improvement so far.
+    """
     if not isinstance(state.monitor, LossMonitor) or not state.solver.schedule.steady:
         return 1
-    return int(min(state.monitor.patience, ROWS_AHEAD)) + 1 - state.monitor.count
+    return int(min(state.monitor.patience, ROWS_AHEAD)) + 1 - count
 
 
 def _stops(monitor: Monitor, solver: StochasticSolver, verbose: int) -> bool:
