@@ -12,7 +12,7 @@ from nnjit.cli.report import save_loss_curves
 
 
 def row(output, name):
-    """The numbers of a line of the comparison: first fit, second fit, epochs, score."""
+    """The numbers of a line of the comparison: first fit, later fit, epochs, score."""
     line = re.search(rf"^{name}\s+([\d.]+) s\s+([\d.]+) s\s+(\d+)\s+(-?[\d.]+)$", output, re.M)
     assert line, output
     return [float(number) for number in line.groups()]

@@ -15,11 +15,11 @@ __all__ = ["Fit", "print_comparison", "print_report", "save_loss_curves"]
 
 @dataclasses.dataclass
 class Fit:
-    """A fitted model with the seconds of its first fit and of a second one."""
+    """A fitted model with the seconds of its first fit and of a later one."""
 
     model: Any
     first: float
-    second: float
+    later: float
     score: float
 
     @property
@@ -44,23 +44,23 @@ def print_report(problem: Problem, model: Any) -> None:
 
 def print_comparison(problem: Problem, fits: dict[str, Fit]) -> None:
     quality = "accuracy" if problem.task == "classification" else "R2"
-    print(f"{'':<14}{'first fit':>12}{'second fit':>12}{'epochs':>8}{quality:>10}")
+    print(f"{'':<14}{'first fit':>12}{'later fit':>12}{'epochs':>8}{quality:>10}")
     for name, fit in fits.items():
         print(
-            f"{name:<14}{fit.first:>10.3f} s{fit.second:>10.3f} s"
+            f"{name:<14}{fit.first:>10.3f} s{fit.later:>10.3f} s"
             f"{fit.network.n_iter_:>8}{fit.score:>10.4f}"
         )
     ours = fits["nnjit"]
-    if ours.second < ours.first:
+    if ours.later < ours.first:
         print(
             f"\nCompiling the kernels, or loading them from the cache, took about"
-            f" {ours.first - ours.second:.2f} s of nnjit's first fit."
+            f" {ours.first - ours.later:.2f} s of nnjit's first fit."
         )
     if "scikit-learn" in fits:
         peer = fits["scikit-learn"]
         print(
-            f"Compile time apart, nnjit took {ours.second:.3f} s where scikit-learn took"
-            f" {peer.second:.3f} s: a ratio of {peer.second / ours.second:.1f}."
+            f"Compile time apart, nnjit took {ours.later:.3f} s where scikit-learn took"
+            f" {peer.later:.3f} s: a ratio of {peer.later / ours.later:.1f}."
         )
         print(f"Largest relative difference of the two loss curves: {_curve_gap(ours, peer):.1e}.")
 
@@ -81,7 +81,7 @@ def save_loss_curves(fits: dict[str, Fit], path: str, required: bool) -> None:
     axes = figure.subplots()
     for (name, fit), style in zip(fits.items(), ("-", "--")):
         curve = fit.network.loss_curve_
-        axes.plot(range(1, len(curve) + 1), curve, style, label=f"{name}, {fit.second:.3g} s")
+        axes.plot(range(1, len(curve) + 1), curve, style, label=f"{name}, {fit.later:.3g} s")
     axes.set(xlabel="epoch", ylabel="training loss", yscale="log")
     axes.legend()
     try:
