@@ -81,30 +81,36 @@ class _Tail:
         ]
 
 
+def _chosen(builder, v, code, otherwise, cases):
+    """Vectors as `code` tells: those that `cases[code]()` emits, or `otherwise`."""
+    sources = [(otherwise, builder.block)]
+    ready = builder.append_basic_block("chosen")
+    switch = builder.switch(code, ready)
+    for number, emit in cases.items():
+        block = builder.append_basic_block(f"case{number}")
+        switch.add_case(integer(number), block)
+        builder.position_at_end(block)
+        sources.append((emit(), block))
+        builder.branch(ready)
+    builder.position_at_end(ready)
+    results = [builder.phi(v.type) for _ in otherwise]
+    for values, block in sources:
+        for phi, value in zip(results, values, strict=True):
+            phi.add_incoming(value, block)
+    return results
+
+
 def _tile_start(builder, v, bias, begin, places, tail):
     """Start vectors in row order: zeros, the row's bias, or what C holds."""
     vectors = tail._vectors
-    entry = builder.block
-    from_bias, from_c, ready = (builder.append_basic_block(name) for name in ("bias", "c", "go"))
-    switch = builder.switch(begin, ready)
-    switch.add_case(integer(BIAS), from_bias)
-    switch.add_case(integer(SUM), from_c)
-    builder.position_at_end(from_bias)
-    rows = len(places) // vectors
-    biases = [v.splat(builder, builder.load(builder.gep(bias, [integer(i)]))) for i in range(rows)]
-    builder.branch(ready)
-    builder.position_at_end(from_c)
-    sums = tail.load(builder, v, places)
-    builder.branch(ready)
-    builder.position_at_end(ready)
-    start = []
-    for n, value in enumerate(sums):
-        phi = builder.phi(v.type)
-        phi.add_incoming(v.zero, entry)
-        phi.add_incoming(biases[n // vectors], from_bias)
-        phi.add_incoming(value, from_c)
-        start.append(phi)
-    return start
+
+    def biases():
+        rows = [builder.gep(bias, [integer(i)]) for i in range(len(places) // vectors)]
+        splats = [v.splat(builder, builder.load(row)) for row in rows]
+        return [splats[n // vectors] for n in range(len(places))]
+
+    cases = {BIAS: biases, SUM: lambda: tail.load(builder, v, places)}
+    return _chosen(builder, v, begin, [v.zero] * len(places), cases)
 
 
 def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, initial, vectors, ahead):
@@ -148,30 +154,17 @@ def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, initial, vectors, ahead):
 
 def _tile_end(builder, v, sums, end, gates, tail):
     """The sums as they are stored. NaN stays NaN, a gate that is NaN is shut."""
-    before = builder.block
-    relu, gate, ready = (builder.append_basic_block(name) for name in ("relu", "gate", "end"))
-    switch = builder.switch(end, ready)
-    switch.add_case(integer(RELU), relu)
-    switch.add_case(integer(GATE), gate)
-    builder.position_at_end(relu)
-    above = [
-        builder.select(builder.fcmp_ordered("<", value, v.zero), v.zero, value) for value in sums
-    ]
-    builder.branch(ready)
-    builder.position_at_end(gate)
-    gated = [
-        builder.select(builder.fcmp_ordered(">", other, v.zero), value, v.zero)
-        for value, other in zip(sums, tail.load(builder, v, gates), strict=True)
-    ]
-    builder.branch(ready)
-    builder.position_at_end(ready)
-    results = []
-    for values in zip(sums, above, gated, strict=True):
-        phi = builder.phi(v.type)
-        for value, block in zip(values, (before, relu, gate), strict=True):
-            phi.add_incoming(value, block)
-        results.append(phi)
-    return results
+
+    def above():
+        return [builder.select(builder.fcmp_ordered("<", x, v.zero), v.zero, x) for x in sums]
+
+    def gated():
+        pairs = zip(sums, tail.load(builder, v, gates), strict=True)
+        return [
+            builder.select(builder.fcmp_ordered(">", gate, v.zero), x, v.zero) for x, gate in pairs
+        ]
+
+    return _chosen(builder, v, end, sums, {RELU: above, GATE: gated})
 
 
 def _tile_store(builder, v, sums, places, tail):
