@@ -5,6 +5,7 @@ that it cannot express.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import nnjit
 
 PACKAGE = Path(nnjit.__file__).parent
-CORE = sorted((PACKAGE / "core").glob("*.py"))
+CORE = sorted((PACKAGE / "core").rglob("*.py"))
 
 
 def imported(path):
@@ -49,9 +50,22 @@ def test_only_the_micro_kernel_emits_ir():
         if any(name.startswith("llvmlite") for name in imported(path))
     }
     # emit_*.py write the functions that simd.py declares, atomics.py single instructions; job.py
-    # calls a function by its address, helpers.py links, info.py asks for the processor's name.
-    others = {f"core/{name}.py" for name in ("simd", "atomics", "job", "helpers")}
+    # calls a function by its address, numba_internals.py links, sources.py and info.py ask for the
+    # processor's name.
+    others = {f"core/{name}.py" for name in ("simd", "atomics", "job")}
+    others |= {f"core/compiler/{name}.py" for name in ("numba_internals", "sources")}
     assert {name for name in users if not name.startswith("core/emit_")} <= others | {"cli/info.py"}
+
+
+def test_numbas_private_names_stand_in_one_file():
+    """Modules below `numba.core` and the like, and names that begin with an underscore."""
+    private = re.compile(r"numba\.(core|np|misc)\b|from numba[\w.]* import .*\b_|numba\._[a-z]")
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if private.search(path.read_text(encoding="utf-8"))
+    }
+    assert users == {"core/compiler/numba_internals.py", "backends/cuda/_cuda.py"}  # CUDA's own
 
 
 def test_only_the_shim_imports_cuda():

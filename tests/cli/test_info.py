@@ -10,7 +10,6 @@ import pytest
 import sklearn
 
 import nnjit
-from nnjit.cli.cache_report import cache_size
 from nnjit.core.simd import TARGETS, TILE
 
 
@@ -31,7 +30,7 @@ def test_info(command, tmp_path):
     assert found["register tile"].startswith(TILE.name)
     assert found["threading layer"] in ("omp", "tbb", "workqueue")
     assert found["folder"].startswith(str(tmp_path / "kernels"))
-    assert found["files"] == "0, 0.0 MB"
+    assert found["kernels"] == "0, 0.0 MB"
 
 
 def test_show_versions_tells_the_same_and_starts_no_thread(command, tmp_path):
@@ -57,14 +56,6 @@ def test_info_tells_the_forced_tile(command, name):
     found = facts(command("info", NNJIT_TILE=name).stdout)
     assert found["register tile"].startswith(f"{name}: {TARGETS[name].rows} rows")
     assert found["vector width"].startswith(f"{TARGETS[name].bytes} bytes")
-
-
-def test_cache_size_counts_kernels_only(tmp_path):
-    (tmp_path / "a.nnjit").write_bytes(b"12345")
-    (tmp_path / "b.nnjit").write_bytes(b"123")
-    (tmp_path / "c.txt").write_bytes(b"1")
-    assert cache_size(tmp_path) == (2, 8)
-    assert cache_size(tmp_path / "nowhere") == (0, 0)
 
 
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["demo", "--epochs", "0"]])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nnjit.core.jit import kernel
+from nnjit.core.compiler.jit import kernel
 from nnjit.core.predict import all_finite, write_rows
 from nnjit.core.simd import TILE
 

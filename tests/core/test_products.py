@@ -12,10 +12,10 @@ import pytest
 from llvmlite import ir
 
 from nnjit.core import simd
+from nnjit.core.compiler.jit import kernel
 from nnjit.core.emit_dot import emit_dot_product
 from nnjit.core.emit_product import emit_product
 from nnjit.core.emit_transpose import emit_transpose_into
-from nnjit.core.jit import kernel
 from nnjit.core.simd import (
     GATE,
     PLAIN,

@@ -8,7 +8,7 @@ import pytest
 
 import naive
 from nnjit.core import scalar
-from nnjit.core.jit import FASTMATH
+from nnjit.core.compiler.jit import FASTMATH
 from nnjit.core.simd import TILE
 
 DTYPES = [np.float32, np.float64]

@@ -1,21 +1,27 @@
 """The cache of compiled kernels: races, damage, no room, other sources."""
 
 import ast
-import importlib.util
+import compileall
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from fresh_python import HERE, jit_only, run_python
 
 import nnjit
+from nnjit.core.compiler import cache, folders, locks, sources
+from nnjit.core.compiler.compiling import undisturbed
 
 pytestmark = jit_only
 
 CORE = Path(nnjit.__file__).parent / "core"
+COMPILER = CORE / "compiler"
 RUN = """
 import sys
 import workload as w
@@ -121,7 +127,7 @@ LOCKSTEP = """
 import os, sys, time
 from pathlib import Path
 import workload as w
-from nnjit.core import cache
+from nnjit.core.compiler import cache
 
 me, other, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 step = 0
@@ -138,7 +144,7 @@ def wait_for_the_other(source, target):
         time.sleep(0.002)
     replace(source, target)
 
-cache.os.replace = wait_for_the_other
+os.replace = wait_for_the_other
 try:
     print(w.small(me))
 finally:
@@ -194,20 +200,18 @@ def test_eight_cold_processes(tmp_path, expected):
 # Other sources
 
 
-def _digest_of(core):
-    spec = importlib.util.spec_from_file_location("cache_of_a_copy", core / "cache.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.source_digest()
-
-
-def test_an_edit_in_any_kernel_source_changes_every_key(tmp_path):
-    shutil.copytree(CORE, tmp_path / "core", ignore=shutil.ignore_patterns("__pycache__"))
-    seen = {_digest_of(tmp_path / "core")}
-    for path in sorted((tmp_path / "core").glob("*.py")):
+def test_an_edit_in_any_kernel_source_changes_every_key(tmp_path, monkeypatch):
+    copy = tmp_path / "core_of_a_copy"
+    shutil.copytree(CORE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in copy.rglob("__init__.py"):  # the copy is hashed, not run
+        path.write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    seen = {sources._hash_sources(copy.name)}
+    for path in sorted(copy.rglob("*.py")):
         path.write_text(path.read_text() + "# edited\n")
-        seen.add(_digest_of(tmp_path / "core"))
-    assert len(seen) == 1 + len(list(CORE.glob("*.py")))
+        seen.add(sources._hash_sources(copy.name))
+    assert None not in seen
+    assert len(seen) == 1 + len(list(CORE.rglob("*.py")))
 
 
 def _copy_of_the_package(folder):
@@ -253,7 +257,7 @@ UPGRADED = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 import workload as w, nnjit
-from nnjit.core import cache
+from nnjit.core.compiler import cache
 assert cache.__file__.startswith(sys.argv[1])
 before = cache.source_digest()
 with open(cache.__file__, "a") as source:
@@ -305,7 +309,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import workload as w, nnjit
 assert nnjit.__file__.startswith(sys.argv[1])
-from nnjit.core.cache import cache_folder
+from nnjit.core.compiler.cache import cache_folder
 assert cache_folder() is None, cache_folder()
 print(w.small())
 """
@@ -314,7 +318,6 @@ print(w.small())
 def test_read_only_installation_and_no_other_place(tmp_path, expected):
     """Not by permissions, which root does not heed: files stand where the folders would be."""
     package = _copy_of_the_package(tmp_path)
-    (package / "nnjit" / "core" / "__pycache__").touch()
     (tmp_path / "file").touch()
     nowhere = tmp_path / "file" / "folder"
     output = run_python(
@@ -323,3 +326,268 @@ def test_read_only_installation_and_no_other_place(tmp_path, expected):
     )  # fmt: skip
     assert output.split() == expected[1:]
     assert not list(tmp_path.rglob("*.nnjit"))
+
+
+# On a machine that others use
+
+INNOCENT = (
+    "import hashlib, os, sys\n"
+    "from numba.core.registry import cpu_target\n"
+    "from nnjit.core.compiler import cache\n"
+    "found = cache._load(sys.argv[1], cpu_target.target_context)\n"
+    "print(found, os.path.exists(sys.argv[2]))\n"
+)
+
+
+def _hostile_file(folder, marker):
+    """A file as a kernel's, that makes `marker` exist when it is loaded."""
+    import hashlib
+
+    payload = b"cos\nmkdir\n(S'" + str(marker).encode() + b"'\ntR."
+    path = Path(folder) / f"work_double-0{cache.SUFFIX}"
+    path.write_bytes(hashlib.sha256(payload).digest() + payload)
+    path.chmod(0o600)
+    return path
+
+
+def _loading(place, path, marker):
+    """Whether loading the file ran what is in it."""
+    outcome = run_python(INNOCENT, path.name, marker, NUMBA_CACHE_DIR=place, limit=60)
+    assert outcome.startswith("None")
+    return outcome.split()[1] == "True"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """(cache folder as it should be, a hostile file in it, what that file makes)."""
+    folder = tmp_path / "place" / "nnjit"
+    folder.mkdir(parents=True, mode=0o700)
+    marker = tmp_path / "it_ran"
+    return folder, _hostile_file(folder, marker), marker
+
+
+def test_a_file_of_ones_own_is_loaded(place):
+    """So the tests below would notice if theirs were."""
+    folder, path, marker = place
+    assert _loading(folder.parent, path, marker)
+
+
+@pytest.mark.skipif(not folders._POSIX, reason="owners and modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_may_write_is_not_loaded(place, mode):
+    folder, path, marker = place
+    path.chmod(mode)
+    assert not _loading(folder.parent, path, marker)
+
+
+@pytest.mark.skipif(not folders._POSIX, reason="owners and modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o770, 0o703, 0o1777])
+def test_nothing_is_loaded_from_or_written_to_a_folder_that_others_may_write_to(place, mode):
+    folder, path, marker = place
+    folder.chmod(mode)
+    assert not _loading(folder.parent, path, marker)
+    assert folders.problem(folder) == "others may write to it"
+    assert not folders.make(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may chown")
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_nothing_of_another_user_is_loaded(place, what):
+    folder, path, marker = place
+    os.chown(path if what == "file" else folder, 12345, -1)
+    assert not _loading(folder.parent, path, marker)
+    assert (folders.problem(folder) is None) == (what == "file")
+
+
+@pytest.mark.skipif(not folders._POSIX, reason="links need a privilege elsewhere")
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_no_link_is_followed(place, tmp_path, what):
+    folder, path, marker = place
+    original = path if what == "file" else folder
+    moved = original.rename(tmp_path / "moved")
+    original.symlink_to(moved)
+    assert not _loading(folder.parent, path, marker)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_in_the_place_of_a_file_does_not_hang(place):
+    folder, path, marker = place
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    assert not _loading(folder.parent, path, marker)
+
+
+@pytest.mark.skipif(not folders._POSIX, reason="modes are POSIX's")
+def test_folder_and_files_are_made_for_their_user_alone(tmp_path):
+    code = (
+        "import os; os.umask(0)\n"
+        "from nnjit.core.compiler import cache, folders\n"
+        "folder = cache.cache_folder()\n"
+        "folders.write(folder, 'a.nnjit', b'x'); print(folder)"
+    )
+    folder = Path(run_python(code, NUMBA_CACHE_DIR=tmp_path / "new").strip())
+    assert folder.parent == tmp_path / "new"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "a.nnjit").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_unsafe_folder_means_the_users_own(place, tmp_path):
+    folder, _, _ = place
+    folder.chmod(0o777)
+    code = "from nnjit.core.compiler.cache import cache_folder; print(cache_folder())"
+    own = run_python(code, NUMBA_CACHE_DIR=folder.parent, XDG_CACHE_HOME=tmp_path / "own")
+    if sys.platform.startswith("linux"):
+        assert own.strip() == str(tmp_path / "own" / "nnjit")
+
+
+# Installations of other kinds
+
+INSTALLED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import workload as w, nnjit
+assert nnjit.__file__.startswith(sys.argv[1]), nnjit.__file__
+names = w.compiled()
+print(w.small(), len(names))
+"""
+
+
+def _zipped(folder):
+    archive = shutil.make_archive(str(folder / "archive"), "zip", _copy_of_the_package(folder))
+    return Path(archive)
+
+
+def _compiled_only(folder):
+    package = _copy_of_the_package(folder)
+    compileall.compile_dir(package, legacy=True, quiet=1)
+    for source in package.rglob("*.py"):
+        source.unlink()
+    return package
+
+
+@pytest.mark.parametrize("installed", [_zipped, _compiled_only])
+def test_kernels_are_kept_for_an_installation_without_source_files(tmp_path, expected, installed):
+    package = installed(tmp_path)
+    first, second = (
+        run_python(INSTALLED, package, limit=240, NUMBA_CACHE_DIR=tmp_path / "cache").split()
+        for _ in range(2)
+    )
+    assert first[0] == second[0] == expected[1]
+    assert int(first[1]) > 0 == int(second[1])
+    assert not list(package.parent.rglob("*.nbi"))
+
+
+def test_nothing_is_written_into_the_installed_package(tmp_path, expected):
+    """So that nothing of it is left when it is removed."""
+    package = _copy_of_the_package(tmp_path)
+    before = files(package / "nnjit")
+    output = run_python(
+        INSTALLED, package, limit=240, PYTHONDONTWRITEBYTECODE=1, NUMBA_CACHE_DIR="",
+        XDG_CACHE_HOME=tmp_path / "cache", HOME=tmp_path / "home",
+        LOCALAPPDATA=tmp_path / "cache",
+    )  # fmt: skip
+    assert output.split()[0] == expected[1]
+    assert files(package / "nnjit") == before
+
+
+# Two processes that want the same
+
+TURNS = """
+import sys, time
+import workload as w
+from nnjit.core.compiler import cache, locks
+names = w.compiled()
+print(w.small(), len(names))
+"""
+
+
+def test_of_two_cold_processes_one_compiles_and_the_other_waits(tmp_path, expected):
+    processes = [_start(TURNS, NUMBA_CACHE_DIR=tmp_path) for _ in range(2)]
+    outputs = [output.split() for output in _outputs(processes, 240)]
+    assert [output[0] for output in outputs] == [expected[1]] * 2
+    assert sorted(int(output[1]) for output in outputs)[0] == 0
+    assert not list(tmp_path.rglob("*.lock"))
+
+
+HOLDER = """
+import sys, time
+from nnjit.core.compiler import locks
+locks.acquire(sys.argv[1], "kernel")
+print("held", flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds the lock of 'kernel'."""
+    if locks.fcntl is None:
+        pytest.skip("files cannot be locked in this way here")
+    process = _start(HOLDER, tmp_path)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_waiting_has_an_end(holder, tmp_path):
+    started = time.monotonic()
+    locks.acquire(tmp_path, "kernel", limit=0.3)
+    assert 0.3 <= time.monotonic() - started < 30
+    assert "kernel" not in locks._held
+    locks.acquire(tmp_path, "another", limit=0.0)  # not held by anybody
+    assert "another" in locks._held
+    locks.release("another")
+    locks.release("another")  # a second time does nothing
+
+
+def test_a_killed_process_holds_nobody_up(holder, tmp_path):
+    holder.kill()
+    holder.wait()
+    locks.acquire(tmp_path, "kernel", limit=30.0)
+    assert "kernel" in locks._held
+    locks.release("kernel")
+    assert not (tmp_path / "kernel.lock").exists()
+
+
+def test_ctrl_c_is_heard_while_waiting(holder, tmp_path):
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+        locks.acquire(tmp_path, "kernel", limit=60.0)
+        raise AssertionError("waited to the end")
+    assert "kernel" not in locks._held
+
+
+# What is kept
+
+
+def test_what_was_not_used_for_long_goes_and_then_the_longest_unused(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "_KEPT_BYTES", 25)
+    now = time.time()
+    for name, days in (("old", 40), ("a", 3), ("b", 2), ("c", 1)):
+        path = tmp_path / f"{name}.nnjit"
+        path.write_bytes(10 * b"x")
+        os.utime(path, (now, now - days * 86400))
+    (tmp_path / "k.nnjit.1.ab.tmp").touch()
+    os.utime(tmp_path / "k.nnjit.1.ab.tmp", (now, now - 2 * 86400))
+    (tmp_path / "new.nnjit.lock").touch()
+    (tmp_path / "mine.txt").touch()
+    cache._prune(tmp_path)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["b.nnjit", "c.nnjit", "mine.txt", "new.nnjit.lock"]
+    cache.clear(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    (tmp_path / "mine.txt").unlink()
+    cache.clear(tmp_path)
+    assert not tmp_path.exists()
+    assert cache.cached_files(tmp_path) == []
+
+
+def test_a_kernel_that_is_used_is_marked_as_used(tmp_path):
+    path = tmp_path / "a.nnjit"
+    path.touch()
+    for days, moved in ((0.5, False), (2, True)):
+        os.utime(path, (0, time.time() - days * 86400))
+        before = path.stat().st_mtime
+        cache._mark_as_used(path)
+        assert (path.stat().st_mtime > before) == moved

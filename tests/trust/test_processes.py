@@ -89,7 +89,7 @@ FORK_WHILE_COMPILING = """
 import os, signal, sys, threading, time
 import workload as w
 from numba.core.compiler_lock import global_compiler_lock
-from nnjit.core import jit  # the module with the fork handlers
+from nnjit.core.compiler import jit  # the module with the fork handlers
 
 inside, over = threading.Event(), threading.Event()
 

@@ -63,12 +63,12 @@ def digest(model, X):
 
 def compiled():
     """Count compilations from now on; returns the list that they are added to."""
-    from nnjit.core import cache
+    from nnjit.core.compiler import cache
 
     names, save = [], cache.KernelCache.save_overload
 
     def counted(self, sig, data):
-        names.append(self._py_func.__name__)
+        names.append(self._function.__name__)
         save(self, sig, data)
 
     cache.KernelCache.save_overload = counted

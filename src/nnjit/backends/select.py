@@ -4,7 +4,7 @@ import re
 import sys
 import warnings
 
-from nnjit.core.compiling import undisturbed
+from nnjit.core.compiler.compiling import undisturbed
 
 __all__ = ["is_device_name", "make_engine", "on_device", "resolve"]
 

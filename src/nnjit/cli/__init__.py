@@ -12,12 +12,12 @@ import sys
 from collections.abc import Sequence
 
 from nnjit._version import __version__
-from nnjit.cli import demo, info, warmup
+from nnjit.cli import cache, demo, info, warmup
 from nnjit.cli.errors import UserError
 
 __all__ = ["main"]
 
-_COMMANDS = (demo, info, warmup)
+_COMMANDS = (demo, info, warmup, cache)
 _INTERRUPTED = 130
 
 

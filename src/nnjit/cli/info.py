@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from nnjit._version import __version__
-from nnjit.cli.cache_report import cache_size
 
 __all__ = ["add_parser", "print_facts", "run"]
 
@@ -143,12 +142,6 @@ def _threads() -> Facts:
 
 
 def _cache() -> Facts:
-    from nnjit.core.cache import cache_folder
+    from nnjit.cli.cache import facts
 
-    folder = cache_folder()
-    if folder is None:
-        yield "folder", "none is writable: kernels are compiled anew in each process"
-        return
-    files, size = cache_size(folder)
-    yield "folder", folder
-    yield "files", f"{files}, {size / 1e6:.1f} MB"
+    yield from facts()

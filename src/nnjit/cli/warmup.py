@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nnjit._types import Array
-from nnjit.cli.cache_report import cache_size
 
 __all__ = ["add_parser", "run"]
 
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     int
         0.
     """
-    from nnjit.core.cache import cache_folder
+    from nnjit.core.compiler.cache import cache_folder
 
     folder = cache_folder()
     files_before, _ = _cached(folder)
@@ -166,4 +165,8 @@ def _functional_calls(dtype: str) -> Calls:
 
 
 def _cached(folder: str | None) -> tuple[int, int]:
-    return (0, 0) if folder is None else cache_size(folder)
+    """Count the compiled kernels in a folder and their bytes."""
+    from nnjit.core.compiler.cache import cached_files
+
+    files = [] if folder is None else cached_files(folder)
+    return len(files), sum(size for _, size, _ in files)

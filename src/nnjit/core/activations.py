@@ -5,7 +5,7 @@ output and transformed there in place. Loops over one array need no check for ov
 output that is also the input costs nothing extra.
 """
 
-from nnjit.core.jit import prange, twins, vectorized
+from nnjit.core.compiler.jit import prange, twins, vectorized
 from nnjit.core.scalar import exp, relu, relu_derivative, sigmoid, sigmoid_derivative, tanh
 
 __all__ = [

@@ -10,10 +10,10 @@ import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nnjit.core.jit import inline
+from nnjit.core.compiler.jit import inline
+from nnjit.core.emit_common import external
 
 __all__ = ["claim", "fetch_add", "load", "store", "wait"]
 
@@ -27,7 +27,7 @@ _give_way = types.ExternalFunction(
 
 
 def _element(context, builder, kind, array, index):
-    data = cgutils.create_struct_proxy(kind)(context, builder, array).data
+    data = context.make_array(kind)(context, builder, array).data
     return builder.gep(data, [index])
 
 
@@ -95,7 +95,7 @@ def _pause(typingctx):
             name, arguments = "llvm.aarch64.hint", [ir.Constant(integer, 1)]
         else:
             return context.get_dummy_value()
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+        builder.call(external(builder.module, kind, name), arguments)
         return context.get_dummy_value()
 
     return types.void(), codegen

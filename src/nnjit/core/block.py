@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnjit.core.activations import RELU, activate_piece, backward_piece
-from nnjit.core.jit import inline
+from nnjit.core.compiler.jit import inline
 from nnjit.core.layout import (
     ACROSS,
     ACROSS_ROW,

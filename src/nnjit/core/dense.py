@@ -6,7 +6,7 @@ Training has a path of its own over whole networks; this one serves a layer at a
 import numpy as np
 
 from nnjit.core.activations import IDENTITY, activate_piece
-from nnjit.core.jit import elementwise, kernel, prange, twins
+from nnjit.core.compiler.jit import elementwise, kernel, prange, twins
 from nnjit.core.simd import PLAIN, product
 
 __all__ = ["affine", "column_sums"]

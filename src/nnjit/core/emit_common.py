@@ -4,15 +4,18 @@ Each `emit_*` adds one internal function to a module, or finds it there, and ret
 Strides and counts are in elements, 64-bit. See simd.py for what they compute.
 """
 
+import contextlib
+
 from llvmlite import ir
-from numba.core import cgutils
 
 __all__ = [
     "CACHE_LINE",
     "I64",
     "VOID",
     "Vectors",
+    "counted",
     "declare",
+    "external",
     "heights",
     "integer",
     "prefetch",
@@ -43,6 +46,32 @@ def declare(module, name, real, arguments):
     function.attributes.add("noinline")
     function.attributes.add("nounwind")
     return function, True
+
+
+def external(module, kind, name):
+    """The function `name` of another module, or LLVM's own, declared once."""
+    found = module.globals.get(name)
+    return ir.Function(module, kind, name) if found is None else found
+
+
+@contextlib.contextmanager
+def counted(builder, count):
+    """Emit a loop; yields its index, 0 to count - 1."""
+    condition = builder.append_basic_block("for.condition")
+    body = builder.append_basic_block("for.body")
+    end = builder.append_basic_block("for.end")
+    before = builder.block
+    builder.branch(condition)
+    builder.position_at_end(condition)
+    index = builder.phi(count.type, name="index")
+    builder.cbranch(builder.icmp_signed("<", index, count), body, end)
+    builder.position_at_end(body)
+    yield index
+    raised = builder.add(index, ir.Constant(count.type, 1), flags=["nsw"])
+    index.add_incoming(ir.Constant(count.type, 0), before)
+    index.add_incoming(raised, builder.block)
+    builder.branch(condition)
+    builder.position_at_end(end)
 
 
 class Vectors:
@@ -76,7 +105,7 @@ class Vectors:
             self.type, [self.type.as_pointer(), ir.IntType(32), mask.type, self.type]
         )
         name = f"llvm.masked.load.v{self.length}{self.suffix}.p0"
-        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        function = external(builder.module, kind, name)
         align = ir.Constant(ir.IntType(32), self.align)
         pointer = builder.bitcast(pointer, self.type.as_pointer())
         return builder.call(function, [pointer, align, mask, self.zero])
@@ -84,7 +113,7 @@ class Vectors:
     def store_masked(self, builder, value, pointer, mask):
         kind = ir.FunctionType(VOID, [self.type, self.type.as_pointer(), ir.IntType(32), mask.type])
         name = f"llvm.masked.store.v{self.length}{self.suffix}.p0"
-        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        function = external(builder.module, kind, name)
         align = ir.Constant(ir.IntType(32), self.align)
         pointer = builder.bitcast(pointer, self.type.as_pointer())
         builder.call(function, [value, pointer, align, mask])
@@ -107,14 +136,12 @@ class Vectors:
         # fused where the machine has it, multiply and add elsewhere (never a libm call)
         name = f"llvm.fmuladd.v{self.length}{self.suffix}"
         signature = ir.FunctionType(self.type, [self.type] * 3)
-        return builder.call(
-            cgutils.get_or_insert_function(builder.module, signature, name), [a, b, c]
-        )
+        return builder.call(external(builder.module, signature, name), [a, b, c])
 
     def sum(self, builder, vector):
         name = f"llvm.vector.reduce.fadd.v{self.length}{self.suffix}"
         signature = ir.FunctionType(self.real, [self.real, self.type])
-        function = cgutils.get_or_insert_function(builder.module, signature, name)
+        function = external(builder.module, signature, name)
         return builder.call(function, [ir.Constant(self.real, 0.0), vector], fastmath=["reassoc"])
 
 
@@ -122,7 +149,7 @@ def prefetch(builder, pointer, nearness=3):
     """Ask for the cache line at an address that need not exist, 3 for the nearest cache."""
     narrow = ir.IntType(32)
     kind = ir.FunctionType(VOID, [pointer.type, narrow, narrow, narrow])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    function = external(builder.module, kind, "llvm.prefetch.p0")
     builder.call(function, [pointer, *(ir.Constant(narrow, n) for n in (0, nearness, 1))])
 
 
@@ -140,8 +167,8 @@ def sweep(builder, count, heights, body):
     `body(height, first_row)` emits the work for one group of rows.
     """
     top = heights[0]
-    with cgutils.for_range(builder, builder.sdiv(count, integer(top))) as loop:
-        body(top, builder.mul(loop.index, integer(top)))
+    with counted(builder, builder.sdiv(count, integer(top))) as index:
+        body(top, builder.mul(index, integer(top)))
     for height in heights[1:]:
         with builder.if_then(
             builder.icmp_signed("!=", builder.and_(count, integer(height)), integer(0))

@@ -1,9 +1,8 @@
 """Outer products with a diagonal of their own, as in the Jacobian of the softmax."""
 
 from llvmlite import ir
-from numba.core import cgutils
 
-from nnjit.core.emit_common import Vectors, declare, integer
+from nnjit.core.emit_common import Vectors, counted, declare, integer
 
 __all__ = ["emit_outer_product"]
 
@@ -23,15 +22,15 @@ def emit_outer_product(module, real, length):
     with builder.if_else(builder.icmp_signed("==", vectors, integer(1))) as (one, several):
         with one:
             _emit_short_outer(builder, v, rows, a, b, d, c, c_row)
-        with several, cgutils.for_range(builder, rows) as row:
-            factor = v.splat(builder, builder.load(builder.gep(a, [row.index])))
-            line = builder.gep(c, [builder.mul(row.index, c_row)])
-            with cgutils.for_range(builder, vectors) as vector:
-                offset = builder.mul(vector.index, integer(length))
+        with several, counted(builder, rows) as row:
+            factor = v.splat(builder, builder.load(builder.gep(a, [row])))
+            line = builder.gep(c, [builder.mul(row, c_row)])
+            with counted(builder, vectors) as vector:
+                offset = builder.mul(vector, integer(length))
                 value = builder.fmul(factor, v.load(builder, builder.gep(b, [offset])))
                 v.store(builder, value, builder.gep(line, [offset]))
-            value = builder.load(builder.gep(d, [row.index]))
-            builder.store(value, builder.gep(line, [row.index]))
+            value = builder.load(builder.gep(d, [row]))
+            builder.store(value, builder.gep(line, [row]))
     builder.ret_void()
     return function
 
@@ -40,9 +39,9 @@ def _emit_short_outer(builder, v, rows, a, b, d, c, c_row):
     """The outer product where a row is one vector: stored once, its diagonal in it."""
     right, diagonal = v.load(builder, b), v.load(builder, d)
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), v.length), list(range(v.length)))
-    with cgutils.for_range(builder, rows) as row:
-        factor = v.splat(builder, builder.load(builder.gep(a, [row.index])))
-        number = builder.trunc(row.index, ir.IntType(32))
+    with counted(builder, rows) as row:
+        factor = v.splat(builder, builder.load(builder.gep(a, [row])))
+        number = builder.trunc(row, ir.IntType(32))
         here = builder.icmp_signed("==", lanes, v.splat(builder, number))
         value = builder.select(here, diagonal, builder.fmul(factor, right))
-        v.store(builder, value, builder.gep(c, [builder.mul(row.index, c_row)]))
+        v.store(builder, value, builder.gep(c, [builder.mul(row, c_row)]))

@@ -5,9 +5,17 @@ import functools
 from typing import NamedTuple
 
 from llvmlite import ir
-from numba.core import cgutils
 
-from nnjit.core.emit_common import CACHE_LINE, I64, Vectors, declare, heights, integer, sweep
+from nnjit.core.emit_common import (
+    CACHE_LINE,
+    I64,
+    Vectors,
+    counted,
+    declare,
+    heights,
+    integer,
+    sweep,
+)
 from nnjit.core.emit_tile import PLAIN, SUM, emit_tile
 
 __all__ = ["emit_product"]
@@ -165,8 +173,8 @@ def _blocks(builder, count, most):
     blocks = builder.select(builder.icmp_signed(">", blocks, integer(1)), blocks, integer(1))
     size = builder.sdiv(builder.sub(builder.add(count, blocks), integer(1)), blocks)
     size = builder.and_(builder.add(size, integer(7)), integer(-8))  # whole tiles
-    with cgutils.for_range(builder, blocks) as loop:
-        first = builder.mul(loop.index, size)
+    with counted(builder, blocks) as loop:
+        first = builder.mul(loop, size)
         left = builder.sub(count, first)
         yield first, builder.select(builder.icmp_signed("<", left, size), left, size)
 
@@ -178,14 +186,14 @@ def _columns(builder, n, length, body):
     """
     width, two = integer(length), integer(2 * length)
     pairs = builder.sdiv(builder.add(n, integer(length - 1)), two)
-    with cgutils.for_range(builder, pairs) as loop:
-        column = builder.mul(loop.index, two)
+    with counted(builder, pairs) as loop:
+        column = builder.mul(loop, two)
         left = builder.sub(builder.sub(n, column), width)
         body(
             2,
             column,
             builder.select(builder.icmp_signed("<", left, width), left, width),
-            loop.index,
+            loop,
         )
     column = builder.mul(pairs, two)
     with builder.if_then(builder.icmp_signed("<", column, n)):

@@ -1,9 +1,8 @@
 """Transposes, of rows that may be gathered through an index."""
 
 from llvmlite import ir
-from numba.core import cgutils
 
-from nnjit.core.emit_common import I64, Vectors, declare, integer, prefetch
+from nnjit.core.emit_common import I64, Vectors, counted, declare, integer, prefetch
 
 __all__ = ["emit_transpose_into"]
 
@@ -24,12 +23,12 @@ def emit_transpose_into(module, real, length):
     last = builder.sub(rows, integer(1))
     indexed = builder.icmp_signed("!=", use_index, integer(0))
     blocks = builder.sdiv(builder.add(rows, integer(length - 1)), integer(length))
-    with cgutils.for_range(builder, blocks) as down:  # few rows at a time, read from end to end
-        row = builder.mul(down.index, integer(length))
+    with counted(builder, blocks) as down:  # few rows at a time, read from end to end
+        row = builder.mul(down, integer(length))
         below = builder.add(row, integer(length))
         scattered = builder.and_(indexed, builder.icmp_signed("<=", below, last))
-        with cgutils.for_range(builder, builder.sdiv(columns, integer(length))) as across:
-            column = builder.mul(across.index, integer(length))
+        with counted(builder, builder.sdiv(columns, integer(length))) as across:
+            column = builder.mul(across, integer(length))
             place = builder.gep(target, [builder.add(builder.mul(column, target_stride), row)])
             with builder.if_then(scattered):
                 for i in range(length):
@@ -41,12 +40,12 @@ def emit_transpose_into(module, real, length):
                 [source, index, use_index, row, last, stride, column, place, target_stride],
             )
     first = builder.and_(columns, integer(-length))
-    with cgutils.for_range(builder, builder.mul(blocks, integer(length))) as row:
-        number = _clamped(builder, row.index, last)
+    with counted(builder, builder.mul(blocks, integer(length))) as row:
+        number = _clamped(builder, row, last)
         line = builder.gep(source, [builder.mul(_through(builder, indexed, index, number), stride)])
-        with cgutils.for_range(builder, builder.sub(columns, first)) as rest:
-            column = builder.add(first, rest.index)
-            place = builder.add(builder.mul(column, target_stride), row.index)
+        with counted(builder, builder.sub(columns, first)) as rest:
+            column = builder.add(first, rest)
+            place = builder.add(builder.mul(column, target_stride), row)
             value = builder.load(builder.gep(line, [column]))
             builder.store(value, builder.gep(target, [place]))
     builder.ret_void()

@@ -1,7 +1,7 @@
 """The Hadamard product on flat arrays."""
 
 from nnjit.core.activations import PIECE, copy
-from nnjit.core.jit import elementwise, prange, twins
+from nnjit.core.compiler.jit import elementwise, prange, twins
 
 __all__ = ["hadamard"]
 

@@ -20,14 +20,14 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
 from nnjit.core.atomics import claim, fetch_add, load, store, wait
-from nnjit.core.cache import KernelCache
-from nnjit.core.compiling import undisturbed
+from nnjit.core.compiler.cache import KernelCache
+from nnjit.core.compiler.compiling import undisturbed
+from nnjit.core.compiler.jit import FASTMATH, inline, kernel, prange
+from nnjit.core.compiler.numba_internals import c_function
 from nnjit.core.frame import FRAME_SIZE, view
-from nnjit.core.jit import FASTMATH, inline, kernel, prange
 from nnjit.core.optimizers import ALPHA, CLOCK, HYPER, advance
 from nnjit.core.task import (
     BATCH_SIZE,
@@ -284,10 +284,9 @@ class Runner:
             return
         with undisturbed():
             options = {"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy"}
-            arguments = (types.int64, types.int64)
-            self._compiled = CFunc(function, (arguments, types.void), {}, options)
-            self._compiled._cache = KernelCache(function, {"cfunc": True})
-            self._compiled.compile()
+            signature = types.void(types.int64, types.int64)
+            cache = KernelCache(function, {"cfunc": True})
+            self._compiled = c_function(function, signature, options, cache)
         self._address = self._compiled.address
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # releases the GIL
         call = kind(self._address)

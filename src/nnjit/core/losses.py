@@ -15,7 +15,7 @@ is 0 at y = 0. Derivatives are those of the formula at the clipped p.
 
 import numpy as np
 
-from nnjit.core.jit import elementwise, kernel, prange, twins
+from nnjit.core.compiler.jit import elementwise, kernel, prange, twins
 from nnjit.core.output import clip, clip_probabilities
 from nnjit.core.scalar import log
 

@@ -7,7 +7,7 @@ the batch's weights).
 
 import numpy as np
 
-from nnjit.core.jit import inline, vectorized
+from nnjit.core.compiler.jit import inline, vectorized
 
 __all__ = ["CLOCK", "HYPER", "SOLVERS", "add_slots", "advance", "sum_of_squares", "update_range"]
 

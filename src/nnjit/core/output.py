@@ -17,7 +17,7 @@ infinitely much. The caller divides by the weights' sum.
 """
 
 from nnjit.core.activations import activate_piece
-from nnjit.core.jit import elementwise, vectorized
+from nnjit.core.compiler.jit import elementwise, vectorized
 from nnjit.core.scalar import exp, log
 
 __all__ = ["LOSSES", "SOFTMAX", "apply_output", "output_gradient", "softmax_columns"]

@@ -4,7 +4,7 @@ import numpy as np
 
 from nnjit.core.activations import copy
 from nnjit.core.block import forward_block
-from nnjit.core.jit import inline
+from nnjit.core.compiler.jit import inline
 from nnjit.core.layout import ACTIVATION, FAN_IN, FAN_OUT, UNITS_AT
 from nnjit.core.output import apply_output
 from nnjit.core.simd import lanes as lanes_of

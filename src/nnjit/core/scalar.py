@@ -23,7 +23,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from nnjit.core.helpers import HelperCompiler
+from nnjit.core.compiler.numba_internals import helper_options
 
 __all__ = [
     "bodies",
@@ -41,15 +41,7 @@ __all__ = [
     "tanh_derivative",
 ]
 
-_OPTIONS = {
-    "nogil": True,
-    "fastmath": {"contract"},
-    "error_model": "numpy",
-    "forceinline": True,
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-    "pipeline_class": HelperCompiler,
-}
+_OPTIONS = {"fastmath": {"contract"}, "forceinline": True, **helper_options()}
 
 _helper = numba.njit(**_OPTIONS)
 

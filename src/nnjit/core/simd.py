@@ -35,7 +35,6 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nnjit.core.emit_dot import emit_dot_product
@@ -118,7 +117,7 @@ def _arguments(context, builder, kinds, values):
     while n < len(values):
         if isinstance(kinds[n], types.Array):
             offset = context.cast(builder, values[n + 1], kinds[n + 1], types.intp)
-            data = cgutils.create_struct_proxy(kinds[n])(context, builder, values[n]).data
+            data = context.make_array(kinds[n])(context, builder, values[n]).data
             arguments.append(builder.gep(data, [offset]))
             n += 2
         else:

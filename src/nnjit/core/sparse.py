@@ -1,6 +1,6 @@
 """Products of the first layer with CSR rows; nothing is densified."""
 
-from nnjit.core.jit import inline
+from nnjit.core.compiler.jit import inline
 from nnjit.core.simd import transpose_into
 
 __all__ = ["sparse_product", "sparse_transposed_product"]

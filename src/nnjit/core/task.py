@@ -18,8 +18,8 @@ from nnjit.core.block import (
     offsets_of,
     row_gradient,
 )
+from nnjit.core.compiler.jit import inline, viewing
 from nnjit.core.frame import Field, view
-from nnjit.core.jit import inline, viewing
 from nnjit.core.layout import FAN_OUT, FIELDS
 from nnjit.core.layout import STRIDE as ROW_STRIDE
 from nnjit.core.optimizers import (

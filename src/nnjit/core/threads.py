@@ -18,8 +18,11 @@ _started = False  # Numba's thread pool runs in this process
 
 def _numba_started():
     """Whether anyone in this process, the user's own kernels included, started the pool."""
-    pool = sys.modules.get("numba.np.ufunc.parallel")
-    return getattr(pool, "_is_initialized", False)
+    if "numba" not in sys.modules:
+        return False
+    from nnjit.core.compiler.numba_internals import pool_started
+
+    return pool_started()
 
 
 def _threads_are_gone():

@@ -12,7 +12,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from nnjit.core.interrupts import Interrupts
+from nnjit.core.compiler.interrupts import Interrupts
 
 __all__ = ["single_threaded_blas"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from nnjit._types import Array
-from nnjit.core.interrupts import Interrupts
+from nnjit.core.compiler.interrupts import Interrupts
 from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.progress import EpochTable

@@ -1,18 +1,78 @@
-"""How helpers, the functions that only kernels call, are compiled.
+"""All that leans on Numba's private names, and what is done where a version has others.
 
-A first fit waits for some seventy of them, so nothing is done that they do not need.
+`HelperCompiler` compiles the functions that only kernels call: a first fit waits for some seventy
+of them, so nothing is done that they do not need. `dump` and `load` turn compiled code into bytes
+and back. Before the first compilation of a process a small kernel is compiled in this way; where
+that fails, `trusted` is false from then on, and kernels are compiled by plain `numba.njit`, which
+takes longer and gives the same results.
 """
+# mypy: ignore-errors
+
+import contextlib
+import ctypes
+import importlib
+import pickle
+import sys
+import warnings
 
 import llvmlite.binding as llvm
+import numba
 from numba import types
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler, Flags
-from numba.core.compiler_machinery import AnalysisPass, register_pass
-from numba.core.errors import CompilerError
-from numba.core.typed_passes import AnnotateTypes
-from numba.core.typing.templates import _IntrinsicTemplate
 
-__all__ = ["ApartHelperCompiler", "HelperCompiler", "ViewingHelperCompiler"]
+__all__ = [
+    "ApartHelperCompiler",
+    "HelperCompiler",
+    "ViewingHelperCompiler",
+    "attach_cache",
+    "c_function",
+    "compiler_lock",
+    "dump",
+    "helper_options",
+    "load",
+    "pool_started",
+    "trusted",
+]
+
+
+class _Absent:
+    """Stands for a name that this version of Numba does not have."""
+
+    def __init__(self, *arguments, **options):
+        pass
+
+    def __call__(self, decorated):
+        return decorated
+
+
+_missing = []
+
+
+def _private(module, name):
+    """A name of one of Numba's modules that its manual does not promise."""
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        _missing.append(f"{module}.{name}")
+        return type(name, (_Absent,), {})
+
+
+def _overriding(child):
+    """Note methods of a class that its base does not have: Numba would not call them."""
+    (base,) = child.__bases__
+    for name, method in vars(child).items():
+        if callable(method) and not hasattr(base, name):
+            _missing.append(f"{base.__name__}.{name}")
+    return child
+
+
+JITCodeLibrary = _private("numba.core.codegen", "JITCodeLibrary")
+Compiler = _private("numba.core.compiler", "Compiler")
+Flags = _private("numba.core.compiler", "Flags")
+AnalysisPass = _private("numba.core.compiler_machinery", "AnalysisPass")
+register_pass = _private("numba.core.compiler_machinery", "register_pass")
+CompilerError = _private("numba.core.errors", "CompilerError")
+AnnotateTypes = _private("numba.core.typed_passes", "AnnotateTypes")
+_IntrinsicTemplate = _private("numba.core.typing.templates", "_IntrinsicTemplate")
 
 # Passes for what no helper contains: closures, comprehensions, `with`, literal_unroll, literally,
 # exceptions with arguments, whole-array expressions, Numba's own inlining.
@@ -29,6 +89,9 @@ class _Around:
 
     def __init__(self, real):
         self._real = real
+        for name, method in vars(type(self)).items():
+            if callable(method):
+                getattr(real, name)  # Numba would not call one that it does not have
 
     def __getattr__(self, name):
         return getattr(self._real, name)
@@ -64,6 +127,7 @@ class _Remembering(_Around):
         return signature
 
 
+@_overriding
 class _HelperLibrary(JITCodeLibrary):
     """Code of a function that only kernels call: linked, but neither optimized nor emitted.
 
@@ -144,7 +208,7 @@ def _holds_array(kind):
     return isinstance(kind, types.Buffer)
 
 
-@register_pass(mutates_CFG=False, analysis_only=True)
+@_overriding
 class _WithoutReferences(AnalysisPass):
     """Has the code that is generated next count no references, unless it makes arrays."""
 
@@ -163,7 +227,7 @@ class _WithoutReferences(AnalysisPass):
         if returns and (makes or not state.pipeline.may_return_arrays):
             raise CompilerError(
                 f"{state.func_id.func_qualname} returns an array that somebody owns; a helper may "
-                "return views alone (see nnjit.core.jit.viewing)."
+                "return views alone (see nnjit.core.compiler.jit.viewing)."
             )
         if not makes:
             state.targetctx = state.targetctx.subtarget(enable_nrt=False)
@@ -185,6 +249,7 @@ def _gives_view(expression, signature, state):
     return isinstance(callee, (types.Dispatcher, types.NamedTupleClass))  # another helper
 
 
+@_overriding
 class HelperCompiler(Compiler):
     """Numba's pipeline without what helpers do not need.
 
@@ -197,6 +262,8 @@ class HelperCompiler(Compiler):
     stays_a_function = False
 
     def compile_extra(self, func):
+        if not trusted():
+            return super().compile_extra(func)
         library = _HelperLibrary(self.state.targetctx.codegen(), func.__qualname__)
         library.stays_a_function = self.stays_a_function
         self.state.library = library
@@ -206,6 +273,8 @@ class HelperCompiler(Compiler):
 
     def define_pipelines(self):
         pipelines = super().define_pipelines()
+        if not trusted():
+            return pipelines
         for pipeline in pipelines:
             pipeline.passes = [
                 step for step in pipeline.passes if step[0].__name__ not in _UNNEEDED
@@ -213,6 +282,11 @@ class HelperCompiler(Compiler):
             pipeline.add_pass_after(_WithoutReferences, AnnotateTypes)
             pipeline.finalize()
         return pipelines
+
+
+_NEEDED_BY_HELPERS = tuple(_missing)
+if not _NEEDED_BY_HELPERS:
+    register_pass(mutates_CFG=False, analysis_only=True)(_WithoutReferences)
 
 
 class ViewingHelperCompiler(HelperCompiler):
@@ -225,3 +299,129 @@ class ApartHelperCompiler(HelperCompiler):
     """The same for a helper that stays a function."""
 
     stays_a_function = True
+
+
+def helper_options(compiler=HelperCompiler):
+    """Options of `numba.njit` for a helper: no Python wrapper, which costs a third of the time."""
+    options = {"nogil": True, "error_model": "numpy"}
+    if not _NEEDED_BY_HELPERS:
+        options |= {
+            "no_cpython_wrapper": True,
+            "no_cfunc_wrapper": True,
+            "pipeline_class": compiler,
+        }
+    return options
+
+
+# Whether the above works with this Numba
+
+
+class _Trust:
+    """What is known about it: nothing yet, or the outcome of `_try_out`; True while that runs."""
+
+    known = None
+
+
+def trusted():
+    """Whether helpers may be compiled in the short way; finds out when first asked."""
+    if _Trust.known is None:
+        with compiler_lock() or contextlib.nullcontext():  # another thread may be finding out
+            if _Trust.known is None:
+                _Trust.known = True
+                try:
+                    _try_out()
+                except Exception as error:  # whatever another Numba may think of
+                    _Trust.known = False
+                    _warn(error)
+    return _Trust.known
+
+
+def _try_out():
+    """Compile a kernel that calls helpers of each kind; raise if it cannot or is wrong."""
+    if _NEEDED_BY_HELPERS:
+        raise AttributeError(f"no {', '.join(_NEEDED_BY_HELPERS)}")
+    double = _helper_for_trial(HelperCompiler, lambda x: 2.0 * x)
+    row = _helper_for_trial(ViewingHelperCompiler, lambda x: x.reshape((1, x.size)))
+    half = _helper_for_trial(ApartHelperCompiler, lambda x: double(row(x)[0, 1]) * 0.25)
+
+    def kernel(address):
+        x = numba.carray(address, 2)
+        return double(x[0]) + half(x)
+
+    signature = types.float64(types.CPointer(types.float64))
+    compiled = numba.cfunc(signature, nopython=True, error_model="numpy")(kernel)
+    value = compiled.ctypes((ctypes.c_double * 2)(4.0, 6.0))
+    if value != 11.0:
+        raise ArithmeticError(f"a kernel for trial gave {value}")
+
+
+def _helper_for_trial(compiler, function):
+    return numba.njit(**helper_options(compiler))(function)
+
+
+def _warn(error):
+    warnings.warn(
+        f"nnjit's way of compiling does not fit Numba {numba.__version__} ({error}): kernels are "
+        "compiled in the ordinary way, which takes longer and gives the same results.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+# Compiled code as bytes
+
+
+def dump(compiled):
+    """What is kept on disk of a compiled kernel; None where it cannot be kept."""
+    try:
+        if compiled.lifted or compiled.library.has_dynamic_globals:  # addresses of this process
+            return None
+        return _private("numba.core.serialize", "dumps")(compiled._reduce())
+    except Exception:  # what cannot be written is compiled anew
+        return None
+
+
+def load(payload, context):
+    """The kernel that `dump` wrote; raises anything where it cannot be read.
+
+    Numba would import everything that a compilation may need before it looks for a file; the
+    code of a file needs Numba's runtime library alone.
+    """
+    _private("numba.core.runtime", "rtsys").initialize(context)
+    rebuild = _private("numba.core.compiler", "CompileResult")._rebuild
+    return rebuild(context, *pickle.loads(payload))
+
+
+def attach_cache(kernel, cache):
+    """Have a compiled function look for its code in `cache`, and keep it there."""
+    if hasattr(kernel, "_cache"):
+        kernel._cache = cache
+
+
+def c_function(function, signature, options, cache):
+    """A C function made of a Python function, with its `address`."""
+    try:
+        CFunc = _private("numba.core.ccallback", "CFunc")
+        made = CFunc(function, (signature.args, signature.return_type), {}, options)
+        attach_cache(made, cache)
+        made.compile()
+    except Exception:  # the ordinary way, which is without a cache that is safe
+        made = numba.cfunc(signature, **options)(function)
+    finally:
+        cache.release()
+    return made
+
+
+# State of the process
+
+
+def compiler_lock():
+    """The lock that Numba holds while it compiles; None where it has none that we know."""
+    lock = _private("numba.core.compiler_lock", "global_compiler_lock")
+    return lock if hasattr(lock, "acquire") and hasattr(lock, "release") else None
+
+
+def pool_started():
+    """Whether anyone in this process, the user's own kernels included, started Numba's threads."""
+    pool = sys.modules.get("numba.np.ufunc.parallel")
+    return getattr(pool, "_is_initialized", False)

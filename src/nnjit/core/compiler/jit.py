@@ -5,11 +5,16 @@ import os
 import types
 
 import numba
-from numba.core.compiler_lock import global_compiler_lock
 
-from nnjit.core.cache import KernelCache
-from nnjit.core.compiling import undisturbed
-from nnjit.core.helpers import ApartHelperCompiler, HelperCompiler, ViewingHelperCompiler
+from nnjit.core.compiler.cache import KernelCache
+from nnjit.core.compiler.compiling import undisturbed
+from nnjit.core.compiler.numba_internals import (
+    ApartHelperCompiler,
+    ViewingHelperCompiler,
+    attach_cache,
+    compiler_lock,
+    helper_options,
+)
 
 __all__ = [
     "FASTMATH",
@@ -28,33 +33,21 @@ FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 prange = numba.prange
 
 # A fork waits until no thread compiles: the child would inherit a lock that nobody releases.
-if hasattr(os, "register_at_fork"):
+_lock = compiler_lock()
+if _lock is not None and hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=global_compiler_lock.acquire,
-        after_in_parent=global_compiler_lock.release,
-        after_in_child=global_compiler_lock.release,
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
     )
 
 
-# A helper is only called from other kernels. It gets no Python wrapper (they cost a third of the
-# compile time) and no cache file of its own: its code lives in its callers'.
-_HELPER = {
-    "nogil": True,
-    "error_model": "numpy",
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-    "pipeline_class": HelperCompiler,
-}
-
-
 def inline(function):
-    """Compile a helper."""
-    return numba.njit(fastmath=set(FASTMATH), **_HELPER)(function)
+    """Compile a helper: it is only called from kernels, and its code lives in their cache files."""
+    return numba.njit(fastmath=set(FASTMATH), **helper_options())(function)
 
 
 def viewing(function):
     """Compile a helper that returns arrays made by `frame.view`, which own nothing."""
-    options = {**_HELPER, "pipeline_class": ViewingHelperCompiler}
+    options = helper_options(ViewingHelperCompiler)
     return numba.njit(fastmath=set(FASTMATH), **options)(function)
 
 
@@ -64,7 +57,7 @@ def elementwise(function):
     Only contraction is allowed: with 'arcp' the vector body of a loop divides by an estimated
     reciprocal and its scalar remainder does not, so a row's result would depend on its place.
     """
-    return numba.njit(fastmath={"contract"}, **_HELPER)(function)
+    return numba.njit(fastmath={"contract"}, **helper_options())(function)
 
 
 def vectorized(function):
@@ -73,7 +66,7 @@ def vectorized(function):
     It stays a function: LLVM vectorizes a loop if a few comparisons tell that its arrays do not
     overlap, and gives up where it has been inlined among many others.
     """
-    options = {**_HELPER, "pipeline_class": ApartHelperCompiler}
+    options = helper_options(ApartHelperCompiler)
     return numba.njit(fastmath={"contract"}, **options)(function)
 
 
@@ -91,9 +84,24 @@ def kernel(function, *, parallel=False, fastmath=True):
         no_cfunc_wrapper=True,
     )(function)
     if not numba.config.DISABLE_JIT:
-        dispatcher._cache = KernelCache(function, options)
-        dispatcher.compile = undisturbed()(dispatcher.compile)
+        cache = KernelCache(function, options)
+        attach_cache(dispatcher, cache)
+        dispatcher.compile = _compiling(dispatcher.compile, cache)
     return dispatcher
+
+
+def _compiling(compile, cache):
+    """A dispatcher's `compile`, undisturbed; nobody waits for one that failed."""
+
+    @functools.wraps(compile)
+    def undisturbed_compile(*arguments):
+        try:
+            with undisturbed():
+                return compile(*arguments)
+        finally:
+            cache.release()
+
+    return undisturbed_compile
 
 
 class Twins:

@@ -2,10 +2,13 @@
 
 import contextlib
 import gc
+import threading
 
-from nnjit.core.interrupts import Interrupts
+from nnjit.core.compiler.interrupts import Interrupts
 
-__all__ = ["undisturbed"]
+__all__ = ["answer_interrupts", "undisturbed"]
+
+_held_back = []  # the `Interrupts` of the blocks that run
 
 
 @contextlib.contextmanager
@@ -19,10 +22,19 @@ def undisturbed():
     """
     interrupts, collecting = Interrupts(), gc.isenabled()
     gc.disable()
+    _held_back.append(interrupts)
     try:
         with interrupts:
             yield
     finally:
+        _held_back.remove(interrupts)
         if collecting:
             gc.enable()
     interrupts.deliver()
+
+
+def answer_interrupts():
+    """Let a Ctrl-C happen that an undisturbed block holds back; for when nothing is half done."""
+    if threading.current_thread() is threading.main_thread():
+        for interrupts in list(_held_back):
+            interrupts.deliver()

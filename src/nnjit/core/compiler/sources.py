@@ -1,0 +1,120 @@
+"""What compiled code depends on: the sources of all kernels, and the machine."""
+
+import functools
+import hashlib
+import importlib.resources
+import os
+import sys
+import types
+
+import llvmlite
+import llvmlite.binding as llvm
+import numba
+
+__all__ = ["function_identity", "machine", "source_digest"]
+
+_CORE = "nnjit.core"
+_PYC_HEADER = 16  # bytes; dates and sizes of the source
+# Numba's settings that change the code it makes.
+_SETTINGS = (
+    "BOUNDSCHECK", "CPU_FEATURES", "CPU_NAME", "DEBUGINFO_DEFAULT", "ENABLE_AVX", "LOOP_VECTORIZE",
+    "OPT", "SLP_VECTORIZE", "USING_SVML",
+)  # fmt: skip
+
+
+def _hash_sources(package):
+    """Hash of a package's modules, those in folders below it as well; None if there are none."""
+    digest = hashlib.sha256()
+    try:
+        contents = dict(_modules(importlib.resources.files(package)))
+    except (OSError, ModuleNotFoundError, TypeError):
+        return None
+    for name in sorted(contents):
+        digest.update(name.encode() + b"\0" + contents[name])
+    return digest.hexdigest() if contents else None
+
+
+def _modules(folder, above=""):
+    """Name and content of every module, its source if it is there, else what Python compiled.
+
+    `folder` may lie in an archive.
+    """
+    entries = {entry.name: entry for entry in folder.iterdir()}
+    for name, entry in entries.items():
+        if name.endswith(".py"):
+            yield above + name, entry.read_bytes()
+        elif name.endswith(".pyc") and name[:-1] not in entries:
+            yield above + name, entry.read_bytes()[_PYC_HEADER:]
+        elif name != "__pycache__" and entry.is_dir():
+            yield from _modules(entry, f"{above}{name}/")
+
+
+# At import, when the sources are those that this process runs: after an upgrade under a running
+# process they are others, and its code would be filed under their name.
+_SOURCES = _hash_sources(_CORE)
+
+
+def source_digest():
+    """Hash of every kernel source: an edit in any of them recompiles all of them.
+
+    Numba looks only at the file of the function itself and misses an edited callee. None if
+    the sources cannot be read; then nothing is cached.
+    """
+    return _SOURCES
+
+
+@functools.cache
+def machine():
+    """What else compiled code depends on: versions, processor, settings, as strings."""
+    return (
+        numba.__version__,
+        llvmlite.__version__,
+        sys.implementation.cache_tag,
+        llvm.get_process_triple(),
+        llvm.get_host_cpu_name(),
+        llvm.get_host_cpu_features().flatten(),
+        repr([getattr(numba.config, name, None) for name in _SETTINGS]),
+        os.environ.get("NNJIT_TILE", ""),
+    )
+
+
+def function_identity(function):
+    """Strings that say which function this is, with what it closes over; None if unknown.
+
+    A function of another file (a test's, say) is known by the whole file as well.
+    """
+    parts = [function.__module__ or "", function.__qualname__, *_code_identity(function.__code__)]
+    if not parts[0].startswith(_CORE):
+        try:
+            with open(function.__code__.co_filename, "rb") as source:
+                parts.append(hashlib.sha256(source.read()).hexdigest())
+        except OSError:
+            return None
+    for cell in function.__closure__ or ():
+        captured = _value_identity(cell.cell_contents)
+        if captured is None:
+            return None
+        parts += captured
+    return tuple(parts)
+
+
+def _code_identity(code):
+    yield str(code.co_firstlineno)
+    yield code.co_code.hex()
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _code_identity(constant)
+        else:
+            yield repr(constant)
+
+
+def _value_identity(value):
+    """The same for something that a function closes over."""
+    if isinstance(value, int | float | str | bool | type(None)):
+        return (repr(value),)
+    options = getattr(value, "targetoptions", {})  # of a compiled function
+    value = getattr(value, "py_func", value)
+    if not isinstance(value, types.FunctionType):
+        return None
+    identity = function_identity(value)
+    return identity and (*identity, repr(sorted((name, str(options[name])) for name in options)))
