@@ -78,7 +78,8 @@ def facts() -> list[tuple[str, str]]:
     """
     from nnjit.core.compiler import cache, folders
 
-    lines, used = [], cache.cache_folder()
+    lines: list[tuple[str, str]] = []
+    used = cache.cache_folder()
     for folder in folders.candidates():
         files, why = cache.cached_files(folder), folders.problem(folder)
         lines.append(("second folder" if lines else "folder", folder))
