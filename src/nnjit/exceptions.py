@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from sklearn.exceptions import ConvergenceWarning
+
 __all__ = ["TrainingWarning"]
 
 
-class TrainingWarning(UserWarning):
-    """A fit went on but is likely to be worse than it need be; the message says what to do.
+class TrainingWarning(ConvergenceWarning):
+    """Advice: a fit went on but is likely to be worse than it need be; the text says what to do.
 
-    Switch off with ``warnings.simplefilter("ignore", nnjit.exceptions.TrainingWarning)``.
+    Filters of scikit-learn's `ConvergenceWarning` silence it too, and
+    ``warnings.simplefilter("ignore", nnjit.exceptions.TrainingWarning)`` silences it alone.
+    Unless a filter says otherwise, each text is shown once per process. A filter that turns
+    warnings into errors has to name this class, or it is left out: scikit-learn does not fail here.
 
     Examples
     --------
@@ -20,7 +25,7 @@ class TrainingWarning(UserWarning):
     ...     MLPRegressor().fit([[1e6], [2e6]], [0.0, 1.0])
     Traceback (most recent call last):
         ...
-    nnjit.exceptions.TrainingWarning: Feature 0 has values of about 1.58e+06. Networks learn
+    nnjit.exceptions.TrainingWarning: Feature 0 has values of the order of 1e+06. Networks learn
     slowly or not at all from inputs that are not scaled. Put a scaler in front:
     make_pipeline(StandardScaler(), MLPRegressor(...)).
     """

@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from problems import problem
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 
 from nnjit import MLPClassifier, MLPRegressor
+from nnjit.estimators import _advice
 from nnjit.exceptions import TrainingWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -101,6 +104,72 @@ def test_regressor_gets_the_same_advice():
     X, y = problem("regression")
     (text,) = advice(MLPRegressor(hidden_layer_sizes=(5,), max_iter=2), 1e4 * X, y)
     assert "MLPRegressor" in text
+
+
+# How often, and how to be rid of it
+
+
+@pytest.fixture
+def unsaid(monkeypatch):
+    """A process that has given no advice."""
+    monkeypatch.setattr(_advice, "_said", set())
+
+
+def search_on_unscaled_wine():
+    search = GridSearchCV(network(max_iter=2), {"alpha": [1e-4, 1e-2, 1]}, cv=5)
+    return search.fit(*load_wine(return_X_y=True))
+
+
+def seen(call, action, category=Warning):
+    """Categories of the warnings of a call under one filter."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.resetwarnings()
+        warnings.simplefilter(action, category)
+        call()
+    return [w.category for w in caught]
+
+
+def test_a_search_gives_the_same_advice_once(unsaid):
+    categories = seen(search_on_unscaled_wine, "default")
+    assert categories.count(TrainingWarning) == 1
+    assert categories.count(ConvergenceWarning) == 16  # as scikit-learn: each fit is a new place
+
+
+@pytest.mark.parametrize("module", ["", "sklearn"])
+def test_the_usual_filter_silences_it(module, unsaid):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("ignore", category=ConvergenceWarning, module=module)
+        search_on_unscaled_wine()
+    assert caught == []
+
+
+def test_it_can_be_silenced_alone(unsaid):
+    assert TrainingWarning not in seen(search_on_unscaled_wine, "ignore", TrainingWarning)
+    assert ConvergenceWarning in seen(search_on_unscaled_wine, "ignore", TrainingWarning)
+
+
+def test_it_is_said_once_for_all_lines_but_not_used_up_unseen(unsaid):
+    X, y = problem("multiclass")
+    model = network(max_iter=1)
+    assert TrainingWarning not in seen(lambda: model.fit(1e4 * X, y), "ignore")
+    assert TrainingWarning in seen(lambda: model.fit(1e4 * X, y), "default")
+    assert TrainingWarning not in seen(lambda: model.fit(1e4 * X, y), "once")
+    assert TrainingWarning in seen(lambda: model.fit(1e4 * X, y), "always")
+    assert TrainingWarning in seen(lambda: model.fit(1e8 * X, y), "default")  # another text
+
+
+@pytest.mark.parametrize("category", [Warning, UserWarning, ConvergenceWarning])
+def test_a_filter_that_makes_errors_of_warnings_does_not_fail_a_fit(category, unsaid):
+    X, y = problem("multiclass")
+    assert seen(lambda: network(tol=1e9, max_iter=20).fit(1e4 * X, y), "error", category) == []
+
+
+def test_a_filter_that_names_it_makes_an_error_of_it():
+    X, y = problem("multiclass")
+    model = network(tol=10.0)
+    with pytest.raises(TrainingWarning, match="order of 10000"):
+        seen(lambda: model.fit(1e4 * X, y), "error", TrainingWarning)
+    assert not hasattr(model, "coefs_")
 
 
 # Verbosity

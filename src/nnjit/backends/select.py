@@ -2,8 +2,8 @@
 
 import re
 import sys
-import warnings
 
+from nnjit._warnings import warn
 from nnjit.core.compiler.compiling import undisturbed
 
 __all__ = ["is_device_name", "make_engine", "on_device", "resolve"]
@@ -95,7 +95,7 @@ _said = set()
 def _say_once(text):
     if text not in _said:
         _said.add(text)
-        warnings.warn(text, stacklevel=2)
+        warn(text, module="nnjit")
 
 
 def on_device(X, device):

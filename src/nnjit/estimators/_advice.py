@@ -1,4 +1,4 @@
-"""Warnings that say what to do, each at most once per fit.
+"""Warnings that say what to do, each text once per process.
 
 They look at a sample of the data and at what the fit recorded, so that they cost next to nothing,
 and speak only where something is plainly wrong.
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from nnjit._warnings import MLP_MODULE, warn
 from nnjit.estimators._device import first_rows
 from nnjit.exceptions import TrainingWarning
 
@@ -21,11 +22,39 @@ SAMPLE_VALUES = 1 << 13
 SAMPLE_ROWS = 64
 # The loss has risen if after this many epochs it is this many times the first.
 RISEN_AFTER, RISEN_TIMES = 5, 2.0
+# Texts that this process has shown.
+_said: set[str] = set()
 
 
-def warn_of(text: str) -> None:
-    """Warn with a `TrainingWarning`."""
-    warnings.warn(text, TrainingWarning, stacklevel=2)
+def advise(text: str) -> None:
+    """Warn with a `TrainingWarning`, once per process unless the user's filter says always.
+
+    Python itself would repeat it: whoever changes the filters, as scikit-learn does for every fit
+    of a search, makes it forget what it has shown. A filter that makes errors of all warnings, or
+    of scikit-learn's, must not fail a fit that scikit-learn would not fail, so that the advice is
+    an error only where a filter names it.
+    """
+    action, category = _filter_of(text)
+    if action == "error" and not issubclass(category, TrainingWarning):
+        return
+    if action in ("default", "module", "once"):
+        if text in _said:
+            return
+        _said.add(text)
+    warn(text, TrainingWarning)
+
+
+def _filter_of(text: str) -> tuple[str, Any]:
+    """Return the action and the category of the filter that the text meets first."""
+    for action, message, category, module, line in warnings.filters:
+        if (
+            not line
+            and issubclass(TrainingWarning, category)
+            and (message is None or message.match(text))
+            and (module is None or module.match(MLP_MODULE))
+        ):
+            return action, category
+    return "default", Warning
 
 
 def advise_on_input(network: Any, X: Any) -> None:
@@ -45,14 +74,16 @@ def advise_on_input(network: Any, X: Any) -> None:
     if not sample.size:
         return
     with np.errstate(over="ignore"):
-        size = np.sqrt(np.square(sample).mean(axis=0))
+        size = np.sqrt(np.square(sample, dtype=np.float64).mean(axis=0))
     largest = int(size.argmax())
     if size[largest] <= LARGE_INPUT:
         return
     names = getattr(network, "feature_names_in_", None)
     where = where or f"Feature {largest if names is None else repr(str(names[largest]))}"
-    warn_of(
-        f"{where} has values of about {size[largest]:.3g}. Networks learn slowly or not at all "
+    # No more digits, so that all fits of a search have the same to say.
+    magnitude = 10.0 ** np.round(np.log10(size[largest]))
+    advise(
+        f"{where} has values of the order of {magnitude:g}. Networks learn slowly or not at all "
         "from inputs that are not scaled. Put a scaler in front: "
         f"make_pipeline(StandardScaler(), {type(network).__name__}(...))."
     )
@@ -78,7 +109,7 @@ def advise_on_classes(network: Any, target: Any, rows: Any, sample_weight: Any) 
     weights = np.bincount(target, sample_weight, len(network.classes_))
     absent = network.classes_[weights == 0]
     if len(absent):
-        warn_of(
+        advise(
             f"No training row with a positive weight belongs to the classes {absent.tolist()}, so "
             "they will not be predicted. Leave them out, lower validation_fraction, or give their "
             "rows a weight."
@@ -101,8 +132,8 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
     """
     lower = f"learning_rate_init={network.learning_rate_init / 10:g}"
     if len(losses) > RISEN_AFTER and losses[-1] > RISEN_TIMES * losses[0] > 0:
-        warn_of(
-            f"The training loss rose from {losses[0]:.3g} to {losses[-1]:.3g}: the learning rate "
+        advise(
+            "The training loss rose (see loss_curve_): the learning rate "
             f"({network.learning_rate_init:g}) is too large. Try {lower}."
         )
         return
@@ -116,7 +147,7 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
         return
     depth = _dead_layer(network, rows)
     if depth is not None:
-        warn_of(
+        advise(
             f"All units of hidden layer {depth} are 0 for every row (dead), so the output is "
             f"constant and no gradient passes. Try a lower rate ({lower}), scaled inputs, or "
             "activation='tanh'."

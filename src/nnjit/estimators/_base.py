@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import operator
 import os
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
@@ -33,6 +32,7 @@ from nnjit._types import (
     StochasticSolverName,
     names,
 )
+from nnjit._warnings import warn
 from nnjit.backends import select
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
 from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
@@ -599,10 +599,8 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             return min(200, n_samples)
         batch_size = operator.index(self.batch_size)  # partial_fit does not validate it again
         if batch_size > n_samples:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than "
-                "sample size. It is going to be clipped",
-                stacklevel=2,
+            warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             )
         return int(np.clip(batch_size, 1, max(n_samples, 1)))
 
@@ -640,10 +638,9 @@ class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
             if np.isfinite(state.monitor.best)
             else "No epoch before it could be scored; the weights are the initial ones."
         )
-        warnings.warn(
+        warn(
             f"Training has diverged. {where} {restored} {self._divergence_advice()}",
             ConvergenceWarning,
-            stacklevel=2,
         )
 
     def __sklearn_tags__(self) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from typing import Any
 
 from nnjit._version import __version__
+from nnjit._warnings import warn
 
 # Raised when a fitted estimator's private attributes change in a way that needs translation.
 STATE_FORMAT = 1
@@ -54,10 +54,10 @@ def checked(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
             f"{__version__} reads formats up to {STATE_FORMAT}. Upgrade nnjit, or fit again."
         )
     if version != __version__:
-        warnings.warn(
+        warn(
             f"This {name} was pickled by nnjit {version} and is loaded by nnjit {__version__}. "
             "Its predictions may differ in the last digits.",
-            stacklevel=4,
+            module="nnjit",
         )
     # Parameters that came after it was written have their defaults.
     for parameter in inspect.signature(type(estimator).__init__).parameters.values():

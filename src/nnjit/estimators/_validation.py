@@ -11,7 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import validate_data
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from nnjit._warnings import warn
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 # Elements up to which a scalar product is the quickest search for NaN; BLAS shares longer ones.
@@ -65,6 +68,16 @@ def validate_training_data(
         reset=reset,
     )
     return X, y
+
+
+def flattened_column(y: Any) -> Any:
+    """Return a target of one column as a vector, with scikit-learn's warning."""
+    warn(
+        "A column-vector y was passed when a 1d array was expected. Please change the shape of y "
+        "to (n_samples, ), for example using ravel().",
+        DataConversionWarning,
+    )
+    return column_or_1d(y)
 
 
 def _is_float_matrix(X: Any) -> bool:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from nnjit._types import ActivationName, Array, FloatArray, MatrixLike, ScheduleName, SolverName
@@ -23,7 +22,7 @@ from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._labels import check_known_classes, decode, encode, fit_binarizer
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
-from nnjit.estimators._validation import validate_training_data
+from nnjit.estimators._validation import flattened_column, validate_training_data
 from nnjit.training.engine import Engine
 from nnjit.training.scoring import ClassAccuracy, LabelAccuracy
 
@@ -242,7 +241,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_training_data(self, X, y, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+            y = flattened_column(y)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._label_binarizer = fit_binarizer(y)
             self.classes_ = self._label_binarizer.classes_

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 
 from nnjit._types import (
@@ -33,7 +32,7 @@ from nnjit.estimators._base import (
 from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
-from nnjit.estimators._validation import validate_training_data
+from nnjit.estimators._validation import flattened_column, validate_training_data
 from nnjit.training.scoring import R2
 
 
@@ -253,7 +252,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_training_data(self, X, y, reset=reset, y_numeric=True)
         if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+            y = flattened_column(y)
         if y.ndim == 1:
             y = y[:, np.newaxis]
         y = to_dtype(y, X.dtype if reset else self._parameter_dtype(), "y")

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import time
-import warnings
 import zipfile
 from collections.abc import Callable
 from numbers import Integral
@@ -22,6 +21,7 @@ import numpy as np
 
 from nnjit._types import Array
 from nnjit._version import __version__
+from nnjit._warnings import warn
 from nnjit.training.engine import Engine, Layers, Optimizer
 from nnjit.training.state import TrainingState
 from nnjit.training.stopping import ScoreMonitor
@@ -185,10 +185,10 @@ def _newest_sound(path: str) -> tuple[Tree, Arrays] | None:
             damaged.append(f"{candidate}: {error}")
             continue
         if damaged:
-            warnings.warn(
+            warn(
                 f"The checkpoint is damaged ({damaged[0]}). Training goes on from the one before "
                 f"it, {candidate}.",
-                stacklevel=2,
+                module="nnjit",
             )
         return contents
     if damaged:

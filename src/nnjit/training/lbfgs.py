@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from nnjit._types import Array
+from nnjit._warnings import warn
 from nnjit.training.blas import single_threaded_blas
 from nnjit.training.engine import Engine
 from nnjit.training.progress import EpochTable
@@ -76,7 +77,6 @@ def minimize_lbfgs(
         If a KeyboardInterrupt ended the run; the outcome is the last iterate.
     """
     from scipy.optimize import minimize
-    from sklearn.utils.optimize import _check_optimize_result
 
     reached = _LastIterate(start, hook, EpochTable() if verbose == 2 else None)
     try:
@@ -95,12 +95,28 @@ def minimize_lbfgs(
                 },
             )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=2)
+        warn("Training interrupted by user.")
         return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter)
     if reached.stopped:
         return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter)
-    n_iter = _check_optimize_result("lbfgs", result, max_iter)
-    return LbfgsOutcome(result.x, float(result.fun), n_iter)
+    if result.status != 0:
+        warn(_failure(result, max_iter), ConvergenceWarning)
+    return LbfgsOutcome(result.x, float(result.fun), int(result.nit))
+
+
+def _failure(result: Any, max_iter: int) -> str:
+    """Return what scikit-learn says of a SciPy result that is not a minimum."""
+    more = ""
+    if result.nit == max_iter:
+        more = (
+            f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+        )
+    return (
+        f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}):\n"
+        f"{result.message}\n{more}\n"
+        "You might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )
 
 
 class _LastIterate:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import warnings
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from nnjit._types import Array
+from nnjit._warnings import warn
 from nnjit.core.compiler.interrupts import Interrupts
 from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine, Optimizer
@@ -140,7 +140,7 @@ def run_epochs(
                 _epochs(losses, engine, state, plan, optimizer, hook, checkpoint)
     except KeyboardInterrupt:
         state.interrupted = True
-        warnings.warn("Training interrupted by user.", stacklevel=2)
+        warn("Training interrupted by user.")
     finally:
         engine.release()  # before the optimizer's arrays are copied out
         state.solver.keep(optimizer)
@@ -183,11 +183,10 @@ def _epochs(
             checkpoint.after_epoch(engine, state, optimizer, over or state.epoch == plan.max_epochs)
         if over:
             return
-    warnings.warn(
+    warn(
         f"Stochastic Optimizer: Maximum iterations ({plan.max_epochs:d}) "
         "reached and the optimization hasn't converged yet.",
         ConvergenceWarning,
-        stacklevel=2,
     )
 
 
