@@ -12,10 +12,12 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_examples_run(number):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+def test_examples_run_quietly(number):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", message=r"device='auto' runs on the CPU")
         exec(compile(EXAMPLES[number], f"README, example {number + 1}", "exec"), {})
+    assert [str(warning.message) for warning in caught] == []
 
 
 def test_there_are_examples():
