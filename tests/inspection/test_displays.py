@@ -7,6 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import neural_network as peer
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import nnjit
 from nnjit.inspection import (
@@ -16,7 +19,7 @@ from nnjit.inspection import (
     NetworkDisplay,
     WeightsDisplay,
 )
-from nnjit.inspection._drawing import BLUE, VERMILLION
+from nnjit.inspection._drawing import BLUE, VERMILLION, sign_colors
 from nnjit.inspection._network import layer_values, loss_gradient
 
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -105,6 +108,31 @@ def test_learning_rate_is_that_of_the_fit(house, schedule, regression, capsys):
         assert len(announced) - len(drawn) <= 1  # lowered after the last epoch
 
 
+@pytest.mark.parametrize("n_epochs", [1, 2, 3, 4, 12, 60, 230, 2000])
+@pytest.mark.parametrize("given", [False, True])
+def test_ticks_are_whole_epochs_from_1(n_epochs, given):
+    ax = plt.subplots(figsize=(3, 3))[1] if given else None
+    loss = np.linspace(2, 1, n_epochs)
+    display = rendered(LossCurveDisplay(loss, validation_score=-loss).plot(ax))
+    for panel in display.axes_:
+        low, high = panel.get_xlim()
+        assert low < 1
+        assert high > n_epochs
+        ticks = [tick for tick in panel.get_xticks() if low <= tick <= high]
+        assert 1 <= len(ticks) <= 9
+        assert all(tick == int(tick) and 1 <= tick <= n_epochs for tick in ticks)
+    if n_epochs < 8:
+        assert ticks == list(range(1, n_epochs + 1))
+
+
+def test_a_longer_second_fit_widens_the_panels():
+    first = LossCurveDisplay([2.0, 1.0]).plot()
+    LossCurveDisplay(np.linspace(2, 1, 40)).plot(first.axes_)
+    assert rendered(first).ax_.get_xlim()[1] > 40
+    LossCurveDisplay([2.0, 1.0, 0.5]).plot(first.axes_)
+    assert first.ax_.get_xlim()[1] > 40
+
+
 def test_large_fall_is_logarithmic_and_bad_numbers_are_drawn():
     assert rendered(LossCurveDisplay([100.0, 1.0]).plot()).ax_.get_yscale() == "log"
     assert rendered(LossCurveDisplay([2.0, 1.0, np.nan]).plot()).ax_.get_yscale() == "linear"
@@ -170,6 +198,42 @@ def test_input_names_come_from_the_data_frame(wine):
     assert {"alcohol", "acid", "ash"} <= set(texts(display.ax_))
 
 
+LONG = [f"median_household_income_in_district_{i}_thousands_of_dollars" for i in range(13)]
+
+
+@pytest.fixture(scope="module")
+def long_names(wine):
+    """A network whose inputs and classes have long names."""
+    frame = pd.DataFrame(wine.data, columns=LONG)
+    kinds = np.array(["barolo riserva of the year", "grignolino", "barbera d'asti superiore"])
+    return nnjit.MLPClassifier((5, 4), max_iter=2).fit(frame, kinds[wine.target])
+
+
+def inside(text, figure):
+    box, page = text.get_window_extent(), figure.bbox
+    return box.x0 >= page.x0 and box.x1 <= page.x1
+
+
+@pytest.mark.parametrize("where", ["own", "given", "given, constrained"])
+def test_long_names_are_written_whole(where, long_names):
+    layout = "constrained" if "constrained" in where else None
+    left, right = (
+        [None, None] if where == "own" else plt.subplots(1, 2, figsize=(12, 5), layout=layout)[1]
+    )
+    network = NetworkDisplay.from_estimator(long_names, ax=left, max_units=13)
+    weights = rendered(WeightsDisplay.from_estimator(long_names, ax=right))
+    rendered(network)
+    drawn = [*network.ax_.texts, *weights.ax_.get_yticklabels()]
+    names = [text.get_text().replace("\n", "") for text in drawn]
+    assert all(names.count(name) == 2 for name in LONG)
+    assert {"barolo riserva of the year", "barbera d'asti superiore"} <= set(names)
+    for display, texts_of in ((network, network.ax_.texts), (weights, drawn[-13:])):
+        assert all(inside(text, display.figure_) for text in texts_of)
+    if where != "own":
+        right_of_network = max(text.get_window_extent().x1 for text in network.ax_.texts)
+        assert min(text.get_window_extent().x0 for text in drawn[-13:]) > right_of_network
+
+
 def test_one_row_only(classifier, wine):
     with pytest.raises(ValueError, match="2 rows"):
         NetworkDisplay.from_estimator(classifier, wine.data[:2])
@@ -198,6 +262,17 @@ def test_heat_map_has_the_names_of_the_features(classifier, wine):
     np.testing.assert_array_equal(display.image_.get_array(), weights)
     assert [t.get_text() for t in display.ax_.get_yticklabels()] == wine.feature_names
     assert "of" not in display.ax_.get_title().split()
+
+
+def test_signs_have_the_colours_of_the_network():
+    from matplotlib.colors import to_rgba
+
+    weights = np.array([[1.0, -1.0], [0.5, -0.5], [0.0, 0.0]])
+    display = rendered(WeightsDisplay(weights).plot())
+    drawn = display.image_.to_rgba(weights)
+    np.testing.assert_allclose(drawn[1], [to_rgba(VERMILLION), to_rgba(BLUE)], atol=0.02)
+    np.testing.assert_allclose(drawn[2], 1.0, atol=0.02)
+    assert display.image_.get_cmap().name == sign_colors().name
 
 
 def test_large_heat_map_says_what_it_leaves_out(regression):
@@ -263,14 +338,16 @@ def test_identity_has_no_inactive_units_and_linear_models_no_layer(regression):
 # Gradient flow
 
 
-def test_bars_are_the_norms_of_the_gradient(regression):
+def test_dots_are_the_norms_of_the_gradient(regression):
     network, X, y = regression
     display = rendered(GradientFlowDisplay.from_estimator(network, X, y))
     gradient = loss_gradient(network, X, y)
-    heights = [bar.get_height() for bar in display.weight_bars_]
-    np.testing.assert_allclose(heights, [np.linalg.norm(g) for g in gradient.weights])
-    heights = [bar.get_height() for bar in display.bias_bars_]
-    np.testing.assert_allclose(heights, [np.linalg.norm(g) for g in gradient.biases])
+    for points, kind in (
+        (display.weight_points_, gradient.weights),
+        (display.bias_points_, gradient.biases),
+    ):
+        np.testing.assert_allclose(points.get_ydata(), [np.linalg.norm(g) for g in kind])
+    assert not display.ax_.patches  # a bar's length says nothing on a logarithmic scale
     labels = [t.get_text() for t in display.ax_.get_xticklabels()]
     assert labels == ["hidden 1\n64×40", "hidden 2\n40×30", "output\n30×3"]
     assert display.ax_.get_yscale() == "log"
@@ -281,7 +358,9 @@ def test_bars_are_the_norms_of_the_gradient(regression):
 
 def test_zero_gradient_is_written_out():
     display = rendered(GradientFlowDisplay([0.0, 1e-3], [0.0, 1e-2], relative=[0.0, 0.1]).plot())
-    assert texts(display.ax_).count("zero") == 2
+    assert "weights and biases: zero" in texts(display.ax_)
+    assert np.isnan(display.weight_points_.get_ydata()).tolist() == [True, False]
+    assert texts(rendered(GradientFlowDisplay([0.0], [0.5]).plot()).ax_) == ["weights: zero"]
     rendered(GradientFlowDisplay([0.0], [0.0]).plot())
 
 
@@ -298,6 +377,39 @@ def test_scikit_learns_network_is_drawn_by_all(wine):
         GradientFlowDisplay.from_estimator(network, wine.data, wine.target),
     ):
         rendered(display)
+
+
+@pytest.mark.parametrize("house", [nnjit, peer], ids=["nnjit", "scikit-learn"])
+def test_a_transformed_target_is_drawn_by_all(house, wine):
+    network = house.MLPRegressor(
+        hidden_layer_sizes=(4,), max_iter=3, early_stopping=True, random_state=0
+    )
+    pipeline = make_pipeline(StandardScaler(), network)
+    estimator = TransformedTargetRegressor(pipeline, transformer=StandardScaler())
+    X = pd.DataFrame(wine.data[:, 1:], columns=wine.feature_names[1:])
+    y = wine.data[:, 0]
+    estimator.fit(X, y)
+    inner = estimator.regressor_[-1]
+    curve, units, weights, values, flow = (
+        rendered(display)
+        for display in (
+            LossCurveDisplay.from_estimator(estimator),
+            NetworkDisplay.from_estimator(estimator, X.iloc[:1]),
+            WeightsDisplay.from_estimator(estimator),
+            ActivationDisplay.from_estimator(estimator, X),
+            GradientFlowDisplay.from_estimator(estimator, X, y),
+        )
+    )
+    np.testing.assert_array_equal(curve.lines_[0].get_ydata(), inner.loss_curve_)
+    np.testing.assert_array_equal(weights.weights, inner.coefs_[0])
+    assert [t.get_text() for t in weights.ax_.get_yticklabels()] == wine.feature_names[1:]
+    assert "malic_acid" in texts(units.ax_)
+    rows = StandardScaler().fit_transform(X)
+    np.testing.assert_allclose(values.values[0], layer_values(inner, rows)[1])
+    gradient = loss_gradient(inner, rows, StandardScaler().fit_transform(y[:, np.newaxis]))
+    np.testing.assert_allclose(
+        flow.weight_points_.get_ydata(), [np.linalg.norm(g) for g in gradient.weights]
+    )
 
 
 def test_without_matplotlib_the_import_works_and_drawing_says_what_to_install():

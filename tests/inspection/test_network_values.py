@@ -1,11 +1,16 @@
 """Layer values and gradients in NumPy, against the estimators and against differences."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import neural_network as peer
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import nnjit
 from nnjit.inspection import _network, check_gradient
@@ -105,11 +110,127 @@ def test_central_differences_of_a_cubic():
 
 
 def test_network_is_found_in_pipelines_and_searches(classifier, wine):
-    network, X = _network.find_network(classifier, wine.data)
+    network, X, _ = _network.find_network(classifier, wine.data)
     assert network is classifier[-1]
     np.testing.assert_allclose(X.mean(axis=0), 0.0, atol=1e-12)
     search = GridSearchCV(network, {"alpha": [1e-4]}, cv=2).fit(X, wine.target)
     assert _network.find_network(search)[0] is search.best_estimator_
+
+
+def nested(kind, house=nnjit):
+    """A fitted regressor whose target is transformed somewhere, with its rows and target."""
+    X, y = problem("multioutput" if kind == "several outputs" else "regression")
+    y = 1e3 * y + 5e3
+    network = house.MLPRegressor(
+        hidden_layer_sizes=(4, 3), activation="tanh", max_iter=20, random_state=0
+    )
+    pipeline = make_pipeline(StandardScaler(), network)
+    scaled = TransformedTargetRegressor(pipeline, transformer=StandardScaler())
+    search = GridSearchCV(network, {"alpha": [1e-4]}, cv=2)
+    estimator = {
+        "alone": TransformedTargetRegressor(network, func=np.log, inverse_func=np.exp),
+        "around a pipeline": scaled,
+        "several outputs": scaled,
+        "in a pipeline": make_pipeline(StandardScaler(), scaled),
+        "in a search": GridSearchCV(scaled, {"regressor__mlpregressor__alpha": [1e-4]}, cv=2),
+        "around a search": TransformedTargetRegressor(search, transformer=StandardScaler()),
+        "twice": TransformedTargetRegressor(scaled, func=np.sqrt, inverse_func=np.square),
+    }[kind]
+    return estimator.fit(X, np.abs(y)), X, np.abs(y)
+
+
+NESTED = [
+    "alone", "around a pipeline", "several outputs", "in a pipeline", "in a search",
+    "around a search", "twice",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("house", [nnjit, peer], ids=["nnjit", "scikit-learn"])
+@pytest.mark.parametrize("kind", NESTED)
+def test_target_is_transformed_as_the_network_saw_it(kind, house, monkeypatch):
+    seen = []
+    fit = house.MLPRegressor.fit
+
+    def remember(self, X, y):
+        seen.append((X, y))
+        return fit(self, X, y)
+
+    monkeypatch.setattr(house.MLPRegressor, "fit", remember)
+    estimator, X, y = nested(kind, house)
+    network, rows, target = _network.find_network(estimator, X, y)
+    assert isinstance(network, house.MLPRegressor)
+    np.testing.assert_array_equal(rows, seen[-1][0])
+    np.testing.assert_array_equal(target, seen[-1][1])
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_gradient_is_checked_through_a_transformed_target(kind):
+    estimator, X, y = nested(kind)
+    check = check_gradient(estimator, X, y, n_parameters=None)
+    assert check.error < 1e-6
+    inner = check_gradient(*_network.find_network(estimator, X, y), n_parameters=None)
+    np.testing.assert_array_equal(check.gradient, inner.gradient)
+    assert np.abs(check.gradient).max() < 10  # that of the scaled target, not of thousands
+
+
+def test_a_transformed_target_of_no_network_or_an_unfitted_one_is_refused():
+    with pytest.raises(NotFittedError):
+        _network.find_network(TransformedTargetRegressor(nnjit.MLPRegressor()))
+    X, y = problem("regression")
+    with pytest.raises(TypeError, match="got LinearRegression"):
+        _network.find_network(TransformedTargetRegressor().fit(X, y))
+
+
+def test_names_are_followed_through_nested_estimators():
+    X, y = problem("regression")
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    network = nnjit.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2)
+
+    def names(*steps, end=network):
+        return _network.known_names(make_pipeline(*steps, end).fit(frame, y))
+
+    target = TransformedTargetRegressor(make_pipeline(StandardScaler(), network))
+    assert list(names(StandardScaler())) == list("abcdef")
+    assert list(names(StandardScaler(), end=target)) == list("abcdef")
+    assert list(_network.known_names(target.fit(frame, y))) == list("abcdef")
+    inner = make_pipeline(PCA(2), network)
+    assert list(names(StandardScaler(), end=inner)) == ["pca0", "pca1"]
+    assert names(FunctionTransformer(np.asarray)) is None
+    assert _network.known_names(make_pipeline(StandardScaler(), network).fit(X, y)) is None
+
+
+def test_outcome_of_a_gradient_check_is_short(capsys):
+    network, X, y = fitted("multiclass", hidden_layer_sizes=(300,), activation="tanh")
+    check = check_gradient(network, X, y, n_parameters=None)
+    text = repr(check)
+    assert len(text) < 120
+    assert f"error={check.error:.3g}, {7 * 300 + 301 * 3} parameters checked" in text
+    print(check)
+    assert capsys.readouterr().out == text + "\n"
+
+
+@pytest.mark.parametrize("name", ["coefs_", "intercepts_"])
+@pytest.mark.parametrize("layer", [0, 2])
+def test_the_worst_place_is_named(name, layer, monkeypatch):
+    from nnjit.backends.cpu import CpuEngine
+
+    network, X, y = fitted("multiclass", activation="tanh")
+    right = CpuEngine.loss_gradient
+    arrays = [np.zeros_like(a) for a in (*network.coefs_, *network.intercepts_)]
+    array = arrays[layer if name == "coefs_" else len(network.coefs_) + layer]
+    place = tuple(n - 1 for n in array.shape)
+    array[place] = 1.0
+    mistake = np.concatenate([a.ravel() for a in arrays])
+
+    def wrong(self, packed, dataset, alpha):
+        loss, gradient = right(self, packed, dataset, alpha)
+        return loss, gradient + mistake
+
+    monkeypatch.setattr(CpuEngine, "loss_gradient", wrong)
+    check = check_gradient(network, X, y, n_parameters=None)
+    assert check.worst == f"{name}[{layer}][{', '.join(map(str, place))}]"
+    assert f"worst: {check.worst}" in repr(check)
+    assert eval(f"network.{check.worst}") == getattr(network, name)[layer][place]
 
 
 def test_what_is_not_a_fitted_network_is_refused():

@@ -2,7 +2,8 @@
 
 The displays work like scikit-learn's: `from_estimator` computes and draws, `plot` draws again,
 `ax_` and `figure_` are what was drawn on. They take fitted MLPs of nnjit and of scikit-learn,
-alone or as the last step of a Pipeline or search. matplotlib is imported when something is drawn.
+alone or in a Pipeline, a TransformedTargetRegressor or a search. matplotlib is imported when
+something is drawn.
 """
 
 from nnjit.inspection.activation import ActivationDisplay

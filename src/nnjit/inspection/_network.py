@@ -6,15 +6,16 @@ Everything is computed in float64 from public attributes (`coefs_`, `intercepts_
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import label_binarize
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "identity": lambda z: z,
@@ -40,20 +41,22 @@ class Gradient(NamedTuple):
     biases: list[NDArray[np.float64]]
 
 
-def find_network(estimator: Any, X: Any = None) -> tuple[Any, Any]:
-    """Return the fitted MLP inside a search or pipeline, and the rows as that MLP gets them.
+def find_network(estimator: Any, X: Any = None, y: Any = None) -> tuple[Any, Any, Any]:
+    """Return the fitted MLP inside other estimators, and rows and targets as that MLP gets them.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted MLP, a Pipeline that ends in one, or a search whose `best_estimator_` is either.
-    X : array-like, optional
-        Rows as `estimator` takes them.
+        A fitted MLP, or a Pipeline that ends in one, a TransformedTargetRegressor of one or a
+        search whose `best_estimator_` is one, nested as they like.
+    X, y : array-like, optional
+        Rows and targets as `estimator` takes them.
 
     Returns
     -------
     network : estimator
     X : ndarray, CSR matrix or None
+    y : array-like or None
 
     Raises
     ------
@@ -62,22 +65,44 @@ def find_network(estimator: Any, X: Any = None) -> tuple[Any, Any]:
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     """
-    while hasattr(estimator, "best_estimator_") or hasattr(estimator, "steps"):
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-            continue
-        if X is not None and len(estimator.steps) > 1:
-            X = estimator[:-1].transform(X)
-        estimator = estimator.steps[-1][1]
-    if not hasattr(estimator, "hidden_layer_sizes"):
+    for part in _unwrapped(estimator):
+        if X is not None and len(getattr(part, "steps", ())) > 1:
+            X = part[:-1].transform(X)
+        if y is not None and isinstance(part, TransformedTargetRegressor):
+            y = _transformed_target(part, y)
+    if not hasattr(part, "hidden_layer_sizes"):
         raise TypeError(
-            "A multi-layer perceptron is needed (MLPClassifier or MLPRegressor), alone or as the "
-            f"last step of a Pipeline; got {type(estimator).__name__}."
+            "A multi-layer perceptron is needed (MLPClassifier or MLPRegressor), alone or in a "
+            f"Pipeline, a TransformedTargetRegressor or a search; got {type(part).__name__}."
         )
-    check_is_fitted(estimator, "coefs_")
+    check_is_fitted(part, "coefs_")
     if X is not None:
-        X = validate_data(estimator, X, accept_sparse="csr", dtype=np.float64, reset=False)
-    return estimator, X
+        X = validate_data(part, X, accept_sparse="csr", dtype=np.float64, reset=False)
+    return part, X, y
+
+
+def _unwrapped(estimator: Any) -> Iterator[Any]:
+    """Yield an estimator, what it wraps, and so on to the innermost."""
+    yield estimator
+    inner = None
+    if hasattr(estimator, "best_estimator_"):
+        inner = estimator.best_estimator_
+    elif hasattr(estimator, "steps"):
+        inner = estimator.steps[-1][1]
+    elif isinstance(estimator, TransformedTargetRegressor):
+        check_is_fitted(estimator, "regressor_")
+        inner = estimator.regressor_
+    if inner is not None:
+        yield from _unwrapped(inner)
+
+
+def _transformed_target(estimator: TransformedTargetRegressor, y: Any) -> Any:
+    """Return the target as the regressor inside was fitted to it."""
+    y = check_array(y, input_name="y", ensure_2d=False)
+    transformed = estimator.transformer_.transform(y.reshape(-1, 1) if y.ndim == 1 else y)
+    if transformed.ndim == 2 and transformed.shape[1] == 1:
+        transformed = transformed.squeeze(axis=1)
+    return transformed
 
 
 def layer_units(network: Any) -> list[int]:
@@ -91,28 +116,28 @@ def layer_names(network: Any) -> list[str]:
     return ["input", *hidden, "output"]
 
 
-def known_names(estimator: Any, network: Any) -> Any:
+def known_names(estimator: Any) -> Any:
     """Return the names of a network's inputs if it, or the steps before it, know them.
 
     Parameters
     ----------
     estimator : estimator
         What was handed to `find_network`.
-    network : estimator
-        What that returned.
 
     Returns
     -------
     array of str, or None
     """
-    names = getattr(network, "feature_names_in_", None)
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    if names is None and len(getattr(estimator, "steps", ())) > 1:
-        steps = estimator[:-1]
-        # Without names of their own the steps would only number the features.
-        if hasattr(steps[0], "feature_names_in_") and hasattr(steps, "get_feature_names_out"):
-            names = steps.get_feature_names_out()
-    return names
+    names = None
+    for part in _unwrapped(estimator):
+        names = getattr(part, "feature_names_in_", names)
+        if len(getattr(part, "steps", ())) > 1 and names is not None:
+            # Without names of the columns the steps would only number the features.
+            try:
+                names = part[:-1].get_feature_names_out(names)
+            except (AttributeError, ValueError):  # a step that cannot say
+                names = None
+    return names if names is None or len(names) == len(part.coefs_[0]) else None
 
 
 def layer_values(network: Any, X: Any) -> list[Any]:

@@ -74,7 +74,7 @@ class ActivationDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted MLP, alone or in a Pipeline or search.
+            A fitted MLP, alone or in a Pipeline, TransformedTargetRegressor or search.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, as `estimator` takes them; some hundreds will do.
         ax : matplotlib Axes, default=None
@@ -90,7 +90,7 @@ class ActivationDisplay:
         ValueError
             If the network has no hidden layer.
         """
-        network, X = find_network(estimator, X)
+        network, X, _ = find_network(estimator, X)
         if len(network.coefs_) == 1:
             raise ValueError("The network has no hidden layer whose activations could be drawn.")
         hidden = layer_values(network, X)[1:-1]

@@ -25,19 +25,30 @@ class GradientCheck(NamedTuple):
         The parameters checked, numbered as all weights and then all biases in one vector.
     gradient, differences : ndarray
         Derivative by each of them: backpropagated, and by central differences.
+    worst : str, default=''
+        Where the difference is largest, as in "coefs_[1][3, 0]".
 
     Examples
     --------
     >>> from nnjit.inspection import GradientCheck
-    >>> check = GradientCheck(2e-9, [0, 3], [0.5, -1.0], [0.5, -1.0])
+    >>> check = GradientCheck(2e-9, [0, 3], [0.5, -1.0], [0.5, -1.0], "coefs_[0][0, 1]")
     >>> check.error < 1e-6
     True
+    >>> check
+    GradientCheck(error=2e-09, 2 parameters checked, worst: coefs_[0][0, 1])
     """
 
     error: float
     indices: NDArray[np.intp]
     gradient: NDArray[np.float64]
     differences: NDArray[np.float64]
+    worst: str = ""
+
+    def __repr__(self) -> str:
+        worst = f", worst: {self.worst}" if self.worst else ""
+        return (
+            f"GradientCheck(error={self.error:.3g}, {len(self.indices)} parameters checked{worst})"
+        )
 
 
 def check_gradient(
@@ -62,7 +73,7 @@ def check_gradient(
     Parameters
     ----------
     estimator : estimator
-        A fitted `nnjit` MLP, alone or in a Pipeline or search.
+        A fitted `nnjit` MLP, alone or in a Pipeline, TransformedTargetRegressor or search.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows, as `estimator` takes them.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -79,7 +90,7 @@ def check_gradient(
     Returns
     -------
     GradientCheck
-        With the largest error, and both derivatives of each parameter.
+        With the largest error and where it is, and both derivatives of each parameter.
 
     Raises
     ------
@@ -97,7 +108,7 @@ def check_gradient(
     >>> check.error < 1e-6
     True
     """
-    network, X = find_network(estimator, X)
+    network, X, y = find_network(estimator, X, y)
     if not isinstance(network, BaseMultilayerPerceptron):
         raise TypeError(
             "The gradient of nnjit's networks can be checked, not that of a "
@@ -116,8 +127,21 @@ def check_gradient(
         indices = np.sort(random.choice(len(packed), n_parameters, replace=False))
     differences = central_differences(loss_at, packed, indices, step)
     scale = max(float(np.abs(gradient).max()), np.finfo(np.float64).tiny)
-    error = float(np.abs(gradient[indices] - differences).max(initial=0.0)) / scale
-    return GradientCheck(error, indices, gradient[indices], differences)
+    gaps = np.abs(gradient[indices] - differences)
+    error = float(gaps.max(initial=0.0)) / scale
+    worst = _place(network, int(indices[gaps.argmax()])) if len(gaps) else ""
+    return GradientCheck(error, indices, gradient[indices], differences, worst)
+
+
+def _place(network: BaseMultilayerPerceptron, index: int) -> str:
+    """Return which entry of which attribute a parameter of the packed vector is."""
+    for name in ("coefs_", "intercepts_"):
+        for layer, array in enumerate(getattr(network, name)):
+            if index < array.size:
+                entry = ", ".join(str(i) for i in np.unravel_index(index, array.shape))
+                return f"{name}[{layer}][{entry}]"
+            index -= array.size
+    raise IndexError(index)
 
 
 def _double_engine(

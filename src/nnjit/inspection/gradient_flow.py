@@ -18,8 +18,8 @@ class GradientFlowDisplay:
     """Norm of the loss gradient by each layer's weights and biases, for one batch.
 
     Norms that fall by orders of magnitude towards the input are a vanishing gradient, norms that
-    grow an exploding one. Above each layer stands the norm of the weight gradient beside that of
-    the weights themselves: times the learning rate it is the relative size of an SGD step.
+    grow an exploding one. The number at each layer is the norm of the weight gradient beside that
+    of the weights themselves: times the learning rate it is the relative size of an SGD step.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ class GradientFlowDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
-    weight_bars_, bias_bars_ : matplotlib BarContainer
+    weight_points_, bias_points_ : matplotlib Line2D
 
     Examples
     --------
     >>> from nnjit.inspection import GradientFlowDisplay
     >>> display = GradientFlowDisplay([1e-4, 0.3], [2e-5, 0.1]).plot()  # it vanishes
-    >>> [float(bar.get_height()) for bar in display.weight_bars_]
-    [0.0001, 0.3]
+    >>> display.weight_points_.get_ydata()
+    array([1.e-04, 3.e-01])
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class GradientFlowDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted MLP, alone or in a Pipeline or search.
+            A fitted MLP, alone or in a Pipeline, TransformedTargetRegressor or search.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The batch, as `estimator` takes it.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -79,7 +79,7 @@ class GradientFlowDisplay:
         GradientFlowDisplay
             Drawn.
         """
-        network, X = find_network(estimator, X)
+        network, X, y = find_network(estimator, X, y)
         gradient = loss_gradient(network, X, y)
         weight_norms = np.array([np.linalg.norm(g) for g in gradient.weights])
         sizes = np.array([np.linalg.norm(weights) for weights in network.coefs_])
@@ -122,8 +122,10 @@ class GradientFlowDisplay:
         bottom = 10.0 ** np.floor(min(np.log10(floor) - 0.3, np.log10(top) - 1.5))
         self.ax_.set_yscale("log")
         self.ax_.set_ylim(bottom, top * (top / bottom) ** 0.25)
-        self.weight_bars_ = self.ax_.bar(place - 0.2, weights, 0.38, color=BLUE, label="weights")
-        self.bias_bars_ = self.ax_.bar(place + 0.2, biases, 0.38, color=ORANGE, label="biases")
+        self.ax_.set_xlim(-0.5, n - 0.5)
+        # Dots: a logarithmic scale has no zero for the foot of a bar.
+        self.weight_points_ = self._draw(weights, BLUE, "o", "weights")
+        self.bias_points_ = self._draw(biases, ORANGE, "s", "biases")
         self._annotate(weights, biases, float(self.ax_.get_ylim()[0]))
         names = self.layer_names or [f"layer {i + 1}" for i in range(n)]
         self.ax_.set_xticks(place, names)
@@ -135,22 +137,38 @@ class GradientFlowDisplay:
         self.ax_.legend(loc="upper right", ncols=2)
         return self
 
+    def _draw(self, norms: Any, color: str, marker: str, label: str) -> Any:
+        place = np.arange(len(norms))
+        (points,) = self.ax_.plot(
+            place,
+            np.where(norms == 0, np.nan, norms),  # a line to zero would have no end
+            color=color,
+            marker=marker,
+            ms=7,
+            lw=1,
+            ls=":",
+            label=label,
+        )
+        return points
+
     def _annotate(self, weights: Any, biases: Any, bottom: float) -> None:
         relative = None if self.relative is None else np.asarray(self.relative)
-        for i in range(len(weights)):
-            if relative is not None and weights[i] > 0:
-                self._write(i - 0.2, weights[i], f"{relative[i]:.1e}", "black")
-            for x, norm in ((i - 0.2, weights[i]), (i + 0.2, biases[i])):
-                if norm == 0:  # a logarithmic scale has no place for it
-                    self._write(x, bottom, "zero", VERMILLION)
+        for i, (weight, bias) in enumerate(zip(weights, biases)):
+            if relative is not None and weight > 0:
+                self._write(i, weight, f"{relative[i]:.1e}", "black", above=not weight < bias)
+            # A logarithmic scale has no place for it.
+            zero = [name for name, norm in (("weights", weight), ("biases", bias)) if norm == 0]
+            if zero:
+                self._write(i, bottom, f"{' and '.join(zero)}: zero", VERMILLION, above=True)
 
-    def _write(self, x: float, y: float, text: str, color: str) -> None:
+    def _write(self, x: float, y: float, text: str, color: str, above: bool) -> None:
         self.ax_.annotate(
             text,
             (x, y),
-            xytext=(0, 3),
+            xytext=(0, 6 if above else -6),
             textcoords="offset points",
             ha="center",
+            va="bottom" if above else "top",
             fontsize="small",
             color=color,
         )

@@ -79,7 +79,8 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : estimator
-            An MLP fitted by 'sgd' or 'adam', alone or in a Pipeline or search.
+            An MLP fitted by 'sgd' or 'adam', alone or in a Pipeline,
+            TransformedTargetRegressor or search.
         ax : matplotlib Axes or list of them, default=None
             Where to draw; a new figure if None.
         name : str, default=None
@@ -95,7 +96,7 @@ class LossCurveDisplay:
         ValueError
             If the solver records no loss curve ('lbfgs').
         """
-        network, _ = find_network(estimator)
+        network, _, _ = find_network(estimator)
         if not hasattr(network, "loss_curve_"):
             raise ValueError(
                 f"The network was fitted by solver={network.solver!r}, which records no loss "
@@ -147,6 +148,7 @@ class LossCurveDisplay:
             panel.set_axisbelow(True)
             panel.tick_params(labelbottom=panel is self.axes_[-1])
         self.axes_[-1].set_xlabel("epoch")
+        self._number_epochs()
         if self.name is not None:
             self.ax_.legend()
         return self
@@ -179,6 +181,18 @@ class LossCurveDisplay:
             ),
         ]
 
+    def _number_epochs(self) -> None:
+        """Give the panels ticks at whole epochs; there is no epoch 0."""
+        from matplotlib.ticker import MaxNLocator
+
+        first, last = self.ax_.dataLim.intervalx
+        margin = min(0.05 * (last - first), 0.5) or 0.5
+        for panel in self.axes_:
+            panel.set_xlim(first - margin, last + max(margin, 0.03 * (last - first)))
+            panel.xaxis.set_major_locator(
+                MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+            )
+
     def _draw_loss(self, ax: Axes, color: str) -> Any:
         loss = np.asarray(self.loss, dtype=np.float64)
         epochs = np.arange(1, len(loss) + 1)
@@ -204,6 +218,7 @@ class LossCurveDisplay:
                 ha="right",
                 fontsize="small",
                 color=color,
+                bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
             )
         return line
 

@@ -9,11 +9,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from nnjit.inspection._drawing import (
-    BLUE,
     GREY,
+    NEGATIVE,
+    POSITIVE,
     SEQUENTIAL,
-    VERMILLION,
     default_names,
+    fit_texts,
     new_axes,
     strongest,
     symmetric_limit,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # Columns of at most this many units have room for numbers inside the circles.
 NUMBERS_UP_TO = 10
 MAX_LINES = 2500
+# Inches: of a column's heading, and of a circle with some air beside it.
+_HEADING, _MARGIN = 0.8, 0.35
 
 
 class NetworkDisplay:
@@ -97,7 +100,7 @@ class NetworkDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted MLP, alone or in a Pipeline or search.
+            A fitted MLP, alone or in a Pipeline, TransformedTargetRegressor or search.
         x : array-like of shape (n_features,) or (1, n_features), default=None
             One row, as `estimator` takes it.
         input_names : list of str, default=None
@@ -120,7 +123,7 @@ class NetworkDisplay:
         """
         if x is not None and not hasattr(x, "iloc") and not sp.issparse(x):
             x = np.atleast_2d(x)
-        network, rows = find_network(estimator, x)
+        network, rows, _ = find_network(estimator, x)
         activations = None
         if rows is not None:
             if rows.shape[0] != 1:
@@ -133,7 +136,7 @@ class NetworkDisplay:
             network.coefs_,
             activations=activations,
             layer_names=layer_names(network),
-            input_names=known_names(estimator, network) if input_names is None else input_names,
+            input_names=known_names(estimator) if input_names is None else input_names,
             output_names=classes if named else None,
         )
         return display.plot(ax=ax, max_units=max_units)
@@ -161,9 +164,9 @@ class NetworkDisplay:
         positions = [self._column(i, tallest) for i in range(len(self.shown_))]
         self.lines_ = [self._draw_weights(i, positions) for i in range(len(self.coefs))]
         self.units_ = [self._draw_units(i, positions[i], tallest) for i in range(len(positions))]
-        self._write_headings(tallest)
-        self._name_units(positions)
+        headings = self._write_headings(tallest)
         self.ax_.set_ylim(-2.6, tallest + 0.5)
+        self._fit_width(headings, positions, tallest, own=ax is None)
         self.ax_.axis("off")
         return self
 
@@ -200,7 +203,7 @@ class NetworkDisplay:
         share = np.abs(weights) / symmetric_limit(weights)
         lines = LineCollection(
             list(np.stack([left, right], axis=1)[order]),
-            colors=[BLUE if w < 0 else VERMILLION for w in weights[order]],
+            colors=[NEGATIVE if w < 0 else POSITIVE for w in weights[order]],
             linewidths=list((0.2 + 2.4 * share**1.5)[order]),
             alpha=(0.08 + 0.8 * share**1.5)[order],
             zorder=1,
@@ -246,17 +249,21 @@ class NetworkDisplay:
                 )
         return circles
 
-    def _write_headings(self, tallest: int) -> None:
+    def _write_headings(self, tallest: int) -> list[Any]:
+        """Write names and sizes of the columns, which are returned, and notes below them."""
         names = self.layer_names or [f"layer {i}" for i in range(len(self.shown_))]
         reduced = False
+        headings = []
         for i, (name, units) in enumerate(zip(names, self.shown_)):
             total = self._total(i)
             reduced |= len(units) < total
             count = f"{total} units" if total != 1 else "1 unit"
             if len(units) < total:
                 count = f"{len(units)} of {count}"
-            self.ax_.text(i, tallest - 0.3, name, ha="center", va="bottom", weight="bold")
-            self.ax_.text(i, -0.65, count, ha="center", va="top", fontsize="small")
+            headings += [
+                self.ax_.text(i, tallest - 0.3, name, ha="center", va="bottom", weight="bold"),
+                self.ax_.text(i, -0.65, count, ha="center", va="top", fontsize="small"),
+            ]
         notes = ["lines: orange +, blue −, thickness by size within the layer"]
         if self.activations is not None:
             notes.append("fill: value, dark lowest to yellow highest of the layer")
@@ -271,17 +278,45 @@ class NetworkDisplay:
             fontsize="small",
             color=GREY,
         )
+        return headings
 
-    def _name_units(self, positions: list[NDArray[np.float64]]) -> None:
-        inputs = self.input_names
-        if inputs is None:
-            inputs = default_names(self._total(0))
-        margins = []
-        for i, names, side, align in ((0, inputs, -1, "right"), (-1, self.output_names, 1, "left")):
-            texts = [] if names is None else [str(names[unit])[:24] for unit in self.shown_[i]]
-            for (x, y), text in zip(positions[i], texts):
-                self.ax_.text(
-                    x + 0.16 * side, y, text, ha=align, va="center", fontsize="small", color="0.3"
-                )
-            margins.append(0.35 + 0.045 * max(map(len, texts), default=0))
-        self.ax_.set_xlim(-margins[0], len(positions) - 1 + margins[1])
+    def _fit_width(
+        self, headings: list[Any], positions: list[NDArray[np.float64]], tallest: int, own: bool
+    ) -> None:
+        """Name the units of the first and the last column, and make room for the names."""
+        inputs = default_names(self._total(0)) if self.input_names is None else self.input_names
+        left = self._write_names(0, positions, inputs, -1)
+        right = self._write_names(-1, positions, self.output_names, 1)
+        figure: Any = self.figure_
+        box = self.ax_.get_window_extent()  # all in inches, by the figure as it is now
+        width, row = box.width / figure.dpi, box.height / figure.dpi / (tallest + 3.1)
+        n_gaps = len(positions) - 1
+        # What the headings leave for the names; half of it at most for the outputs'.
+        room = max(6.0 if own else width - _HEADING * n_gaps - 2 * _MARGIN, 0.3 * width)
+        right_margin = _MARGIN + fit_texts(right, room / 2, row)
+        left_margin = _MARGIN + fit_texts(left, room + _MARGIN - right_margin, row)
+        if own:
+            width = max(5.6, 1.5 * n_gaps + left_margin + right_margin)
+            figure.set_figwidth(width)
+        gap = max(width - left_margin - right_margin, 0.25 * width) / n_gaps
+        self.ax_.set_xlim(-left_margin / gap, n_gaps + right_margin / gap)
+        fit_texts(headings, gap - 0.05, row)
+
+    def _write_names(
+        self, column: int, positions: list[NDArray[np.float64]], names: Any, side: int
+    ) -> list[Any]:
+        if names is None:
+            return []
+        return [
+            self.ax_.annotate(
+                str(names[unit]),
+                (x, y),
+                xytext=(16 * side, 0),
+                textcoords="offset points",
+                ha="right" if side < 0 else "left",
+                va="center",
+                fontsize="small",
+                color="0.3",
+            )
+            for unit, (x, y) in zip(self.shown_[column], positions[column])
+        ]

@@ -8,17 +8,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnjit.inspection._drawing import DIVERGING, default_names, new_axes, strongest, symmetric_limit
+from nnjit.inspection._drawing import (
+    default_names,
+    fit_texts,
+    new_axes,
+    sign_colors,
+    strongest,
+    symmetric_limit,
+)
 from nnjit.inspection._network import find_network, known_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Inches that a figure without a layout leaves beside its axes.
+_USUAL_MARGIN = 0.5
+
 
 class WeightsDisplay:
     """First-layer weights: one image per unit, or features by units.
 
-    Red is positive, blue negative, white zero, on one scale. Units and features beyond
+    Orange is positive, blue negative, white zero, on one scale. Units and features beyond
     `max_units` and `max_features` are left out, the ones with the smallest weights first, and
     the picture says so.
 
@@ -77,7 +87,7 @@ class WeightsDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted MLP, alone or in a Pipeline or search.
+            A fitted MLP, alone or in a Pipeline, TransformedTargetRegressor or search.
         image_shape : tuple of int, default=None
             Shape of the picture that a row of inputs is; None for a heat map.
         feature_names : list of str, default=None
@@ -93,9 +103,9 @@ class WeightsDisplay:
         WeightsDisplay
             Drawn.
         """
-        network, _ = find_network(estimator)
+        network, _, _ = find_network(estimator)
         if feature_names is None:
-            feature_names = known_names(estimator, network)
+            feature_names = known_names(estimator)
         display = cls(network.coefs_[0], image_shape=image_shape, feature_names=feature_names)
         return display.plot(ax=ax, max_units=max_units, max_features=max_features)
 
@@ -131,7 +141,11 @@ class WeightsDisplay:
             self.features_ = strongest(np.square(weights).sum(axis=1), max_features)
             self._draw_heat_map(ax, weights)
         self.figure_ = self.ax_.figure
-        self.figure_.colorbar(self.image_, ax=self.ax_, label="weight", fraction=0.046, pad=0.03)
+        self.figure_.colorbar(
+            self.image_, ax=self.ax_, label="weight", fraction=0.046, pad=0.03, aspect=40
+        )
+        if self.image_shape is None:
+            self._make_room_for_names(own=ax is None)
         return self
 
     def _draw_images(self, ax: Axes | None, weights: NDArray[np.float64]) -> None:
@@ -180,16 +194,32 @@ class WeightsDisplay:
             title += f", {len(self.features_)} of {len(weights)} features"
         self.ax_.set_title(self._heading(weights, title))
 
+    def _make_room_for_names(self, own: bool) -> None:
+        """Have the names end within the figure, and not over what is left of the axes."""
+        names = self.ax_.get_yticklabels()
+        figure: Any = self.figure_
+        row = self.ax_.get_window_extent().height / figure.dpi / len(names)
+        box = self.ax_.get_position()
+        figure_width = figure.bbox.width / figure.dpi
+        room = 4.0 if own else 0.45 * box.width * figure_width + _USUAL_MARGIN
+        width = fit_texts(names, room, row)
+        self.ax_.set_yticklabels(
+            [name.get_text() for name in names], fontsize=names[0].get_fontsize()
+        )
+        over = (width - _USUAL_MARGIN) / figure_width
+        if own:
+            figure.set_figwidth(max(7.0, 5.5 + width))
+        elif figure.get_layout_engine() is None and over > 0:
+            self.ax_.set_position((box.x0 + over, box.y0, box.width - over, box.height))
+
     def _heading(self, weights: NDArray[np.float64], title: str) -> str:
         if len(self.units_) < weights.shape[1]:
             title += f"\n{len(self.units_)} of {weights.shape[1]} units: the largest weights"
         return title
 
     def _show(self, values: NDArray[np.float64], **kwargs: Any) -> None:
-        from matplotlib import colormaps
-
         limit = symmetric_limit(values[np.isfinite(values)])
-        cmap = colormaps[DIVERGING].with_extremes(bad="0.35")
+        cmap = sign_colors().with_extremes(bad="0.35")
         self.image_ = self.ax_.imshow(
             values, cmap=cmap, vmin=-limit, vmax=limit, interpolation="nearest", **kwargs
         )
