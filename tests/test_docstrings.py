@@ -59,12 +59,16 @@ def test_what_is_looked_at():
     assert "nnjit.inspection.WeightsDisplay.from_estimator" in METHODS
 
 
-@pytest.mark.parametrize("name", OBJECTS)
+WITH_EXAMPLES = [*OBJECTS, "nnjit.MLPClassifier.to_sklearn", "nnjit.MLPClassifier.from_sklearn"]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_run(name, monkeypatch, capsys):
     if name.startswith("nnjit.inspection."):
         monkeypatch.setenv("MPLBACKEND", "Agg")
         pytest.importorskip("matplotlib").use("Agg")
-    thing = OBJECTS[name]
+    owner, _, method = name.rpartition(".")
+    thing = OBJECTS[name] if name in OBJECTS else getattr(OBJECTS[owner], method)
     found = doctest.DocTestFinder(recurse=False).find(thing, name, globs={})
     examples = [example for test in found for example in test.examples]
     assert examples, "no example"

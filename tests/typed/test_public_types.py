@@ -37,6 +37,7 @@ def test_classifier() -> None:
     assert_type(model.classes_, NDArray[Any])
     assert_type(model.n_iter_, int)
     assert_type(model.alpha, float)
+    assert_type(MLPClassifier.from_sklearn(model.to_sklearn()), MLPClassifier)
     assert [w.shape for w in model.coefs_] == [(3, 8), (8, 4), (4, 1)]
 
 

@@ -38,6 +38,7 @@ from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_
 from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
 from nnjit.estimators._callbacks import CallbackSupport, FitReport, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
+from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._device import DeviceName, host_target, rows_on_device, take
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
@@ -93,7 +94,7 @@ _LEARNED = (
 )
 
 
-class BaseMultilayerPerceptron(CallbackSupport, BaseEstimator, ABC):
+class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstimator, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`.
 
     Subclasses say how targets are validated and encoded (`_validate_input`), how a held-out set is
