@@ -169,6 +169,19 @@ def test_warm_start_without_convergence(kind, solver):
         assert_same_network(ours, theirs)
 
 
+def test_warm_start_of_lbfgs_goes_on_from_the_weights_alone():
+    X, y = problem("multiclass")
+    short = {**COMMON, "solver": "lbfgs", "max_iter": 5, "tol": 1e-7, "warm_start": True}
+    ours, other = pair("multiclass", **short)[0], pair("multiclass", **short)[0]
+    quietly(ours.fit, X, y)
+    quietly(other.fit, X[::-1], y[::-1])
+    other.coefs_, other.intercepts_ = ours.coefs_, ours.intercepts_
+    for estimator in (ours, other):
+        quietly(estimator.fit, X, y)
+    assert other.loss_ == ours.loss_
+    np.testing.assert_array_equal(other.coefs_[0], ours.coefs_[0])
+
+
 @pytest.mark.parametrize("seed", [None, 0, "RandomState"])
 def test_random_state_is_used_as_scikit_learn_does(seed):
     X, y = problem("regression")

@@ -75,7 +75,9 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         2 prints a table of loss, score, learning rate and time, any other level the loss of
         each epoch as scikit-learn does.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the weights that are there.
+        Whether ``fit`` goes on from the weights that are there. 'lbfgs' takes over nothing else:
+        its estimate of the curvature is SciPy's and begins anew, so that one long fit mostly gets
+        further than several short ones with as many iterations.
     momentum : float, default=0.9
         Momentum of 'sgd', from 0 to 1.
     nesterovs_momentum : bool, default=True
