@@ -4,6 +4,7 @@ import re
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -11,13 +12,30 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_examples_run_quietly(number):
+def run_example(number):
+    """Run an example; return the names that it defines, and what was warned of."""
+    for name in ("onnxruntime", "skl2onnx"):
+        if name in EXAMPLES[number]:
+            pytest.importorskip(name, reason="the example needs pip install 'nnjit[onnx]'")
+    names = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", message=r"device='auto' runs on the CPU")
-        exec(compile(EXAMPLES[number], f"README, example {number + 1}", "exec"), {})
-    assert [str(warning.message) for warning in caught] == []
+        exec(compile(EXAMPLES[number], f"README, example {number + 1}", "exec"), names)
+    return names, [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_examples_run_quietly(number):
+    assert run_example(number)[1] == []
+
+
+def test_the_onnx_example_predicts_what_the_model_does():
+    (number,) = (i for i, example in enumerate(EXAMPLES) if "to_onnx" in example)
+    names, _ = run_example(number)
+    model, X, labels, p = (names[name] for name in ("model", "X", "labels", "p"))
+    np.testing.assert_allclose(p, model.predict_proba(X), rtol=1e-4, atol=1e-5)
+    assert np.mean(labels == model.predict(X)) > 0.999
 
 
 def test_there_are_examples():
