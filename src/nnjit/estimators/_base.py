@@ -41,6 +41,7 @@ from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._device import DeviceName, host_target, rows_on_device, take
 from nnjit.estimators._methods import checks_parameters
+from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import prediction_engine
 from nnjit.estimators._rollback import unchanged_on_error
@@ -97,7 +98,7 @@ _LEARNED = (
 class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstimator, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`.
 
-    Subclasses say how targets are validated and encoded (`_validate_input`), how a held-out set is
+    Subclasses say how targets are validated and encoded (`_check_input`), how a held-out set is
     drawn and scored (`_stratification`, `_make_score`), which output activation the target calls
     for (`_output_activation`) and how many outputs (`_output_count`).
     """
@@ -117,6 +118,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
     n_layers_: int
     n_outputs_: int
     out_activation_: str
+    _report: FitReport | None
 
     _parameter_constraints: dict[str, list[Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -218,6 +220,10 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
         ) -> float: ...
         def set_callbacks(self, *callbacks: Any) -> Self: ...
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        warn_of_ignored_overrides(cls, BaseMultilayerPerceptron)
+
     @classmethod
     @functools.cache
     def _get_param_names(cls) -> list[str]:  # scikit-learn reads the signature anew each time
@@ -230,7 +236,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
     # What a subclass supplies
 
     @abstractmethod
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+    def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         """Return checked X and the target as the engine takes it."""
 
     @abstractmethod
@@ -278,7 +284,9 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
         """
         report = report_fit(self, X, y, sample_weight)
         with unchanged_on_error(self):
-            self._fit(X, y, sample_weight, incremental=False, report=report)
+            self._report = report
+            self._fit(X, y, sample_weight=sample_weight, incremental=False)
+            del self._report
         if report is not None:
             report.finish()
         return self
@@ -291,28 +299,28 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
             )
         return True
 
-    def _fit(
-        self, X: Any, y: Any, sample_weight: Any, incremental: bool, report: FitReport | None = None
-    ) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
         hidden_units = self._hidden_units()
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         rows = rows_on_device(X, self.device)
         X = X if rows is None else rows.stand_in()
-        X, target = self._validate_input(X, host_target(y), incremental, reset=fresh)
+        X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(host_target(sample_weight), X)
         layer_units = [X.shape[1], *hidden_units, self._output_count(target)]
         self._random_state = self._random_stream(incremental)
         if fresh:
-            self._initialize(layer_units, X.dtype)
+            self._forget()
+            self._initialize(self._indicators(target), layer_units, X.dtype)
+            self._check_initial_parameters(layer_units)
         else:
             self._check_architecture(layer_units)
         self.n_outputs_ = layer_units[-1]
         X = engine_input(X, self._parameter_dtype()) if rows is None else rows
         if self.solver in names(StochasticSolverName):
-            self._fit_stochastic(X, target, sample_weight, incremental, fresh, report)
+            self._train_stochastic(X, target, sample_weight, incremental, fresh)
         else:
-            self._fit_lbfgs(X, target, sample_weight, report)
+            self._train_lbfgs(X, target, sample_weight)
         if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
             raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
         return self
@@ -334,19 +342,44 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
         stream: np.random.RandomState = check_random_state(seed)
         return stream
 
-    def _initialize(self, layer_units: list[int], dtype: np.dtype[Any]) -> None:
+    def _forget(self) -> None:
         for name in _LEARNED:
             self.__dict__.pop(name, None)
+
+    def _indicators(self, target: Array) -> Array:
+        """Return the target as scikit-learn hands it to `_initialize`, where that is overridden."""
+        overridden = type(self)._initialize is not BaseMultilayerPerceptron._initialize
+        if not overridden or target.ndim == 2:
+            return target
+        one_hot: Array = target[:, np.newaxis] == np.arange(self._output_count(target))
+        return one_hot
+
+    # Named, called and given what scikit-learn's are, since subclasses override them.
+
+    def _initialize(self, y: Array, layer_units: list[int], dtype: np.dtype[Any]) -> None:
         self.n_iter_ = 0
         self.t_ = 0
+        self.n_outputs_ = layer_units[-1]
         self.n_layers_ = len(layer_units)
         self.out_activation_ = self._output_activation()
         layers = [
-            glorot_uniform(self._random_state, fan_in, fan_out, self.activation, dtype)
+            self._init_coef(fan_in, fan_out, dtype)
             for fan_in, fan_out in zip(layer_units[:-1], layer_units[1:])
         ]
-        self.coefs_ = [weights for weights, _ in layers]
-        self.intercepts_ = [biases for _, biases in layers]
+        self.coefs_ = [np.asarray(weights) for weights, _ in layers]
+        self.intercepts_ = [np.asarray(biases) for _, biases in layers]
+
+    def _init_coef(self, fan_in: int, fan_out: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        return glorot_uniform(self._random_state, fan_in, fan_out, self.activation, dtype)
+
+    def _check_initial_parameters(self, layer_units: list[int]) -> None:
+        """Refuse what an overridden method made of another shape than the layers have."""
+        present = self._layer_units()
+        if present != layer_units:
+            raise ValueError(
+                f"The initial weights are those of layers of {present} units; {layer_units} are "
+                "asked for."
+            )
 
     def _check_architecture(self, layer_units: list[int]) -> None:
         """Refuse to go on training a network of another shape than the parameters ask for."""
@@ -439,9 +472,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
 
     # Solvers
 
-    def _fit_lbfgs(
-        self, X: Any, target: Array, sample_weight: Array | None, report: FitReport | None
-    ) -> None:
+    def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
         refuse_checkpoint(self)
         engine = self._make_engine()
         try:
@@ -454,7 +485,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
                 max_fun=self.max_fun,
                 tol=self.tol,
                 verbose=self.verbose,
-                hook=report,
+                hook=getattr(self, "_report", None),
             )
         finally:
             engine.release()
@@ -469,14 +500,8 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
             outcome.parameters, self.coefs_, self.intercepts_, self._parameter_dtype()
         )
 
-    def _fit_stochastic(
-        self,
-        X: Any,
-        target: Array,
-        sample_weight: Array | None,
-        incremental: bool,
-        fresh: bool,
-        report: FitReport | None,
+    def _train_stochastic(
+        self, X: Any, target: Array, sample_weight: Array | None, incremental: bool, fresh: bool
     ) -> None:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -511,6 +536,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
         if not incremental:
             advise_on_input(self, X)
             advise_on_classes(self, target, order, sample_weight)
+        report = getattr(self, "_report", None)
         run_epochs(engine, dataset, state, plan, sample_weight, report, checkpoint)
         self._take_over(engine, state)
         if not (incremental or state.diverged):
@@ -652,7 +678,9 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
     # Pickling
 
     def __getstate__(self) -> dict[str, Any]:
-        return stamped(super().__getstate__())
+        state = stamped(super().__getstate__())
+        state.pop("_report", None)  # of a fit that is going on
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(checked(self, state))

@@ -240,7 +240,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
 
     # Targets
 
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+    def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_training_data(self, X, y, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = flattened_column(y)
@@ -311,7 +311,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             if _check_partial_fit_first_call(self, classes):
                 multilabel = type_of_target(y).startswith("multilabel")
                 self._label_binarizer = fit_binarizer(y if multilabel else classes)
-            return self._fit(X, y, sample_weight, incremental=True)
+            return self._fit(X, y, sample_weight=sample_weight, incremental=True)
 
     def predict(self, X: MatrixLike) -> Array:
         """Return the most probable class of each row.

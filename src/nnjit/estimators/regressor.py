@@ -251,7 +251,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     # Targets
 
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+    def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_training_data(self, X, y, reset=reset, y_numeric=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = flattened_column(y)
@@ -307,7 +307,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             was before the call.
         """
         with unchanged_on_error(self):
-            return self._fit(X, y, sample_weight, incremental=True)
+            return self._fit(X, y, sample_weight=sample_weight, incremental=True)
 
     def predict(self, X: MatrixLike) -> FloatArray:
         """Return the network's output for each row.
