@@ -61,7 +61,6 @@ BAD_WEIGHTS = {
     "NaN": with_value(np.ones(N_SAMPLES), np.nan),
     "infinity": with_value(np.ones(N_SAMPLES), np.inf),
     "two dimensions": np.ones((N_SAMPLES, 1)),
-    "all zero": np.zeros(N_SAMPLES),
     "complex": np.ones(N_SAMPLES) * 1j,
     "text": np.array(["a"] * N_SAMPLES),
     "a string": "heavy",

@@ -9,9 +9,10 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import N_SAMPLES, inputs, pair, problem, quietly
+from problems import N_SAMPLES, inputs, outcome, pair, problem, quietly
 from sklearn import neural_network as peer
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
 
 import nnjit
 
@@ -179,6 +180,35 @@ def test_multiclass_split_that_cannot_be_stratified_is_still_made():
         model = module.MLPClassifier(early_stopping=True, random_state=0, max_iter=2)
         quietly(model.fit, X, y)
         assert len(model.validation_scores_) == 2
+
+
+@pytest.mark.parametrize("labels", [[False, True], ["ja", "nein"]], ids=["booleans", "text"])
+def test_binary_split_with_a_class_of_one_row_is_made_like_a_multiclass_one(labels):
+    X = inputs()
+    y = np.array(labels)[(np.arange(N_SAMPLES) == 7).astype(int)]
+    ours, theirs = pair("binary", early_stopping=True, random_state=0, max_iter=2)
+    with pytest.raises(ValueError, match="least populated class.*True"):
+        quietly(theirs.fit, X, y)
+    quietly(ours.fit, X, y)
+    assert len(ours.validation_scores_) == 2
+    # The rows are those that a split without strata draws after the weights.
+    rng = np.random.RandomState(0)
+    rng.uniform(size=sum(a.size for a in ours.coefs_ + ours.intercepts_))
+    expected = train_test_split(np.arange(N_SAMPLES), random_state=rng, test_size=0.1)[1]
+    np.testing.assert_array_equal(ours._validation_split.rows()[1], np.sort(expected))
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_rows_of_weight_zero_are_not_held_out(kind):
+    X, y = (array[:40] for array in problem(kind))
+    weight = (np.arange(40) % 10 < 3).astype(float)
+    failed = 0
+    for seed in range(20):
+        ours, theirs = pair(kind, early_stopping=True, random_state=seed, max_iter=2)
+        quietly(ours.fit, X, y, weight)
+        assert weight[ours._validation_split.rows()[1]].all()
+        failed += outcome(theirs.fit, X, y, weight)[0] != "returned"
+    assert failed > 0
 
 
 def test_adam_stays_in_float32(monkeypatch):

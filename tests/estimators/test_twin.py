@@ -63,7 +63,7 @@ def test_twenty_epochs(monkeypatch, kind, activation, solver, weighted, early_st
     if early_stopping and kind == "multiclass":
         # The one exception: scikit-learn does not stratify here, although documented. See
         # test_defects.py; with its split the trajectories are equal.
-        monkeypatch.setattr(nnjit.MLPClassifier, "_stratification", lambda self, y: (None, False))
+        monkeypatch.setattr(nnjit.MLPClassifier, "_stratification", lambda self, y: None)
     parameters = {**COMMON, **SOLVERS[solver], "activation": activation}
     if kind in REGRESSION:
         parameters["learning_rate_init"] *= 0.1  # with more, identity and exp diverge

@@ -96,13 +96,14 @@ def advise_on_classes(network: Any, target: Any, rows: Any, sample_weight: Any) 
     ----------
     network : estimator
     target : ndarray
-        Class numbers; other targets are not looked at.
+        Class numbers, or one column of zeros and ones; other targets are not looked at.
     rows : ndarray of int
         The rows trained on.
     sample_weight : ndarray of shape (n_samples,) or None
     """
-    if target.ndim != 1 or not hasattr(network, "classes_"):
+    if not hasattr(network, "classes_") or target.shape[1:] not in ((), (1,)):
         return
+    target = target.ravel().astype(np.intp, copy=False)
     if len(rows) < len(target):
         target = target[rows]
         sample_weight = None if sample_weight is None else sample_weight[rows]

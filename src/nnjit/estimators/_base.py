@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from nnjit._types import (
     ActivationName,
@@ -48,7 +48,9 @@ from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import (
     all_finite,
     is_valid_if_finite,
+    refuse_all_zero,
     validate_parameters,
+    validate_sample_weight,
 )
 from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine
@@ -119,6 +121,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
     n_outputs_: int
     out_activation_: str
     _report: FitReport | None
+    _validation_split: ValidationSplit
 
     _parameter_constraints: dict[str, list[Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -213,6 +216,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
 
     if TYPE_CHECKING:  # scikit-learn's, which has no types
 
+        def predict(self, X: MatrixLike) -> Array: ...
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
         def set_params(self, **params: Any) -> Self: ...
         def score(
@@ -248,8 +252,8 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
         """Return the number of output units for an encoded target."""
 
     @abstractmethod
-    def _stratification(self, target: Array) -> tuple[Array | None, bool]:
-        """Return the labels by which to stratify (or None), and whether that has to succeed."""
+    def _stratification(self, target: Array) -> Array | None:
+        """Return the classes by which to stratify, or None."""
 
     @abstractmethod
     def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
@@ -305,8 +309,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
         rows = rows_on_device(X, self.device)
         X = X if rows is None else rows.stand_in()
         X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(host_target(sample_weight), X)
+        sample_weight = validate_sample_weight(host_target(sample_weight), X)
         layer_units = [X.shape[1], *hidden_units, self._output_count(target)]
         self._random_state = self._random_stream(incremental)
         if fresh:
@@ -470,6 +473,14 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
         X = engine_input(X, engine.dtype) if rows is None else rows
         return engine, X, engine.predict(X)
 
+    def _score_by(self, metric: Callable[..., float], X: Any, y: Any, sample_weight: Any) -> float:
+        y, predicted, weights = map(host_target, (y, self.predict(X), sample_weight))
+        try:
+            return float(metric(y, predicted, sample_weight=weights))
+        except ZeroDivisionError:
+            refuse_all_zero(weights)
+            raise
+
     # Solvers
 
     def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
@@ -507,7 +518,9 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
             raise ValueError("partial_fit does not support early_stopping=True")
         engine = self._make_engine()
         checkpoint = None if incremental else open_checkpoint(self, X, target, sample_weight, fresh)
-        rows, held_out = self._hold_out(target, checkpoint) if self.early_stopping else (None, None)
+        rows, held_out = None, None
+        if self.early_stopping:
+            rows, held_out = self._hold_out(target, sample_weight, checkpoint)
         monitor = self._make_monitor(engine, X, target, sample_weight, held_out, incremental, fresh)
         # Held-out rows stay where they are: epochs visit the numbers of the others.
         order = np.arange(X.shape[0]) if rows is None else rows.astype(np.int64)
@@ -544,27 +557,34 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
                 self, engine, X, state.loss_curve[len(state.loss_curve) - state.epoch :]
             )
 
-    def _hold_out(self, target: Array, checkpoint: Checkpoint | None) -> Rows:
-        """Return training and validation rows; a warm start finds those of the last fit again."""
+    def _hold_out(
+        self, target: Array, sample_weight: Array | None, checkpoint: Checkpoint | None
+    ) -> Rows:
+        """Return training and validation rows; a warm start finds those of the last fit again.
+
+        Rows of weight 0 are in neither.
+        """
         if checkpoint is None:
-            rows, held_out = self._draw_split(target)
+            rows, held_out = self._draw_split(target, sample_weight)
         else:
-            rows, held_out = checkpoint.split(lambda: self._draw_split(target))
-        self._validation_split = ValidationSplit(rows, held_out)
+            rows, held_out = checkpoint.split(lambda: self._draw_split(target, sample_weight))
+        if not self._keeps_split(target):
+            self._validation_split = ValidationSplit(held_out, len(target))
         return rows, held_out
 
-    def _draw_split(self, target: Array) -> Rows:
-        n_samples = len(target)
+    def _keeps_split(self, target: Array) -> bool:
         kept: ValidationSplit | None = getattr(self, "_validation_split", None)
-        if kept is not None and kept.n_samples == n_samples:
-            return kept.rows()
-        labels, stratify_or_fail = self._stratification(target)
+        return kept is not None and kept.n_samples == len(target)
+
+    def _draw_split(self, target: Array, sample_weight: Array | None) -> Rows:
+        if self._keeps_split(target):
+            return self._validation_split.rows(sample_weight)
         return split_rows(
-            n_samples,
+            len(target),
             self.validation_fraction,
             self._random_state,
-            labels=labels,
-            stratify_or_fail=stratify_or_fail,
+            labels=self._stratification(target),
+            sample_weight=sample_weight,
         )
 
     def _make_monitor(
@@ -588,6 +608,8 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
             return LossMonitor(self.tol, self.n_iter_no_change, best, count)
         if sample_weight is not None:
             sample_weight = sample_weight[held_out]
+            if sample_weight.sum() == 0:
+                raise ValueError("The sample weights of the rows held out for validation sum to 0.")
         monitor = ScoreMonitor(
             self._make_score(target[held_out], sample_weight),
             engine.rows(take(X, held_out)) if hasattr(engine, "rows") else X[held_out],

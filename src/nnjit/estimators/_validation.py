@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from nnjit._warnings import warn
 
@@ -78,6 +78,30 @@ def flattened_column(y: Any) -> Any:
         DataConversionWarning,
     )
     return column_or_1d(y)
+
+
+def validate_sample_weight(sample_weight: Any, X: Any) -> Any:
+    """Return checked weights of the rows X, or None for None.
+
+    Raises
+    ------
+    ValueError
+        If they are invalid, or all 0.
+    """
+    if sample_weight is None:
+        return None
+    sample_weight = _check_sample_weight(sample_weight, X)
+    refuse_all_zero(sample_weight)
+    return sample_weight
+
+
+def refuse_all_zero(sample_weight: Any) -> None:
+    """Raise if no row has a weight, which scikit-learn does from 1.9 on."""
+    if sample_weight is None:
+        return
+    weights = np.asarray(sample_weight)
+    if weights.size and not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
 
 
 def _is_float_matrix(X: Any) -> bool:

@@ -85,8 +85,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     early_stopping : bool, default=False
         Whether to hold out rows, stop when the score on them no longer improves, and return the
         weights of the best epoch. Rows are held out class by class, except of a multilabel
-        target, or where a class has too few of them. A warm start keeps the rows that were
-        held out.
+        target, or where a class has too few of them. Rows of sample weight 0
+        are left out. A warm start keeps the rows that were held out.
     validation_fraction : float, default=0.1
         Share of the rows that early stopping holds out.
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -257,13 +257,11 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     def _output_count(self, target: Array) -> int:
         return len(self.classes_) if target.ndim == 1 else target.shape[1]
 
-    def _stratification(self, target: Array) -> tuple[Array | None, bool]:
+    def _stratification(self, target: Array) -> Array | None:
         if target.ndim == 1:
-            return self.classes_[target], False
-        if target.shape[1] == 1:
-            # As text: scikit-learn's message names the sparse class so.
-            return np.where(target[:, 0], "True", "False"), True
-        return None, False
+            return self.classes_[target]
+        # As text: where no split is possible, scikit-learn's message names the sparse class so.
+        return np.where(target[:, 0], "True", "False") if target.shape[1] == 1 else None
 
     def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
         if len(self.classes_) == 1:
@@ -362,8 +360,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ValueError
             If X or y is invalid.
         """
-        predicted, weights = to_host(self.predict(X)), host_target(sample_weight)
-        return float(accuracy_score(host_target(y), predicted, sample_weight=weights))
+        return self._score_by(accuracy_score, X, y, sample_weight)
 
     def predict_proba(self, X: MatrixLike) -> FloatArray:
         """Return the probability of each class.

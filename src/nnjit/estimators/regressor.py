@@ -29,7 +29,7 @@ from nnjit.estimators._base import (
     HiddenSizes,
     RandomState,
 )
-from nnjit.estimators._device import as_given, host_target, to_host
+from nnjit.estimators._device import as_given
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import flattened_column, validate_training_data
@@ -95,7 +95,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         Whether that momentum is Nesterov's.
     early_stopping : bool, default=False
         Whether to hold out rows, stop when the score on them no longer improves, and return the
-        weights of the best epoch. A warm start keeps the rows that were held out.
+        weights of the best epoch. Rows of sample weight 0 are left out. A warm start keeps the
+        rows that were held out.
     validation_fraction : float, default=0.1
         Share of the rows that early stopping holds out.
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -271,8 +272,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     def _output_count(self, target: Array) -> int:
         return int(target.shape[1])
 
-    def _stratification(self, target: Array) -> tuple[Array | None, bool]:
-        return None, False
+    def _stratification(self, target: Array) -> Array | None:
+        return None
 
     def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
         return R2(target, sample_weight)
@@ -357,8 +358,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         ValueError
             If X or y is invalid.
         """
-        predicted, weights = to_host(self.predict(X)), host_target(sample_weight)
-        return float(r2_score(host_target(y), predicted, sample_weight=weights))
+        return self._score_by(r2_score, X, y, sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

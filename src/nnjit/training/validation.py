@@ -23,24 +23,44 @@ class ValidationSplit:
 
     Parameters
     ----------
-    training, validation : ndarray of int
-        Row numbers, in the order in which they are used.
+    validation : ndarray of int
+        Numbers of the validation rows.
+    n_samples : int
+        Number of all rows.
 
     Notes
     -----
     It keeps one bit per row, not the row numbers, so that a pickled estimator stays small.
     """
 
-    def __init__(self, training: NDArray[np.intp], validation: NDArray[np.intp]) -> None:
-        self.n_samples = len(training) + len(validation)
+    def __init__(self, validation: NDArray[np.intp], n_samples: int) -> None:
+        self.n_samples = n_samples
         mask = np.zeros(self.n_samples, dtype=bool)
         mask[validation] = True
         self._bits = np.packbits(mask)
 
-    def rows(self) -> Rows:
-        """Return the training and the validation rows, each in ascending order."""
+    def rows(self, sample_weight: Array | None = None) -> Rows:
+        """Return the training and the validation rows, each in ascending order.
+
+        Rows of weight 0 are left out.
+
+        Raises
+        ------
+        ValueError
+            If that leaves no training row or less than two validation rows.
+        """
         mask = np.unpackbits(self._bits, count=self.n_samples).astype(bool)
-        return np.flatnonzero(~mask), np.flatnonzero(mask)
+        if sample_weight is None:
+            return np.flatnonzero(~mask), np.flatnonzero(mask)
+        counts = sample_weight != 0
+        training, validation = np.flatnonzero(~mask & counts), np.flatnonzero(mask & counts)
+        if len(training) < 1 or len(validation) < 2:
+            raise ValueError(
+                f"Only {len(training)} training rows and {len(validation)} of the rows that the "
+                "last fit held out have a weight other than 0. Give more of them a weight, or "
+                "call fit with warm_start=False."
+            )
+        return training, validation
 
 
 def split_rows(
@@ -49,7 +69,7 @@ def split_rows(
     rng: np.random.RandomState,
     *,
     labels: Array | None = None,
-    stratify_or_fail: bool = False,
+    sample_weight: Array | None = None,
 ) -> Rows:
     """Draw the validation rows by scikit-learn's `train_test_split`.
 
@@ -62,10 +82,10 @@ def split_rows(
     rng : numpy.random.RandomState
         Advanced by the draw.
     labels : ndarray of shape (n_samples,) or None
-        Classes by which to stratify.
-    stratify_or_fail : bool, default=False
-        Whether labels by which the rows cannot be stratified (a class of one row, fewer
-        validation rows than classes) are an error. Otherwise such rows are split as they come.
+        Classes by which to stratify. Where that is impossible (a class of one row, fewer
+        validation rows than classes), rows are split as they come.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Rows of weight 0 are left out, as if they were not there.
 
     Returns
     -------
@@ -74,10 +94,16 @@ def split_rows(
     Raises
     ------
     ValueError
-        If there are fewer than two validation rows, or no training row, or stratification fails
-        and `stratify_or_fail` is set.
+        If there are fewer than two validation rows, or no training row.
     """
     rows = np.arange(n_samples)
+    if sample_weight is not None:
+        rows = np.flatnonzero(sample_weight)
+        labels = None if labels is None else labels[rows]
+        if len(rows) < n_samples and fraction * len(rows) <= 1:
+            raise ValueError(
+                f"{TOO_SMALL} Only {len(rows)} of the {n_samples} rows have a weight other than 0."
+            )
 
     def draw(stratify: Array | None) -> Any:
         return train_test_split(rows, random_state=rng, test_size=fraction, stratify=stratify)
@@ -89,9 +115,9 @@ def split_rows(
             training, validation = draw(labels)
         except ValueError:
             # It fails before it draws, so the generator is where it was.
-            if stratify_or_fail:
-                raise
             training, validation = draw(None)
+            if len(validation) < 2:  # scikit-learn's reason, then
+                raise
     if len(validation) < 2:
         raise ValueError(TOO_SMALL)
     return training, validation
