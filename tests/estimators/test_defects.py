@@ -198,6 +198,14 @@ def test_binary_split_with_a_class_of_one_row_is_made_like_a_multiclass_one(labe
     np.testing.assert_array_equal(ours._validation_split.rows()[1], np.sort(expected))
 
 
+def test_dates_are_refused():
+    dates = (np.datetime64("2020-01-01") + np.arange(40)).reshape(20, 2)
+    ours, theirs = pair("regression", max_iter=2)
+    quietly(theirs.fit, dates, np.arange(20.0))
+    with pytest.raises(TypeError, match="Input X contains dates or durations"):
+        ours.fit(dates, np.arange(20.0))
+
+
 @pytest.mark.parametrize("kind", ["binary", "regression"])
 def test_rows_of_weight_zero_are_not_held_out(kind):
     X, y = (array[:40] for array in problem(kind))

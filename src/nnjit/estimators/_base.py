@@ -39,6 +39,7 @@ from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_param
 from nnjit.estimators._callbacks import CallbackSupport, FitReport, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._conversion import ScikitLearnConversion
+from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._device import DeviceName, host_target, rows_on_device, take
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._overrides import warn_of_ignored_overrides
@@ -282,9 +283,14 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
 
         Raises
         ------
+        TypeError
+            If there are dates or durations in X, or in the values for a regressor.
         ValueError
-            If the input is invalid, or the loss or a parameter is no longer finite. The estimator
-            is then as it was before the call.
+            If the input is invalid, or the loss or a parameter is no longer finite.
+
+        Notes
+        -----
+        After an error the estimator is as it was before the call.
         """
         report = report_fit(self, X, y, sample_weight)
         with unchanged_on_error(self):
@@ -468,12 +474,14 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
         check_is_fitted(self)
         rows = rows_on_device(X, self.device)
         X = X if rows is None else rows.stand_in()
+        refuse_dates(X, "X")
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         engine = prediction_engine(self)
         X = engine_input(X, engine.dtype) if rows is None else rows
         return engine, X, engine.predict(X)
 
     def _score_by(self, metric: Callable[..., float], X: Any, y: Any, sample_weight: Any) -> float:
+        refuse_dates(sample_weight, "sample_weight")
         y, predicted, weights = map(host_target, (y, self.predict(X), sample_weight))
         try:
             return float(metric(y, predicted, sample_weight=weights))

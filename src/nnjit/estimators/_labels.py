@@ -16,6 +16,11 @@ def _plain_integers(y: Any) -> bool:
     return isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub"
 
 
+def _refuse_nat(y: Any) -> None:
+    if getattr(getattr(y, "dtype", None), "kind", None) in ("m", "M") and np.isnat(y).any():
+        raise ValueError("Input y contains NaT.")
+
+
 def fit_binarizer(y: Any) -> LabelBinarizer:
     """Return a `LabelBinarizer` fitted on validated labels.
 
@@ -25,6 +30,7 @@ def fit_binarizer(y: Any) -> LabelBinarizer:
     """
     binarizer = LabelBinarizer()
     if not _plain_integers(y):
+        _refuse_nat(y)
         return binarizer.fit(y)
     binarizer.classes_ = np.unique(y)
     binarizer.y_type_ = "binary" if len(binarizer.classes_) <= 2 else "multiclass"
@@ -48,6 +54,7 @@ def check_known_classes(y: Any, classes: Array, *, all_present: bool) -> None:
     ------
     ValueError
     """
+    _refuse_nat(y)
     found = np.unique(y) if _plain_integers(y) else unique_labels(y)
     if all_present:
         if set(found) != set(classes):

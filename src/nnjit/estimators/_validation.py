@@ -16,6 +16,8 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d, validat
 
 from nnjit._warnings import warn
 
+from nnjit.estimators._dates import refuse_dates
+
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 # Elements up to which a scalar product is the quickest search for NaN; BLAS shares longer ones.
 _FEW = 1024
@@ -48,7 +50,14 @@ def validate_training_data(
     reset : bool
         Whether this is a fit from scratch; else X has to match the one before.
     y_numeric : bool, default=False
-        Whether objects in y are converted to numbers.
+        Whether y has to be numbers, to which objects in it are converted.
+
+    Raises
+    ------
+    TypeError
+        If there are dates or durations where numbers belong.
+    ValueError
+        If the input is invalid.
     """
     known = estimator.__dict__
     columns_fit = _is_float_matrix(X) if reset else _has_fitted_columns(known, X)
@@ -57,6 +66,9 @@ def validate_training_data(
             known.pop("feature_names_in_", None)
             estimator.n_features_in_ = X.shape[1]
         return X, y
+    refuse_dates(X, "X")
+    if y_numeric:
+        refuse_dates(y, "y")
     X, y = validate_data(
         estimator,
         X,
@@ -85,11 +97,14 @@ def validate_sample_weight(sample_weight: Any, X: Any) -> Any:
 
     Raises
     ------
+    TypeError
+        If they are dates or durations.
     ValueError
         If they are invalid, or all 0.
     """
     if sample_weight is None:
         return None
+    refuse_dates(sample_weight, "sample_weight")
     sample_weight = _check_sample_weight(sample_weight, X)
     refuse_all_zero(sample_weight)
     return sample_weight

@@ -29,6 +29,7 @@ from nnjit.estimators._base import (
     HiddenSizes,
     RandomState,
 )
+from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._device import as_given
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
@@ -358,6 +359,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         ValueError
             If X or y is invalid.
         """
+        refuse_dates(y, "y")
         return self._score_by(r2_score, X, y, sample_weight)
 
     def __sklearn_tags__(self) -> Any:

@@ -17,6 +17,8 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from nnjit.estimators._dates import refuse_dates
+
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "identity": lambda z: z,
     "logistic": expit,
@@ -77,6 +79,7 @@ def find_network(estimator: Any, X: Any = None, y: Any = None) -> tuple[Any, Any
         )
     check_is_fitted(part, "coefs_")
     if X is not None:
+        refuse_dates(X, "X")
         X = validate_data(part, X, accept_sparse="csr", dtype=np.float64, reset=False)
     return part, X, y
 
