@@ -56,6 +56,7 @@ BAD_Y = {
     "multilabel of counts": lambda y: np.arange(2 * N_SAMPLES).reshape(N_SAMPLES, 2) % 5,
     "bytes": lambda y: np.array([b"a", b"b"] * (N_SAMPLES // 2)),
 }
+BETTER_WORDS = ("objects", "text and numbers", "half numbers")
 BAD_WEIGHTS = {
     "one less": np.ones(N_SAMPLES - 1),
     "NaN": with_value(np.ones(N_SAMPLES), np.nan),
@@ -119,7 +120,7 @@ def sorted_options(message):
     return re.sub(r"\{(.*?)\}", lambda m: ", ".join(sorted(m[1].split(", "))), message)
 
 
-def check(ours, theirs, method, *args, may_pass=False, **kwargs):
+def check(ours, theirs, method, *args, may_pass=False, same_words=True, **kwargs):
     """Call a method of both; compare the errors and look for changes in ours."""
     before = fingerprint(ours)
     expected = outcome(getattr(theirs, method), *args, **kwargs)
@@ -128,7 +129,10 @@ def check(ours, theirs, method, *args, may_pass=False, **kwargs):
         assert may_pass, "scikit-learn accepts this"
         assert got[0] == "returned", got
         return
-    assert (got[0], sorted_options(got[1])) == (expected[0], sorted_options(expected[1]))
+    assert issubclass(got[0], TypeError | ValueError)
+    if same_words:
+        assert got[0] is expected[0]
+        assert sorted_options(got[1]) == sorted_options(expected[1])
     assert fingerprint(ours) == before
 
 
@@ -183,13 +187,15 @@ def test_targets(kind, bad):
         assert outcome(ours.fit, X, bad_y)[0] is ValueError
         assert fingerprint(ours) == before
         return
-    check(ours, theirs, "fit", X, bad_y, may_pass=True)
+    # Of labels scikit-learn's network prints all, or has Python's words: see test_labels.py.
+    same_words = kind not in CLASSIFICATION or bad not in BETTER_WORDS
+    check(ours, theirs, "fit", X, bad_y, may_pass=True, same_words=same_words)
     ours, theirs, *_ = fitted_pair(kind)
     if kind not in CLASSIFICATION:
         changed = np.ndim(bad_y) == 2 and bad_y.shape[1] != ours.n_outputs_
         if changed or (np.ndim(bad_y) == 1 and ours.n_outputs_ != 1):
             return  # a changed architecture: see test_defects.py
-    check(ours, theirs, "partial_fit", X, bad_y, may_pass=True)
+    check(ours, theirs, "partial_fit", X, bad_y, may_pass=True, same_words=same_words)
 
 
 @pytest.mark.parametrize("bad", BAD_WEIGHTS)

@@ -219,6 +219,14 @@ def test_rows_of_weight_zero_are_not_held_out(kind):
     assert failed > 0
 
 
+def test_continuous_labels_are_not_printed():
+    X, _ = problem("binary")
+    ours, theirs = pair("binary")
+    for model, words in ((ours, "label type: continuous. Maybe"), (theirs, r"label type: \(array")):
+        with pytest.raises(ValueError, match=f"Unknown {words}"):
+            model.fit(X, X[:, 0])
+
+
 def test_adam_stays_in_float32(monkeypatch):
     X, y = problem("regression")
     X32 = X.astype(np.float32)

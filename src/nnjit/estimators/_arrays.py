@@ -38,6 +38,14 @@ def to_dtype(array: Any, dtype: np.dtype[Any], name: str) -> Any:
         ) from None
 
 
+def native(array: Any) -> Any:
+    """Return an array in the machine's byte order, which pandas and SciPy need; else unchanged."""
+    dtype = getattr(array, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.isnative:
+        return array
+    return array.astype(dtype.newbyteorder("="))
+
+
 def engine_input(X: Any, dtype: np.dtype[Any]) -> Any:
     """Return validated `X` as the engine takes it: dense, or CSR, of type `dtype`.
 

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from nnjit.backends import select
+from nnjit.estimators._arrays import native
 
 
 class DeviceName(StrOptions):
@@ -70,6 +71,6 @@ def as_given(result: Any, X: Any) -> Any:
 
 
 def host_target(y: Any) -> Any:
-    """Return a target, which has to be checked and encoded, on the host."""
+    """Return a target, which has to be checked and encoded, on the host in native byte order."""
     host = to_host(y)
-    return host if host is y else np.asarray(host)
+    return native(host if host is y else np.asarray(host))

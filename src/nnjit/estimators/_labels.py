@@ -2,18 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from nnjit._types import Array
+from nnjit.estimators._arrays import native
 
 
 def _plain_integers(y: Any) -> bool:
     """Whether `y` is a vector of integers or booleans, for which no other check is needed."""
     return isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub"
+
+
+@contextmanager
+def explaining(y: Any, name: str = "y") -> Iterator[None]:
+    """Say what is wrong with labels where scikit-learn prints them all, or Python compares them."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        better = None if y is None else _explanation(y, name, str(error))
+        if better is None:
+            raise
+        raise better from None
+
+
+def _explanation(y: Any, name: str, words: str) -> Exception | None:
+    labels = np.asarray(y, dtype=object).ravel()
+    missing = np.flatnonzero([label is None for label in labels])
+    if len(missing):
+        return ValueError(
+            f"Input {name} contains None ({len(missing)} of {len(labels)} labels, the first at "
+            f"index {missing[0]}). Leave those rows out, or give them a label."
+        )
+    kinds = sorted({type(label).__name__ for label in labels})
+    if words.startswith("'<' not supported between instances") and len(kinds) > 1:
+        return TypeError(f"Labels must be uniformly strings or numbers. Got {kinds}.")
+    if not words.startswith(("Unknown label type", "'<' not supported between instances")):
+        return None
+    try:
+        check_classification_targets(y)
+    except ValueError as better:
+        if "Unknown label type: unknown" not in str(better):
+            return better
+        return ValueError(
+            f"{better} Objects ({', '.join(kinds)}) have to be converted to numbers, text or "
+            "datetime64."
+        )
+    return None
 
 
 def _refuse_nat(y: Any) -> None:
@@ -26,12 +66,19 @@ def fit_binarizer(y: Any) -> LabelBinarizer:
 
     It holds the classes and the kind of target (binary, multiclass, multilabel-indicator) and maps
     outputs back to labels. For vectors of integers it is filled in directly; its own fit looks at
-    the labels three times over.
+    the labels three times over. The classes are in native byte order.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the labels are no classes: continuous, None, of several types.
     """
+    y = native(y)
     binarizer = LabelBinarizer()
     if not _plain_integers(y):
         _refuse_nat(y)
-        return binarizer.fit(y)
+        with explaining(y):
+            return binarizer.fit(y)
     binarizer.classes_ = np.unique(y)
     binarizer.y_type_ = "binary" if len(binarizer.classes_) <= 2 else "multiclass"
     binarizer.sparse_input_ = False
@@ -52,10 +99,11 @@ def check_known_classes(y: Any, classes: Array, *, all_present: bool) -> None:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
     """
     _refuse_nat(y)
-    found = np.unique(y) if _plain_integers(y) else unique_labels(y)
+    with explaining(y):
+        found = np.unique(y) if _plain_integers(y) else unique_labels(y)
     if all_present:
         if set(found) != set(classes):
             raise ValueError(

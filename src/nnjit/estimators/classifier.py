@@ -19,7 +19,13 @@ from nnjit.estimators._base import (
     RandomState,
 )
 from nnjit.estimators._device import as_given, host_target, to_host
-from nnjit.estimators._labels import check_known_classes, decode, encode, fit_binarizer
+from nnjit.estimators._labels import (
+    check_known_classes,
+    decode,
+    encode,
+    explaining,
+    fit_binarizer,
+)
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import flattened_column, validate_training_data
@@ -304,10 +310,13 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             If the input is invalid, or the loss is no longer finite. The estimator is then as it
             was before the call.
         """
-        y = host_target(y)
+        y, classes = host_target(y), host_target(classes)
         with unchanged_on_error(self):
-            if _check_partial_fit_first_call(self, classes):
-                multilabel = type_of_target(y).startswith("multilabel")
+            with explaining(classes, "classes"):
+                first = _check_partial_fit_first_call(self, classes)
+            if first:
+                with explaining(y):
+                    multilabel = type_of_target(y).startswith("multilabel")
                 self._label_binarizer = fit_binarizer(y if multilabel else classes)
             return self._fit(X, y, sample_weight=sample_weight, incremental=True)
 
