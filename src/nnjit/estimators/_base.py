@@ -40,7 +40,7 @@ from nnjit.estimators._callbacks import CallbackSupport, FitReport, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._dates import refuse_dates
-from nnjit.estimators._device import DeviceName, host_target, rows_on_device, take
+from nnjit.estimators._device import DeviceName, host_rows, host_target, rows_on_device, take
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators._persistence import checked, stamped
@@ -313,7 +313,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
         hidden_units = self._hidden_units()
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         rows = rows_on_device(X, self.device)
-        X = X if rows is None else rows.stand_in()
+        X = host_rows(X) if rows is None else rows.stand_in()
         X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
         sample_weight = validate_sample_weight(host_target(sample_weight), X)
         layer_units = [X.shape[1], *hidden_units, self._output_count(target)]
@@ -473,7 +473,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
                 return engine, X, engine.predict(X)
         check_is_fitted(self)
         rows = rows_on_device(X, self.device)
-        X = X if rows is None else rows.stand_in()
+        X = host_rows(X) if rows is None else rows.stand_in()
         refuse_dates(X, "X")
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         engine = prediction_engine(self)

@@ -1,10 +1,13 @@
-"""Arrays that lie on a device, on their way through validation and back."""
+"""Arrays of other libraries or on a device, on their way through validation and back."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
+from sklearn.utils._array_api import device as device_of
+from sklearn.utils._array_api import get_namespace
 from sklearn.utils._param_validation import StrOptions
 
 from nnjit.backends import select
@@ -41,8 +44,18 @@ def rows_on_device(X: Any, device: str) -> Any:
     return rows
 
 
+def is_dispatched(array: Any) -> bool:
+    """Whether scikit-learn passes this array, of PyTorch or another library, on as it is."""
+    if type(array) is np.ndarray or not get_config()["array_api_dispatch"]:
+        return False
+    foreign = hasattr(array, "__dlpack__") or hasattr(array, "__array_namespace__")
+    return foreign and not isinstance(array, np.ndarray | np.generic)
+
+
 def to_host(array: Any) -> Any:
-    """Return a device array (or what is none) as a NumPy array (or unchanged)."""
+    """Return an array of a device or of another library as NumPy's, anything else unchanged."""
+    if type(array) is np.ndarray:
+        return array
     if hasattr(array, "copy_to_host"):  # Numba's
         return array.copy_to_host()
     if hasattr(array, "__cuda_array_interface__"):
@@ -50,7 +63,12 @@ def to_host(array: Any) -> Any:
             return array.get()
         if hasattr(array, "cpu"):  # PyTorch's
             return array.cpu().numpy()
-    return array
+    return np.asarray(array) if is_dispatched(array) else array
+
+
+def host_rows(X: Any) -> Any:
+    """Return rows that scikit-learn would pass on as another library's array as NumPy's."""
+    return to_host(X) if is_dispatched(X) else X
 
 
 def take(X: Any, rows: Any) -> Any:
@@ -63,10 +81,15 @@ def first_rows(X: Any, n: int | None) -> Any:
     return X.to_host(n) if hasattr(X, "given") else X[:n]
 
 
-def as_given(result: Any, X: Any) -> Any:
-    """Return a result in the kind of array that X was given as."""
-    if getattr(X, "given", None) is not None:
-        return X.like_given(result)
+def as_given(result: Any, rows: Any, X: Any) -> Any:
+    """Return a result in the kind of array that X was given as; `rows` is what became of X.
+
+    Labels that are no numbers stay in a NumPy array, since other libraries have none.
+    """
+    if getattr(rows, "given", None) is not None:
+        return rows.like_given(result)
+    if is_dispatched(X) and isinstance(result, np.ndarray) and result.dtype.kind in "biuf":
+        return get_namespace(X)[0].asarray(result, device=device_of(X))
     return result
 
 

@@ -341,8 +341,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ValueError
             If X is invalid or has another number of columns than the rows fitted on.
         """
-        _, X, p = self._forward(X)
-        labels: Array = as_given(decode(self._label_binarizer, to_host(p)), X)
+        _, rows, p = self._forward(X)
+        labels: Array = as_given(decode(self._label_binarizer, to_host(p)), rows, X)
         return labels
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
@@ -391,10 +391,10 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ValueError
             If X is invalid or has another number of columns than the rows fitted on.
         """
-        engine, X, p = self._forward(X)
+        engine, rows, p = self._forward(X)
         if self.n_outputs_ == 1:
-            p = self._both_probabilities(engine, X, to_host(p))
-        given: FloatArray = as_given(p, X)
+            p = self._both_probabilities(engine, rows, to_host(p))
+        given: FloatArray = as_given(p, rows, X)
         return given
 
     def _both_probabilities(self, engine: Engine, X: Any, p: FloatArray) -> FloatArray:
@@ -428,17 +428,17 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ValueError
             If X is invalid or has another number of columns than the rows fitted on.
         """
-        engine, X, p = self._forward(X)
+        engine, rows, p = self._forward(X)
         p = to_host(p)
         if self.n_outputs_ == 1:
-            p = self._both_probabilities(engine, X, p)
+            p = self._both_probabilities(engine, rows, p)
         vanished = p < np.finfo(p.dtype).tiny
         if not vanished.any():
-            certain: FloatArray = as_given(np.log(p, out=p), X)
+            certain: FloatArray = as_given(np.log(p, out=p), rows, X)
             return certain
-        log_p = self._log_p_from_logits(to_host(engine.predict(X, output="logits")))
+        log_p = self._log_p_from_logits(to_host(engine.predict(rows, output="logits")))
         np.log(p, out=log_p, where=~vanished)
-        given: FloatArray = as_given(log_p, X)
+        given: FloatArray = as_given(log_p, rows, X)
         return given
 
     def _log_p_from_logits(self, logits: FloatArray) -> FloatArray:

@@ -331,8 +331,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         ValueError
             If X is invalid or has another number of columns than the rows fitted on.
         """
-        _, X, output = self._forward(X)
-        given: FloatArray = as_given(output.ravel() if output.shape[1] == 1 else output, X)
+        _, rows, output = self._forward(X)
+        given: FloatArray = as_given(output.ravel() if output.shape[1] == 1 else output, rows, X)
         return given
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
