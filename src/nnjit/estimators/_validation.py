@@ -15,7 +15,6 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from nnjit._warnings import warn
-
 from nnjit.estimators._dates import refuse_dates
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
