@@ -10,6 +10,7 @@ import numpy as np
 from nnjit._types import Array
 from nnjit.estimators._device import first_rows
 from nnjit.training.checkpoint import Checkpoint, fingerprint
+from nnjit.training.snapshot import RunTerms
 
 # May differ between the run that was cut off and the one that goes on.
 _FREE = ("checkpoint", "checkpoint_interval", "max_iter", "max_fun", "verbose", "warm_start")
@@ -36,7 +37,7 @@ def open_checkpoint(
     Raises
     ------
     ValueError
-        If the file is that of another run, or cannot be read.
+        If the file is that of another run, or cannot be read, or none can be written.
     """
     if estimator.checkpoint is None:
         return None
@@ -55,7 +56,31 @@ def open_checkpoint(
     identity["the layers"] = f"{estimator._layer_units()} {estimator._parameter_dtype()}"
     if not fresh:  # a warm start
         identity["the starting weights"] = fingerprint(*estimator.coefs_, *estimator.intercepts_)
-    return Checkpoint(estimator.checkpoint, estimator.checkpoint_interval, identity)
+    return Checkpoint(
+        estimator.checkpoint,
+        estimator.checkpoint_interval,
+        identity,
+        _terms(estimator, len(target), sample_weight),
+        estimator._random_state,
+    )
+
+
+def _terms(estimator: Any, n_samples: int, sample_weight: Array | None) -> RunTerms:
+    """Return what the values in a file have to fit."""
+    return RunTerms(
+        n_samples=n_samples,
+        sample_weight=sample_weight,
+        layers=[np.shape(weights) for weights in estimator.coefs_],
+        dtype=estimator._parameter_dtype(),
+        solver=estimator._make_solver(incremental=False),
+        shuffle=estimator.shuffle,
+        patience=estimator.n_iter_no_change,
+        held_out=estimator.early_stopping,
+        samples_seen=getattr(estimator, "t_", 0),
+        n_losses=len(getattr(estimator, "loss_curve_", ())),
+        n_scores=len(getattr(estimator, "validation_scores_", None) or ()),
+        count=getattr(estimator, "_no_improvement_count", 0),
+    )
 
 
 def refuse_checkpoint(estimator: Any) -> None:

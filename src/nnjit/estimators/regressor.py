@@ -112,7 +112,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         File that ``fit`` writes the state of training to, and goes on from if it is there: cut
         off at any moment and called again with the same data and parameters (only ``max_iter``
         may differ), it gives the result of an uninterrupted fit to the bit. The one before is
-        kept as ``PATH.previous``. 'sgd' and 'adam' only; ``partial_fit`` takes no notice of it.
+        kept as ``PATH.previous``, and used where the file is damaged. 'sgd' and 'adam' only;
+        ``partial_fit`` takes no notice of it.
     checkpoint_interval : int or float, default=30.0
         Epochs (an int) or seconds (a float) from one checkpoint to the next. The last epoch is
         always written.

@@ -11,18 +11,21 @@ import hashlib
 import io
 import json
 import os
+import secrets
+import stat
 import time
-import zipfile
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from nnjit._types import Array
 from nnjit._version import __version__
 from nnjit._warnings import warn
+from nnjit.training.archive import Arrays, DamagedError, require, shown, unpack
 from nnjit.training.engine import Engine, Layers, Optimizer
+from nnjit.training.snapshot import GENERATORS, RunTerms, Snapshot, Tree, checked
 from nnjit.training.state import TrainingState
 from nnjit.training.stopping import ScoreMonitor
 from nnjit.training.validation import Rows
@@ -31,9 +34,7 @@ __all__ = ["FORMAT", "Checkpoint", "fingerprint", "read", "write"]
 
 FORMAT = 1
 _META = "meta"
-
-Arrays: TypeAlias = dict[str, Array]
-Tree: TypeAlias = dict[str, Any]  # nested dictionaries; what JSON holds, and arrays
+_MOST_TEXT = 2**20  # bytes of JSON: Python's objects take many times as much
 
 
 class Checkpoint:
@@ -47,6 +48,10 @@ class Checkpoint:
         Epochs (int) or seconds (float) between two writes. The end of the run is always written.
     identity : dict of str to str
         What has to be the same for the run to be gone on from.
+    terms : RunTerms
+        What the file's values have to fit.
+    rng : numpy.random.RandomState
+        The run's; only NumPy's own generators can be written.
 
     Attributes
     ----------
@@ -56,22 +61,28 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If there is a file, but of another run, or none that can be read.
+        If there is a file, but of another run, or none that can be read; if no file can be there;
+        if the generator is not one of NumPy's.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], interval: float, identity: dict[str, str]
+        self,
+        path: str | os.PathLike[str],
+        interval: float,
+        identity: dict[str, str],
+        terms: RunTerms,
+        rng: np.random.RandomState,
     ) -> None:
-        self.path = os.fspath(path)
+        self.path = os.fsdecode(path)
         self.identity = identity
         self._by_epochs = isinstance(interval, Integral)
         self._interval = interval
         self._rows: Arrays = {}
         self._written_at = time.monotonic()
         self._epochs = 0
-        self._found = _newest_sound(self.path)
-        if self._found is not None:
-            _refuse_another_run(self.path, self._found[0]["identity"], identity)
+        _refuse_no_file(self.path)
+        _refuse_generator(rng)
+        self._found, self._damaged = _newest_sound(self.path, identity, terms)
 
     @property
     def found(self) -> bool:
@@ -85,11 +96,8 @@ class Checkpoint:
         draw : callable
             Returns the training rows and the validation rows.
         """
-        if self._found is not None:
-            arrays = self._found[1]
-            rows, held_out = arrays["training_rows"], arrays["validation_rows"]
-        else:
-            rows, held_out = draw()
+        found = None if self._found is None else self._found.rows
+        rows, held_out = draw() if found is None else found
         self._rows = {"training_rows": rows, "validation_rows": held_out}
         return rows, held_out
 
@@ -105,20 +113,20 @@ class Checkpoint:
         """
         if self._found is None:
             return
-        meta, arrays = self._found
-        engine.pack(*_layers(arrays, "weights"))
-        state.rng = _restored_generator(state.rng, _join_tree(meta["rng"], arrays, "rng."))
-        state.order[:] = arrays["order"]
-        state.loss_curve = arrays["loss_curve"].tolist()
-        for name in ("epoch", "samples_seen", "loss", "skipped_batches", "converged"):
-            setattr(state, name, meta[name])
+        found = self._found
+        engine.pack(*found.weights)
+        state.rng = _restored_generator(state.rng, found.rng)
+        state.order[:] = found.order
+        state.loss_curve = found.loss_curve
+        state.loss = found.loss_curve[-1]
+        for name in ("epoch", "samples_seen", "skipped_batches", "converged"):
+            setattr(state, name, getattr(found, name))
         solver, monitor = state.solver, state.monitor
-        solver.rate, solver.steps = meta["rate"], meta["steps"]
-        solver.arrays = _join_tree({}, arrays, "solver.")
-        monitor.best, monitor.count = meta["best"], meta["count"]
-        if isinstance(monitor, ScoreMonitor):
-            monitor.scores[:] = arrays["scores"].tolist()
-            monitor.best_weights = _layers(arrays, "best_weights")
+        solver.rate, solver.steps, solver.arrays = found.rate, found.steps, found.solver_arrays
+        monitor.best, monitor.count = found.best, found.count
+        if isinstance(monitor, ScoreMonitor) and found.best_weights is not None:
+            monitor.scores[:] = found.scores
+            monitor.best_weights = found.best_weights
         self._epochs = state.epoch
 
     def after_epoch(
@@ -138,7 +146,14 @@ class Checkpoint:
         )
         if since < self._interval and not over:
             return
-        write(self.path, *self._contents(engine, state, optimizer))
+        meta, arrays = self._contents(engine, state, optimizer)
+        if not all(np.isfinite(a).all() for name, a in arrays.items() if "weights." in name):
+            return  # the next epoch diverges: the last file is the better one to have
+        if self._damaged:  # it must not take the place of the one before it, which is sound
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(self.path)
+            self._damaged = False
+        write(self.path, meta, arrays)
         self._epochs, self._written_at = state.epoch, time.monotonic()
 
     def _contents(
@@ -169,19 +184,48 @@ class Checkpoint:
         }
         if isinstance(monitor, ScoreMonitor):
             arrays["scores"] = np.array(monitor.scores, dtype=np.float64)
-            arrays.update(_flat_layers("best_weights", monitor.best_weights))
+            best = [[np.asarray(a, engine.dtype) for a in part] for part in monitor.best_weights]
+            arrays.update(_flat_layers("best_weights", (best[0], best[1])))
         return meta, arrays
 
 
-def _newest_sound(path: str) -> tuple[Tree, Arrays] | None:
-    """Contents of the file, or of its predecessor if it is damaged or missing."""
-    damaged = []
+def _refuse_no_file(path: str) -> None:
+    """Raise where no checkpoint can be read or written, before hours go into one."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise ValueError(
+            f"The checkpoint {path!r} cannot be written: there is no folder {folder!r}."
+        )
+    for name in (path, previous(path)):
+        if os.path.exists(name) and not os.path.isfile(name):
+            raise ValueError(
+                f"The checkpoint {path!r} cannot be written: {name!r} is a folder or a device."
+            )
+
+
+def _refuse_generator(rng: np.random.RandomState) -> None:
+    name = rng.get_state(legacy=False)["bit_generator"]
+    if name not in GENERATORS:
+        raise ValueError(
+            f"checkpoint needs one of NumPy's generators ({', '.join(GENERATORS)}); random_state "
+            f"has {name}."
+        )
+
+
+def _newest_sound(
+    path: str, identity: dict[str, str], terms: RunTerms
+) -> tuple[Snapshot | None, bool]:
+    """Contents of the file, or of its predecessor if it is damaged or missing.
+
+    Second: whether the file is damaged.
+    """
+    damaged: list[str] = []
     for candidate in (path, previous(path)):
-        if not os.path.exists(candidate):
-            continue
         try:
-            contents = read(candidate)
-        except (OSError, zipfile.BadZipFile, KeyError, EOFError) as error:
+            found = _of_run(candidate, identity, terms)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
             damaged.append(f"{candidate}: {error}")
             continue
         if damaged:
@@ -190,20 +234,39 @@ def _newest_sound(path: str) -> tuple[Tree, Arrays] | None:
                 f"it, {candidate}.",
                 module="nnjit",
             )
-        return contents
+        return found, bool(damaged)
     if damaged:
         raise ValueError(
             f"No checkpoint can be read ({'; '.join(damaged)}). Remove the file to train from the "
             "start."
         )
-    return None
+    return None, False
+
+
+def _of_run(path: str, identity: dict[str, str], terms: RunTerms) -> Snapshot:
+    """Contents of a file, of which nothing is believed.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is not a checkpoint of this run although it says so.
+    ValueError
+        If it says that it is of another run, or has another format.
+    """
+    meta, arrays = read(path, terms, _MOST_TEXT + 4 * len(json.dumps(identity)))
+    theirs = meta.get("identity")
+    if type(theirs) is not dict or not all(type(text) is str for text in theirs.values()):
+        raise DamagedError("it does not say which run it is of")
+    _refuse_another_run(path, theirs, identity)
+    return checked(meta, arrays, terms)
 
 
 def _refuse_another_run(path: str, theirs: dict[str, str], ours: dict[str, str]) -> None:
     different = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
     if different:
+        names = ", ".join(map(shown, different[:50]))
         raise ValueError(
-            f"The checkpoint {path!r} is of another run: {', '.join(different)} differ. Fit with "
+            f"The checkpoint {path!r} is of another run: {names} differ. Fit with "
             "the same parameters and data to go on with it, name another file, or remove it."
         )
 
@@ -232,13 +295,14 @@ def write(path: str, meta: Tree, arrays: Arrays) -> None:
     stream = io.BytesIO()
     contents: dict[str, Any] = {_META: packed, **arrays}
     np.savez(stream, **contents)
-    temporary = f"{path}.{os.getpid()}.tmp"
+    # Of nobody else, in a folder where others can write: a new file, and no link that is there.
+    temporary = f"{path}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(stream.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        if os.path.exists(path):
+        with contextlib.suppress(FileNotFoundError):  # the first, or another process was sooner
             os.replace(path, previous(path))
         os.replace(temporary, path)
     except BaseException:
@@ -262,12 +326,18 @@ def _flush_folder(folder: str) -> None:
         os.close(descriptor)
 
 
-def read(path: str) -> tuple[Tree, Arrays]:
+def read(
+    path: str, terms: RunTerms | None = None, most_text: int = _MOST_TEXT
+) -> tuple[Tree, Arrays]:
     """Read a checkpoint and check that it is whole.
 
     Parameters
     ----------
     path : str
+    terms : RunTerms or None
+        The run that it is of, which limits the size.
+    most_text : int
+        Bytes of its JSON.
 
     Returns
     -------
@@ -276,29 +346,41 @@ def read(path: str) -> tuple[Tree, Arrays]:
 
     Raises
     ------
-    OSError, KeyError, zipfile.BadZipFile
+    OSError
         If the file is truncated or otherwise damaged, or something else.
     ValueError
         If it was written by a version of nnjit with another format.
     """
-    with open(path, "rb") as file:
-        stream = io.BytesIO(file.read())
+    content = _content(path, None if terms is None else terms.most_bytes)
+    arrays = unpack(content, 2**16 if terms is None else terms.most_entries)
+    text = arrays.pop(_META, None)
+    if text is None or text.dtype != np.uint8 or text.ndim != 1 or text.size > most_text:
+        raise DamagedError("not a checkpoint")
     try:
-        with np.load(stream, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        meta = json.loads(bytes(arrays.pop(_META)))
-        version = meta["format"]
-    except (ValueError, TypeError, AttributeError) as error:  # a pickle, a bare array, no JSON
-        raise OSError(f"not a checkpoint ({error})") from None
+        meta = json.loads(text.tobytes())
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"not a checkpoint ({error})") from None
+    version = meta.get("format") if type(meta) is dict else None
+    require(type(version) is int, "it has no format")
     if version != FORMAT:
         raise ValueError(
-            f"The checkpoint {path!r} has format {version}, written by nnjit "
-            f"{meta.get('nnjit')}; this is nnjit {__version__}, which reads format {FORMAT}."
+            f"The checkpoint {path!r} has format {shown(version)}, written by nnjit "
+            f"{shown(meta.get('nnjit'))}; this is nnjit {__version__}, which reads format {FORMAT}."
         )
-    digest = meta.pop("digest")
-    if digest != _digest(meta, arrays):
-        raise OSError("its contents do not match its digest")
+    digest = meta.pop("digest", None)
+    require(digest == _digest(meta, arrays), "its contents do not match its digest")
     return meta, arrays
+
+
+def _content(path: str, limit: int | None) -> bytes:
+    """All bytes of a file, if it is one and not larger than the limit."""
+    no_waiting = getattr(os, "O_NONBLOCK", 0)  # for the writer of a pipe
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | no_waiting)) as file:
+        status = os.fstat(file.fileno())
+        require(stat.S_ISREG(status.st_mode), "not a file")
+        require(limit is None or status.st_size <= limit, "larger than one of this run can be")
+        content: bytes = file.read(status.st_size)
+    return content
 
 
 def _digest(meta: Tree, arrays: Arrays) -> str:
@@ -348,15 +430,6 @@ def _flat_layers(prefix: str, layers: Layers) -> Arrays:
     }
 
 
-def _layers(arrays: Arrays, prefix: str) -> Layers:
-    """Weights and biases again."""
-    n_layers = sum(name.startswith(f"{prefix}.bias.") for name in arrays)
-    return (
-        [arrays[f"{prefix}.{i}"] for i in range(n_layers)],
-        [arrays[f"{prefix}.bias.{i}"] for i in range(n_layers)],
-    )
-
-
 def _split_tree(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:
     """Divide nested dictionaries into what JSON holds, and arrays under dotted names."""
     plain: Tree = {}
@@ -372,25 +445,12 @@ def _split_tree(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:
     return plain, arrays
 
 
-def _join_tree(plain: Tree, arrays: Arrays, prefix: str) -> Tree:
-    """Undo `_split_tree`."""
-    tree = dict(plain)
-    for name, value in plain.items():
-        if isinstance(value, dict):
-            tree[name] = _join_tree(value, arrays, f"{prefix}{name}.")
-    for name, array in arrays.items():
-        rest = name.removeprefix(prefix)
-        if rest != name and "." not in rest:
-            tree[rest] = array
-    return tree
-
-
 def _restored_generator(rng: np.random.RandomState, state: Tree) -> np.random.RandomState:
     """Put a generator into a state; NumPy's global one is left alone and replaced."""
     if (
         rng is np.random.mtrand._rand
         or rng.get_state(legacy=False)["bit_generator"] != state["bit_generator"]
     ):
-        rng = np.random.RandomState(getattr(np.random, state["bit_generator"])())
+        rng = np.random.RandomState(GENERATORS[state["bit_generator"]][0]())
     rng.set_state(state)
     return rng

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -32,6 +33,9 @@ class Schedule(Protocol):
     def on_plateau(self, rate: float) -> PlateauAction:
         """Return what to do when there is no more improvement."""
 
+    def reaches(self, rate: float, initial_rate: float, samples_seen: int) -> bool:
+        """Return whether `rate` may have become of the initial one after `samples_seen` samples."""
+
 
 class ConstantRate:
     """The rate stays as it is; a plateau ends training."""
@@ -45,6 +49,10 @@ class ConstantRate:
     def on_plateau(self, rate: float) -> PlateauAction:
         """Ask for training to stop."""
         return PlateauAction(True, rate, " Stopping.")
+
+    def reaches(self, rate: float, initial_rate: float, samples_seen: int) -> bool:
+        """Return whether the two rates are the same."""
+        return rate == initial_rate
 
 
 class InverseScalingRate(ConstantRate):
@@ -68,6 +76,10 @@ class InverseScalingRate(ConstantRate):
         """Return the rate after `samples_seen` samples, whatever it was before."""
         return float(self.initial_rate / (samples_seen + 1) ** self.power)
 
+    def reaches(self, rate: float, initial_rate: float, samples_seen: int) -> bool:
+        """Return whether it is the formula's, but for another machine's rounding."""
+        return math.isclose(rate, self.after_epoch(rate, samples_seen), rel_tol=1e-9)
+
 
 class AdaptiveRate(ConstantRate):
     """The rate is divided by five on each plateau; training ends once it is below 1e-6."""
@@ -78,6 +90,12 @@ class AdaptiveRate(ConstantRate):
             return PlateauAction(True, rate, " Learning rate too small. Stopping.")
         rate /= ADAPTIVE_DIVISOR
         return PlateauAction(False, rate, f" Setting learning rate to {rate:f}")
+
+    def reaches(self, rate: float, initial_rate: float, samples_seen: int) -> bool:
+        """Return whether some divisions by five lead there."""
+        while rate < initial_rate < math.inf:
+            initial_rate /= ADAPTIVE_DIVISOR
+        return rate == initial_rate
 
 
 SCHEDULES: dict[str, Callable[[float, float], Schedule]] = {

@@ -1,0 +1,391 @@
+"""What a checkpoint has to hold, and the check of each value before anything uses it.
+
+Compiled code takes row numbers as they are, NumPy's generators a state as it is: a value out of
+its range is a read outside an array. The digest in a file only shows that it is whole; whoever
+wrote it can also have computed the digest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnjit._types import Array
+from nnjit.training.archive import Arrays, DamagedError, require, shown
+from nnjit.training.engine import Layers
+from nnjit.training.solvers import StochasticSolver
+from nnjit.training.validation import Rows
+
+__all__ = ["GENERATORS", "RunTerms", "Snapshot", "Tree", "checked"]
+
+Tree: TypeAlias = dict[str, Any]  # nested dictionaries; what JSON holds, and arrays
+
+# A run of this many bytes of losses and scores, 16 for an epoch, is longer than any.
+_MOST_HISTORY = 2**30
+_LARGEST_INT = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class RunTerms:
+    """What is known of a run, and so of its checkpoint, before it begins.
+
+    Attributes
+    ----------
+    n_samples : int
+        Rows of the data, training and validation.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Their weights.
+    layers : list of (int, int)
+        Shapes of the weight matrices.
+    dtype : dtype
+        Of the engine's parameters.
+    solver : StochasticSolver
+        As it is before the first epoch.
+    shuffle : bool
+        Whether the rows are shuffled.
+    patience : int or inf
+        The monitor's.
+    held_out : bool
+        Whether there are validation rows.
+    samples_seen, n_losses, n_scores, count : int
+        What earlier runs of the same estimator leave behind: rows trained on, lengths of the loss
+        curve and the validation scores, epochs without improvement.
+    """
+
+    n_samples: int
+    sample_weight: Array | None
+    layers: list[tuple[int, int]]
+    dtype: np.dtype[Any]
+    solver: StochasticSolver
+    shuffle: bool
+    patience: float
+    held_out: bool
+    samples_seen: int
+    n_losses: int
+    n_scores: int
+    count: int
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.layers)
+
+    @property
+    def most_bytes(self) -> int:
+        """Size that no file of this run exceeds."""
+        rows = 2 * self.n_samples + self.n_losses + self.n_scores
+        return 8 * (4 * self.n_parameters + rows) + _MOST_HISTORY
+
+    @property
+    def most_entries(self) -> int:
+        """Number of arrays that no file of this run, or of one of another depth, exceeds."""
+        return 4096 + 8 * len(self.layers)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run between two epochs; the attributes are those of `TrainingState` and its parts."""
+
+    rows: Rows | None
+    order: NDArray[np.int64]
+    weights: Layers
+    solver_arrays: Arrays
+    rng: Tree
+    epoch: int
+    samples_seen: int
+    loss_curve: list[float]
+    skipped_batches: int
+    converged: bool
+    rate: float
+    steps: int
+    best: float
+    count: int
+    scores: list[float]
+    best_weights: Layers | None
+
+
+def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
+    """Return the contents of a checkpoint, all of them checked.
+
+    Parameters
+    ----------
+    meta : dict
+        What JSON may hold, of any kind.
+    arrays : dict of str to ndarray
+        Numbers of any kind.
+    terms : RunTerms
+        The run that is to go on.
+
+    Returns
+    -------
+    Snapshot
+        Its arrays are new: writable, aligned and in native byte order.
+
+    Raises
+    ------
+    DamagedError
+        If a value is missing or cannot be that of a run like this.
+    """
+    values = _Values(meta, arrays)
+    rows = _rows(values, terms)
+    order = _order(values, rows, terms)
+    epoch = values.integer("epoch", 1)
+    loss_curve = _history(values, "loss_curve", terms.n_losses + epoch)
+    losses = loss_curve[terms.n_losses :]
+    require(not any(map(math.isnan, losses)), "a loss is not a number")
+    require(values.real("loss") == losses[-1], "the loss is not the last of the curve")
+    scores = _history(values, "scores", terms.n_scores + epoch) if terms.held_out else []
+    solver_arrays, rate, steps = _solver(values, terms, epoch, epoch * len(order))
+    samples_seen = values.integer("samples_seen")
+    require(
+        samples_seen == terms.samples_seen + epoch * len(order),
+        "samples_seen is not that of this epoch",
+    )
+    require(
+        terms.solver.schedule.reaches(rate, terms.solver.rate, samples_seen),
+        "the learning rate is none of the schedule",
+    )
+    skipped = values.integer("skipped_batches", 0, epoch * len(order))
+    if terms.sample_weight is None:  # all epochs have the same steps
+        require(skipped == 0 and steps % epoch == 0, "steps and epochs do not go together")
+    count = values.integer("count", 0, terms.count + epoch)
+    converged = values.boolean("converged")
+    require(converged == (count > terms.patience), "count and converged contradict each other")
+    return Snapshot(
+        rows=rows,
+        order=order,
+        weights=_layers(values, "weights", (terms.dtype,), terms),
+        solver_arrays=solver_arrays,
+        rng=_generator(values),
+        epoch=epoch,
+        samples_seen=samples_seen,
+        loss_curve=loss_curve,
+        skipped_batches=skipped,
+        converged=converged,
+        rate=rate,
+        steps=steps,
+        best=_best(values, scores[terms.n_scores :] if terms.held_out else losses, terms.held_out),
+        count=count,
+        scores=scores,
+        # Before the first score they are the estimator's own, of either precision.
+        best_weights=_layers(values, "best_weights", _FLOATS, terms) if terms.held_out else None,
+    )
+
+
+class _Values:
+    """The contents of a file, each asked for by name, kind and range."""
+
+    def __init__(self, meta: Tree, arrays: Arrays) -> None:
+        self._meta = meta
+        self._arrays = arrays
+
+    def _plain(self, name: str, kind: type) -> Any:
+        value: Any = self._meta
+        for part in name.split("."):
+            require(type(value) is dict and part in value, f"{name} is missing")
+            value = value[part]
+        require(type(value) is kind, f"{name} is {shown(value)}, not of type {kind.__name__}")
+        return value
+
+    def text(self, name: str) -> str:
+        found: str = self._plain(name, str)
+        return found
+
+    def boolean(self, name: str) -> bool:
+        found: bool = self._plain(name, bool)
+        return found
+
+    def integer(self, name: str, low: int = 0, high: int = _LARGEST_INT) -> int:
+        found: int = self._plain(name, int)
+        require(low <= found <= high, f"{name} is out of its range")
+        return found
+
+    def real(self, name: str, low: float = -math.inf, high: float = math.inf) -> float:
+        found: float = self._plain(name, float)
+        require(low <= found <= high, f"{name} is out of its range")
+        return found
+
+    def array(
+        self, name: str, dtypes: Sequence[Any], shape: tuple[int | None, ...], as_dtype: Any = None
+    ) -> Array:
+        """Return a copy in native byte order and C order; a length of None is any."""
+        require(name in self._arrays, f"{name} is missing")
+        array = self._arrays[name]
+        native = array.dtype.newbyteorder("=")
+        require(native in [np.dtype(dtype) for dtype in dtypes], f"{name} has dtype {array.dtype}")
+        fits = len(shape) == array.ndim and all(
+            wanted in (None, length) for wanted, length in zip(shape, array.shape)
+        )
+        require(fits, f"{name} has shape {array.shape}")
+        with np.errstate(all="ignore"):  # what overflows is refused
+            return np.array(array, dtype=native if as_dtype is None else as_dtype, order="C")
+
+
+_FLOATS = (np.float64, np.float32)
+_INTEGERS = (np.int64, np.int32)  # row numbers of a 32-bit machine
+
+
+def _rows(values: _Values, terms: RunTerms) -> Rows | None:
+    """Training and validation rows: each row once, if it has a weight."""
+    if not terms.held_out:
+        return None
+    training, validation = (
+        values.array(name, _INTEGERS, (None,), np.intp)
+        for name in ("training_rows", "validation_rows")
+    )
+    require(len(training) >= 1 and len(validation) >= 2, "too few training or validation rows")
+    together = np.sort(np.concatenate([training, validation]))
+    weight = terms.sample_weight
+    divisions = [np.arange(terms.n_samples), *([] if weight is None else np.nonzero(weight))]
+    require(
+        any(np.array_equal(together, rows) for rows in divisions),
+        "training_rows and validation_rows are no division of the rows",
+    )
+    # Else there is no score.
+    require(weight is None or weight[validation].sum() != 0, "validation_rows have no weight")
+    return training, validation
+
+
+def _order(values: _Values, rows: Rows | None, terms: RunTerms) -> NDArray[np.int64]:
+    order = values.array("order", _INTEGERS, (None,), np.int64)
+    visited = np.arange(terms.n_samples) if rows is None else rows[0]
+    if terms.shuffle:
+        same = np.array_equal(np.sort(order), np.sort(visited))
+    else:
+        same = np.array_equal(order, visited)
+    require(same, "order is no permutation of the training rows")
+    return order
+
+
+def _history(values: _Values, name: str, length: int) -> list[float]:
+    found: list[float] = values.array(name, (np.float64,), (length,)).tolist()
+    return found
+
+
+def _layers(values: _Values, prefix: str, dtypes: Sequence[Any], terms: RunTerms) -> Layers:
+    coefs = [
+        values.array(f"{prefix}.{i}", dtypes, shape, terms.dtype)
+        for i, shape in enumerate(terms.layers)
+    ]
+    intercepts = [
+        values.array(f"{prefix}.bias.{i}", dtypes, (fan_out,), terms.dtype)
+        for i, (_, fan_out) in enumerate(terms.layers)
+    ]
+    require(all(np.isfinite(a).all() for a in coefs + intercepts), f"{prefix} are not finite")
+    return coefs, intercepts
+
+
+def _best(values: _Values, watched: list[float], highest: bool) -> float:
+    """Lowest loss or highest score; an earlier run's may be better than all of this one's."""
+    best = values.real("best")
+    numbers = [value for value in watched if not math.isnan(value)]
+    if highest:
+        require(max(numbers, default=-math.inf) <= best < math.inf, "best is not the best score")
+    else:
+        require(-math.inf < best <= min(numbers), "best is not the lowest loss")
+    return best
+
+
+def _solver(
+    values: _Values, terms: RunTerms, epoch: int, most_steps: int
+) -> tuple[Arrays, float, int]:
+    """State of the engine's optimizer, the next rate, and the number of steps."""
+    solver = terms.solver
+    two = solver.name == "adam"
+    arrays = {
+        "learning_rate": values.array("solver.learning_rate", (np.float64,), ()),
+        "clock": values.array("solver.clock", (np.float64,), (3,)),
+        "first": values.array("solver.first", (terms.dtype,), (terms.n_parameters,)),
+        "second": values.array("solver.second", (terms.dtype,), (terms.n_parameters * two,)),
+    }
+    rate = values.real("rate", 0.0, solver.rate)
+    steps = values.integer("steps", 0, most_steps)
+    require(0.0 <= arrays["learning_rate"] <= solver.rate, "solver.learning_rate is too large")
+    require(np.isfinite(arrays["first"]).all(), "solver.first is not finite")
+    # A square may have overflowed: such a parameter stands still.
+    require((arrays["second"] >= 0.0).all(), "solver.second is negative or not a number")
+    require(_is_clock(arrays["clock"], steps, solver), "solver.clock is not that of the step")
+    return arrays, rate, steps
+
+
+def _is_clock(clock: Array, steps: int, solver: StochasticSolver) -> bool:
+    """Whether it has the steps and the powers of Adam's decay rates, which SGD does not use."""
+    if not (clock[0] == steps and ((clock[1:] >= 0.0) & (clock[1:] <= 1.0)).all()):
+        return False
+    if solver.name != "adam":
+        return True
+    powers = [solver.hyperparameters[beta] ** steps for beta in ("beta_1", "beta_2")]
+    # One rounding for each step.
+    return bool(np.allclose(clock[1:], powers, rtol=1e-12 + 1e-15 * steps, atol=1e-300))
+
+
+# Generators. Their state goes to C code that does not look at it again.
+
+
+def _mersenne_twister(values: _Values) -> Tree:
+    key = values.array("rng.state.key", (np.uint32,), (624,))
+    require(key[0] >> 31 or key[1:].any(), "rng.state.key gives zeros only")
+    return {"state": {"key": key, "pos": values.integer("rng.state.pos", 0, 624)}}
+
+
+def _pcg(values: _Values) -> Tree:
+    state, increment = (
+        values.integer(f"rng.state.{name}", 0, 2**128 - 1) for name in ("state", "inc")
+    )
+    require(increment % 2, "rng.state.inc is even")  # its period would be short
+    return {"state": {"state": state, "inc": increment}, **_half(values)}
+
+
+def _philox(values: _Values) -> Tree:
+    counter, key, buffer = (
+        values.array(f"rng.{name}", (np.uint64,), (length,))
+        for name, length in (("state.counter", 4), ("state.key", 2), ("buffer", 4))
+    )
+    return {
+        "state": {"counter": counter, "key": key},
+        "buffer": buffer,
+        "buffer_pos": values.integer("rng.buffer_pos", 0, 4),
+        **_half(values),
+    }
+
+
+def _small_fast_chaotic(values: _Values) -> Tree:
+    return {"state": {"state": values.array("rng.state.state", (np.uint64,), (4,))}} | _half(values)
+
+
+def _half(values: _Values) -> Tree:
+    """The 32 bits that a generator of 64 keeps for the next call."""
+    return {
+        "has_uint32": values.integer("rng.has_uint32", 0, 1),
+        "uinteger": values.integer("rng.uinteger", 0, 2**32 - 1),
+    }
+
+
+# By the names that `numpy.random.RandomState.get_state` gives.
+GENERATORS: dict[str, tuple[type[np.random.BitGenerator], Callable[[_Values], Tree]]] = {
+    "MT19937": (np.random.MT19937, _mersenne_twister),
+    "PCG64": (np.random.PCG64, _pcg),
+    "PCG64DXSM": (np.random.PCG64DXSM, _pcg),
+    "Philox": (np.random.Philox, _philox),
+    "SFC64": (np.random.SFC64, _small_fast_chaotic),
+}
+
+
+def _generator(values: _Values) -> Tree:
+    """State of a generator, of those in `GENERATORS` and as `RandomState.set_state` takes it."""
+    name = values.text("rng.bit_generator")
+    if name not in GENERATORS:
+        raise DamagedError(f"there is no generator {shown(name)}")
+    gauss = values.real("rng.gauss")
+    require(math.isfinite(gauss), "rng.gauss is not finite")
+    return {
+        "bit_generator": name,
+        "has_gauss": values.integer("rng.has_gauss", 0, 1),
+        "gauss": gauss,
+        **GENERATORS[name][1](values),
+    }
