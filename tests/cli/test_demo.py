@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nnjit.cli import main
-from nnjit.cli.demo import _layer_sizes
+from nnjit.cli.demo import _layer_sizes, _seed
 from nnjit.cli.report import save_loss_curves
 
 
@@ -68,9 +68,12 @@ MISTAKES = {
     "few rows": (["--data", "few.csv", "--target", "y"], "few.csv has 3 rows"),
     "one class": (["--data", "good.csv", "--target", "same"], "has only one value, '7'"),
     "ragged": (["--data", "ragged.csv", "--target", "y"], "ragged.csv, line 3: 1 cells"),
-    "not text": (["--data", "binary.csv", "--target", "y"], "it is not UTF-8 text"),
-    "same names": (["--data", "twice.csv", "--target", "y"], "2 columns named 'x'"),
-    "infinite": (["--data", "infinite.csv", "--target", "y"], "'x' has an infinite value"),
+    "not text": (["--data", "binary.csv", "--target", "y"], "binary.csv: it is not a text file"),
+    "same names": (["--data", "twice.csv", "--target", "x"], "2 columns named 'x'"),
+    "infinite": (["--data", "infinite.csv", "--target", "y"], "column 'x' has an infinite value"),
+    "too large": (["--data", "large.csv", "--target", "y"], "column 'x' has a value of -1e+300"),
+    "target too large": (["--data", "large.csv", "--target", "x"], "the target 'x' has a value of"),
+    "open quote": (["--data", "open.csv", "--target", "y"], "open.csv, line 3: a quotation mark"),
     "target alone": (["--data", "alone.csv", "--target", "y"], "no usable column beside"),
     "all differ": (["--data", "good.csv", "--target", "word"], "too many to be classes"),
     "text regressed": (
@@ -95,7 +98,9 @@ def mistakes(write, tmp_path, monkeypatch):
     write("x,y,same,word\n" + "".join(rows), "good.csv")
     write("x,y\n1,a\n2,b\n3,a\n", "few.csv")
     write("x,y\n1,a\n2\n", "ragged.csv")
-    write("x,y\né,a\n", "binary.csv", encoding="latin-1")
+    write("x,y\n\0,a\n", "binary.csv")
+    write("x,y\n" + "-1e300,a\n1,b\n" * 10, "large.csv")
+    write('x,y\n1,a\n2,"b\n' + "1,a\n" * 10, "open.csv")
     write("x,x,y\n1,2,a\n", "twice.csv")
     write("x,y\n" + "inf,a\n1,b\n" * 10, "infinite.csv")
     write("y\n" + "a\nb\n" * 10, "alone.csv")
@@ -111,11 +116,35 @@ def test_a_mistake_gets_one_line_and_status_2(mistakes, capsys, arguments, messa
     assert message in captured.err
 
 
+def test_too_little_memory_gets_one_line_and_status_2(capsys, monkeypatch):
+    def fit(*arguments):
+        raise MemoryError("Unable to allocate 65.5 TiB")
+
+    monkeypatch.setattr("nnjit.cli.demo._fit", fit)
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err == "nnjit: error: out of memory: Unable to allocate 65.5 TiB\n"
+
+
 def test_a_mistake_as_a_process(command):
     done = command("demo", "--data", "nowhere.csv", "--target", "y")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "nnjit: error: cannot read nowhere.csv: No such file or directory\n"
+
+
+@pytest.mark.parametrize("levels", [("0.5", "1.5"), ("1e19", "2e19")])
+def test_numbers_that_are_no_integers_can_be_classes(write, capsys, tmp_path, monkeypatch, levels):
+    monkeypatch.chdir(tmp_path)
+    path = write("x,y\n" + "".join(f"{i % 2 + i / 99},{levels[i % 2]}\n" for i in range(60)))
+    options = ["--task", "classification", "--no-peer", "--epochs", "5"]
+    assert main(["demo", "--data", str(path), "--target", "y", *options]) == 0
+    assert "2 classes of 'y'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["-1", str(2**32)])
+def test_seeds_are_those_of_numpy(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="whole number from 0"):
+        _seed(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "10,", "a", "10,-3"])

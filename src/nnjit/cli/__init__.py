@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 on success, 2 for a mistake in the arguments or the data (one line on stderr).
+        0 on success, 2 for a mistake in the arguments or the data, or too little memory for
+        them (one line on stderr).
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -42,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         sys.stdout.flush()
         print(f"nnjit: error: {error}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        sys.stdout.flush()
+        print(f"nnjit: error: out of memory: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("nnjit: interrupted", file=sys.stderr)

@@ -43,7 +43,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--epochs", type=_positive, default=300, metavar="N", help="at most (default: 300)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of split and fit (default: 0)")
+    parser.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="of split and fit (default: 0)"
+    )
     parser.add_argument(
         "--plot", metavar="FILE.png", help=f"where the loss curve goes (default: {DEFAULT_PLOT})"
     )
@@ -167,6 +169,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("a whole number of at least 1 is needed")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError("a whole number from 0 to 4294967295 is needed")
     return value
 
 

@@ -68,7 +68,7 @@ def table_problem(path: str, target: str, task: str, seed: int) -> Problem:
     """Classification or regression of a column of a CSV file.
 
     Numeric columns are standardized, their missing cells filled with the training rows'
-    median; text columns are one-hot encoded.
+    median; text columns are one-hot encoded. `read_table` says what counts as which.
 
     Parameters
     ----------
@@ -90,9 +90,7 @@ def table_problem(path: str, target: str, task: str, seed: int) -> Problem:
     """
     table = read_table(path, target)
     task = _task(table.target, target, task)
-    y = table.target
-    if task == "classification" and y.dtype.kind == "f" and np.all(y == np.rint(y)):
-        y = y.astype(np.int64)
+    y = table.target if task == "regression" else _labels(table.target)
     train, test, notes = _split(table.features, y, task, seed)
     if task == "regression":
         goal = f"regression of {target!r}"
@@ -100,6 +98,15 @@ def table_problem(path: str, target: str, task: str, seed: int) -> Problem:
         goal = f"{len(np.unique(y))} classes of {target!r}"
     title = f"{path}: {_shape(train, test)}, {goal}."
     return Problem(title, task, train, test, _preprocessing(table), table.notes + notes)
+
+
+def _labels(target: Array) -> Array:
+    """Classes as scikit-learn takes them: whole numbers, or text."""
+    if target.dtype.kind != "f":
+        return target
+    if np.all(target == np.rint(target)) and np.abs(target).max() < 2**63:
+        return target.astype(np.int64)
+    return target.astype(str)
 
 
 def _task(target: Array, name: str, wanted: str) -> str:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
 
 import numpy as np
 
 from nnjit._types import Array
+from nnjit.cli.cells import read_cells
+from nnjit.cli.columns import Column, read_columns
 from nnjit.cli.errors import UserError
 
 __all__ = ["Table", "is_class_target", "read_table"]
 
 MAX_WHOLE_NUMBER_CLASSES = 20
 MIN_ROWS = 10
-_MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
-_DELIMITERS = ",;\t|"
+# Sums of squares of larger numbers overflow while the columns are scaled.
+_LARGEST = 1e150
+_INDEX_NAMES = frozenset({"", "unnamed: 0", "index", "id", "rownames"})
 
 
 @dataclasses.dataclass
@@ -25,8 +27,8 @@ class Table:
 
     Attributes
     ----------
-    features : ndarray of shape (n_rows, n_columns), dtype object
-        Floats (NaN where missing) in numeric columns, text in the others.
+    features : ndarray of shape (n_rows, n_columns)
+        float64, NaN where missing; of dtype object where some columns are text.
     numeric, text : list of int
         Numbers of the numeric and the text columns of `features`.
     target : ndarray of shape (n_rows,)
@@ -45,15 +47,14 @@ class Table:
 def read_table(path: str, target: str) -> Table:
     """Read a CSV file with a header line.
 
-    A column is numeric when each of its cells is a number or missing (empty, ?, NA, NaN,
-    null, none). Rows without a target are left out, and so are empty columns and text
-    columns with another text in every row, such as names.
+    A column is numeric when each of its cells is a number or missing; dates become numbers of
+    days. Rows without a target are left out, and so are empty columns, a first column without a
+    name that numbers the rows, and text columns with another text in every row, such as names.
 
     Parameters
     ----------
     path : str
-        File; the separator is the one of comma, semicolon, tab and bar most frequent in the
-        header line.
+        File; see `read_cells`.
     target : str
         Name of the target column.
 
@@ -66,34 +67,41 @@ def read_table(path: str, target: str) -> Table:
     UserError
         One line that says what is wrong with the file or the column.
     """
-    header, rows = _read_cells(path)
-    if target not in header:
-        raise UserError(f"no column {target!r} in {path}; it has {_listed(header)}")
-    notes: list[str] = []
-    position = header.index(target)
-    kept = [row for row in rows if not _is_missing(row[position])]
-    if len(kept) < len(rows):
-        notes.append(f"{len(rows) - len(kept)} rows without a target were left out.")
-    if len(kept) < MIN_ROWS:
-        raise UserError(
-            f"{path} has {len(kept)} rows with a target; at least {MIN_ROWS} are needed"
-        )
-    columns: list[Array] = []
-    numeric: list[int] = []
-    text: list[int] = []
-    for number, name in enumerate(header):
-        if number == position:
+    cells = read_cells(path)
+    position = _position(path, cells.header, target)
+    columns = read_columns(cells.columns, cells.separator)
+    missing = columns[position].missing
+    n_kept = len(missing) - int(missing.sum())
+    if n_kept < MIN_ROWS:
+        raise UserError(f"{path} has {n_kept} rows with a target; at least {MIN_ROWS} are needed")
+    notes = cells.notes
+    if missing.any():
+        notes.append(f"{missing.sum()} rows without a target were left out.")
+    names = [repr(name) if name else f"{i + 1} (no name)" for i, name in enumerate(cells.header)]
+    notes += _repeated_names(cells.header) + _notations(columns, names)
+    y = _target(columns[position], ~missing, target)
+    used: list[Array] = []
+    for i, column in enumerate(columns):
+        if i == position:
             continue
-        column = _feature([row[number] for row in kept], name, notes)
-        if column is not None:
-            (text if column.dtype == object else numeric).append(len(columns))
-            columns.append(column)
-    if not columns:
+        if _numbers_the_rows(column, cells.header[i], is_first=i == 0):
+            notes.append(f"Column {names[i]} numbers the rows and was left out.")
+            continue
+        values = _feature(column, ~missing, names[i], notes)
+        if values is not None:
+            used.append(values)
+    if not used:
         raise UserError(f"{path} has no usable column beside the target {target!r}")
-    features = np.empty((len(kept), len(columns)), dtype=object)
-    for number, values in enumerate(columns):
-        features[:, number] = values
-    return Table(features, numeric, text, _target([row[position] for row in kept], target), notes)
+    return _table(used, y, notes)
+
+
+def _table(used: list[Array], target: Array, notes: list[str]) -> Table:
+    is_text = [values.dtype == object for values in used]
+    features = np.empty((len(target), len(used)), dtype=object if any(is_text) else np.float64)
+    for i, values in enumerate(used):
+        features[:, i] = values
+    numeric = [i for i, text in enumerate(is_text) if not text]
+    return Table(features, numeric, [i for i, text in enumerate(is_text) if text], target, notes)
 
 
 def is_class_target(target: Array) -> bool:
@@ -113,88 +121,103 @@ def is_class_target(target: Array) -> bool:
     return len(values) <= MAX_WHOLE_NUMBER_CLASSES and bool(np.all(values == np.rint(values)))
 
 
-def _read_cells(path: str) -> tuple[list[str], list[list[str]]]:
-    """Header and data rows of the file, blanks around cells removed."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
-            stream.seek(0)
-            delimiter = max(_DELIMITERS, key=first.count)
-            reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
-            numbered = [
-                (reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)
-            ]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"cannot read {path}: it is not UTF-8 text") from error
-    except csv.Error as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    if len(numbered) < 2:
-        raise UserError(f"{path} is empty: a header line and data rows are needed")
-    header = numbered[0][1]
-    name, count = collections.Counter(header).most_common(1)[0]
+def _position(path: str, header: list[str], target: str) -> int:
+    count = header.count(target)
     if count > 1:
-        raise UserError(f"{path} has {count} columns named {name!r}")
-    for line, row in numbered[1:]:
-        if len(row) != len(header):
-            raise UserError(
-                f"{path}, line {line}: {len(row)} cells where the header has {len(header)}"
-            )
-    return header, [row for _, row in numbered[1:]]
+        raise UserError(f"{path} has {count} columns named {target!r}, which cannot be the target")
+    if count == 0:
+        n_numbers = sum(name.replace(".", "").isdigit() for name in header)
+        hint = "; its first line should name the columns" if 2 * n_numbers > len(header) else ""
+        raise UserError(
+            f"no column {target!r} in {path}; it has {_listed(list(map(repr, header)))}{hint}"
+        )
+    return header.index(target)
 
 
-def _is_missing(cell: str) -> bool:
-    return cell.lower() in _MISSING
+def _repeated_names(header: list[str]) -> list[str]:
+    counts = collections.Counter(name for name in header if name)
+    return [f"{n} columns are named {name!r}; all are used." for name, n in counts.items() if n > 1]
 
 
-def _numbers(cells: list[str]) -> Array | None:
-    """The cells as float64 with NaN where missing, or None where one is no number."""
-    values = np.empty(len(cells))
-    for i, cell in enumerate(cells):
-        if _is_missing(cell):
-            values[i] = np.nan
-            continue
-        try:
-            values[i] = float(cell)
-        except ValueError:
-            return None
-    return values
+def _notations(columns: list[Column], names: list[str]) -> list[str]:
+    """A line for each way of writing numbers that is not Python's, with an example."""
+    groups: dict[str, list[int]] = {}
+    for i, column in enumerate(columns):
+        if column.notation:
+            groups.setdefault(column.notation, []).append(i)
+    notes = []
+    for notation, members in groups.items():
+        shown = _listed([names[i] for i in members], 4)
+        cell, value = columns[members[0]].example or ("", np.nan)
+        as_what = "days since 1970-01-01" if notation == "date" else "numbers"
+        head = f"Column {shown} was" if len(members) == 1 else f"Columns {shown} were"
+        notes.append(f"{head} read as {as_what}: {cell!r} is {value:.15g}.")
+    return notes
 
 
-def _feature(cells: list[str], name: str, notes: list[str]) -> Array | None:
-    """A column as float64 or as text (dtype object); None where it holds nothing to learn."""
-    n_missing = sum(map(_is_missing, cells))
-    if n_missing == len(cells):
-        notes.append(f"Column {name!r} is empty and was left out.")
+def _numbers_the_rows(column: Column, name: str, is_first: bool) -> bool:
+    """Whether the column is the index that a data frame was saved with, or the like."""
+    if column.kind != "number" or name.lower() not in _INDEX_NAMES or not (is_first or name):
+        return False
+    values = column.values
+    is_whole = bool(np.all(np.isfinite(values))) and bool(np.all(values == np.rint(values)))
+    return is_whole and len(np.unique(values)) == len(values)
+
+
+def _feature(column: Column, kept: Array, name: str, notes: list[str]) -> Array | None:
+    """A column's rows with a target as float64 or text; None where there is nothing to learn."""
+    values, n_missing = column.values[kept], int(column.missing[kept].sum())
+    if n_missing == len(values):
+        notes.append(f"Column {name} is empty and was left out.")
         return None
-    values = _numbers(cells)
-    if values is None:
-        if len(set(cells)) == len(cells):
-            notes.append(
-                f"Column {name!r} has another text in every row, like a name; it was left out."
-            )
-            return None
-        if n_missing:
-            notes.append(f"Column {name!r}: {n_missing} missing cells are a category of their own.")
-        return np.array(["?" if _is_missing(cell) else cell for cell in cells], dtype=object)
-    if np.isinf(values).any():
-        raise UserError(f"column {name!r} has an infinite value")
+    if values.dtype == object:
+        return _text_feature(column, values, n_missing, name, notes)
+    _check_range(values, f"column {name}")
     if n_missing:
-        notes.append(f"Column {name!r}: {n_missing} missing cells get the training rows' median.")
+        notes.append(f"Column {name}: {n_missing} missing cells get the training rows' median.")
     return values
 
 
-def _target(cells: list[str], name: str) -> Array:
-    values = _numbers(cells)
-    if values is not None and not np.isfinite(values).all():
-        raise UserError(f"the target {name!r} has an infinite value")
-    target = np.array(cells) if values is None else values
+def _text_feature(
+    column: Column, values: Array, n_missing: int, name: str, notes: list[str]
+) -> Array | None:
+    cell = column.example[0] if column.example else ""
+    if column.kind == "unread date":
+        notes.append(
+            f"Column {name} looks like dates or times, but {cell!r} is not written like 2020-12-31;"
+            f" it was left out."
+        )
+        return None
+    if len(set(values)) == len(values):
+        like = f"looks like numbers, but {cell!r} is none" if cell else "is like a name"
+        notes.append(f"Column {name} has another text in every row and {like}; it was left out.")
+        return None
+    if cell:
+        notes.append(f"Column {name} is used as text: most are numbers, but {cell!r} is none.")
+    if n_missing:
+        notes.append(f"Column {name}: {n_missing} missing cells are a category of their own.")
+    return np.where(values == "", "?", values)
+
+
+def _check_range(values: Array, name: str) -> None:
+    if np.isinf(values).any():
+        raise UserError(f"{name} has an infinite value")
+    largest = values[np.nanargmax(np.abs(values))]
+    if abs(largest) > _LARGEST:
+        raise UserError(f"{name} has a value of {largest:g}, which is too large to compute with")
+
+
+def _target(column: Column, kept: Array, name: str) -> Array:
+    values = column.values[kept]
+    if values.dtype != object:
+        _check_range(values, f"the target {name!r}")
+    target = values.astype(str) if values.dtype == object else values
     if len(np.unique(target)) < 2:
-        raise UserError(f"the target {name!r} has only one value, {cells[0]!r}: nothing to learn")
+        only = f"{target[0] + 0.0:g}" if target.dtype.kind == "f" else target[0]
+        raise UserError(f"the target {name!r} has only one value, {str(only)!r}: nothing to learn")
     return target
 
 
 def _listed(names: list[str], limit: int = 12) -> str:
-    shown = ", ".join(map(repr, names[:limit]))
+    shown = ", ".join(names[:limit])
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
