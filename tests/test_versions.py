@@ -67,9 +67,12 @@ def test_the_table_begins_with_the_lowest_version(name):
     assert high in need.specifier
 
 
-def test_the_table_begins_with_the_lowest_python():
-    low, _ = table()["Python"]
+def test_the_table_names_the_pythons_that_are_declared():
+    low, high = table()["Python"]
     assert PROJECT["requires-python"] == f">={low}"
+    prefix = "Programming Language :: Python :: "
+    named = [c.removeprefix(prefix) for c in PROJECT["classifiers"] if c.startswith(prefix + "3.")]
+    assert (named[0], named[-1]) == (low, high)
 
 
 def test_every_extra_is_looked_at():
