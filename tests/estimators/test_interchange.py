@@ -13,7 +13,6 @@ import scipy.sparse as sp
 import sklearn
 from problems import N_FEATURES, N_SAMPLES, inputs, pair, problem, quietly, weights
 from sklearn import config_context
-from sklearn import neural_network as peer
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -39,19 +38,6 @@ def fitted(kind, X=None, **parameters):
 
 
 # Signatures
-
-
-@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
-def test_constructor_is_that_of_scikit_learn(name):
-    ours = inspect.signature(getattr(nnjit, name).__init__).parameters
-    theirs = inspect.signature(getattr(peer, name).__init__).parameters
-    assert list(ours)[: len(theirs)] == list(theirs)
-    added = list(ours)[len(theirs) :]
-    assert added == ["checkpoint", "checkpoint_interval", "device"]
-    assert all(ours[parameter].kind == inspect.Parameter.KEYWORD_ONLY for parameter in added)
-    for parameter in theirs:
-        assert ours[parameter].kind == theirs[parameter].kind
-        assert ours[parameter].default == theirs[parameter].default
 
 
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])

@@ -6,7 +6,7 @@ is not needed.
 
 from __future__ import annotations
 
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 import numpy as np
 import pytest
@@ -37,6 +37,8 @@ def test_classifier() -> None:
     assert_type(model.classes_, NDArray[Any])
     assert_type(model.n_iter_, int)
     assert_type(model.alpha, float)
+    assert_type(model.early_stopping, bool)
+    assert_type(model.batch_size, int | Literal["auto"])
     assert_type(MLPClassifier.from_sklearn(model.to_sklearn()), MLPClassifier)
     assert [w.shape for w in model.coefs_] == [(3, 8), (8, 4), (4, 1)]
 
@@ -61,6 +63,37 @@ def test_mistakes_are_found() -> None:
         F.dense_forward(X, X.T, activation="gelu")  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
         nnjit.functionals  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_mistakes_in_a_constructor_are_found() -> None:
+    with pytest.raises(TypeError, match="'alpa'"):
+        MLPClassifier(alpa=0.1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="'loss'"):
+        MLPClassifier(loss="log_loss")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="from 1 to 3 positional"):
+        MLPClassifier((3,), "tanh", "adam")  # type: ignore[call-arg]
+    for model in (
+        MLPClassifier(alpha="0.1"),  # type: ignore[arg-type]
+        MLPClassifier(early_stopping=None),  # type: ignore[arg-type]
+        MLPRegressor((3,)),  # type: ignore[arg-type]
+        MLPRegressor("huber"),  # type: ignore[arg-type]
+        MLPRegressor(device=0),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ValueError, match="parameter of MLP"):
+            model.fit(X, LABELS)
+
+
+class Wide(MLPClassifier):
+    def __init__(self, width: int = 7, *, alpha: float = 0.1) -> None:
+        super().__init__((width,), "tanh", alpha=alpha)
+        self.width = width
+
+
+def test_a_subclass_with_a_constructor_of_its_own() -> None:
+    assert_type(Wide(3).width, int)
+    assert_type(Wide().partial_fit(X, LABELS, classes=[0, 1]), Wide)
+    with pytest.raises(TypeError):
+        Wide(tol=0.1)  # type: ignore[call-arg]
 
 
 def test_functional() -> None:

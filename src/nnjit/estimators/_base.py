@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: parameters, fitting, the network's output.
+"""What the classifier and the regressor share: fitting and the network's output.
 
 Glue only. Initialization, schedules, stopping, the loop and L-BFGS are in `nnjit.training`; the
 arithmetic is behind `nnjit.backends`.
@@ -8,30 +8,19 @@ from __future__ import annotations
 
 import functools
 import operator
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from collections.abc import Callable
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from nnjit._types import (
-    ActivationName,
-    Array,
-    FloatArray,
-    MatrixLike,
-    ScheduleName,
-    SolverName,
-    StochasticSolverName,
-    names,
-)
+from nnjit._types import Array, FloatArray, MatrixLike, StochasticSolverName, names
 from nnjit._warnings import warn
 from nnjit.backends import select
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
@@ -40,7 +29,7 @@ from nnjit.estimators._callbacks import CallbackSupport, FitReport, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._dates import refuse_dates
-from nnjit.estimators._device import DeviceName, host_rows, host_target, rows_on_device, take
+from nnjit.estimators._device import host_rows, host_target, rows_on_device, take
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators._persistence import checked, stamped
@@ -53,6 +42,7 @@ from nnjit.estimators._validation import (
     validate_parameters,
     validate_sample_weight,
 )
+from nnjit.estimators.parameters import Architecture, Training
 from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine
 from nnjit.training.initialization import glorot_uniform
@@ -62,9 +52,6 @@ from nnjit.training.solvers import StochasticSolver, make_adam, make_sgd
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
 from nnjit.training.validation import Rows, ValidationSplit, split_rows
-
-HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
-RandomState: TypeAlias = int | np.random.RandomState | None
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may"
@@ -83,6 +70,53 @@ _LOSSES_BY_OUTPUT = {
     for output in outputs
 }
 
+_ATTRIBUTES = """
+loss_ : float
+    Loss of the last epoch.
+best_loss_ : float or None
+    Lowest training loss of the stochastic solvers, counted anew when a warm start follows a
+    plateau; None with early stopping.
+loss_curve_ : list of float
+    Loss of each epoch of the stochastic solvers.
+validation_scores_ : list of float or None
+    `score` of the held-out rows after each epoch; None without early stopping.
+best_validation_score_ : float or None
+    Highest of these; None without early stopping.
+t_ : int
+    Rows trained on by the stochastic solvers: epochs times rows.
+n_skipped_batches_ : int
+    Minibatches of the stochastic solvers left out because their sample weights sum to zero.
+coefs_ : list of ndarray of shape (units of layer i, units of layer i + 1)
+    Weights. They can be assigned before predicting.
+intercepts_ : list of ndarray of shape (units of layer i + 1,)
+    Biases.
+n_features_in_ : int
+    Number of features.
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Names of the features, if all are strings.
+n_iter_ : int
+    Epochs or iterations of the last fit.
+n_layers_ : int
+    Number of layers, input and output included.
+n_outputs_ : int
+    Number of output units.
+"""
+_REFERENCES = """
+D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors",
+Nature 323, 1986.
+
+X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+networks", AISTATS 2010 (initial weights).
+
+I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
+ICML 2013 ('sgd').
+
+D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015 ('adam').
+
+R. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound constrained
+optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
+"""
+
 # Attributes of an earlier fit that a fit from scratch leaves behind.
 _LEARNED = (
     "loss_",
@@ -98,7 +132,9 @@ _LEARNED = (
 )
 
 
-class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstimator, ABC):
+class BaseMultilayerPerceptron(
+    ScikitLearnConversion, CallbackSupport, Training, Architecture, BaseEstimator, ABC
+):
     """Base of `MLPClassifier` and `MLPRegressor`.
 
     Subclasses say how targets are validated and encoded (`_check_input`), how a held-out set is
@@ -106,6 +142,9 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
     for (`_output_activation`) and how many outputs (`_output_count`).
     """
 
+    _shared_docs = {"attributes": _ATTRIBUTES, "references": _REFERENCES}
+
+    loss: Any  # declared by those that have it as a parameter
     loss_: float
     best_loss_: float | None
     loss_curve_: list[float]
@@ -123,97 +162,6 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, CallbackSupport, BaseEstim
     out_activation_: str
     _report: FitReport | None
     _validation_split: ValidationSplit
-
-    _parameter_constraints: dict[str, list[Any]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({*names(ActivationName)})],
-        "solver": [StrOptions({*names(SolverName)})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({*names(ScheduleName)})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "checkpoint": [str, os.PathLike, None],
-        "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
-        "device": [DeviceName()],
-    }
-
-    @abstractmethod
-    def __init__(
-        self,
-        hidden_layer_sizes: HiddenSizes,
-        activation: ActivationName,
-        solver: SolverName,
-        alpha: float,
-        batch_size: int | Literal["auto"],
-        learning_rate: ScheduleName,
-        learning_rate_init: float,
-        power_t: float,
-        max_iter: int,
-        loss: str,
-        shuffle: bool,
-        random_state: RandomState,
-        tol: float,
-        verbose: bool | int,
-        warm_start: bool,
-        momentum: float,
-        nesterovs_momentum: bool,
-        early_stopping: bool,
-        validation_fraction: float,
-        beta_1: float,
-        beta_2: float,
-        epsilon: float,
-        n_iter_no_change: float,
-        max_fun: int,
-        checkpoint: str | os.PathLike[str] | None,
-        checkpoint_interval: float,
-        device: str,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.loss = loss
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.checkpoint = checkpoint
-        self.checkpoint_interval = checkpoint_interval
-        self.device = device
 
     if TYPE_CHECKING:  # scikit-learn's, which has no types
 

@@ -1,0 +1,217 @@
+"""The parameters of the networks, in groups: default, type, constraint and text of each, once.
+
+An estimator has the parameters of the groups that its own group joins. There it may declare one of
+them again, with another default, kind or text.
+"""
+
+# Without `from __future__ import annotations`, so that help() shows the values in a Literal.
+import os
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils._param_validation import Options, StrOptions
+
+from nnjit._types import ActivationName, RegressionLossName, ScheduleName, SolverName
+from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
+from nnjit.estimators._device import DeviceName
+
+HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
+RandomState: TypeAlias = int | np.random.RandomState | None
+
+_FLAG = Kind("bool", ["boolean"])
+_COUNT = interval(Integral, 1, None, "left")
+_NOT_NEGATIVE = interval(Real, 0, None, "left")
+_POSITIVE = interval(Real, 0, None, "neither")
+_BELOW_ONE = interval(Real, 0, 1, "left")
+
+
+@parameter_group
+class Architecture:
+    """Layers of a multi-layer perceptron."""
+
+    hidden_layer_sizes: HiddenSizes = parameter(
+        default=(100,),
+        kind=Kind("int or array-like of int", ["array-like", *_COUNT.constraints]),
+        text="Units of each hidden layer; ``()`` for a linear model.",
+        kw_only=False,
+    )
+    activation: ActivationName = parameter(
+        default="relu",
+        kind=choice(ActivationName),
+        text="Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).",
+        kw_only=False,
+    )
+
+
+@parameter_group
+class RegressionLoss:
+    """What a regressor minimizes."""
+
+    loss: RegressionLossName = parameter(
+        default="squared_error",
+        kind=choice(RegressionLossName),
+        text="""'squared_error' is half the squared error, averaged over rows and outputs.
+            'poisson' is half the Poisson deviance, ``y log(y / o) - y + o`` with
+            ``o = exp(z)``, for targets that are not negative.""",
+        kw_only=False,
+    )
+
+
+@parameter_group
+class Solver:
+    """How the loss is minimized."""
+
+    solver: SolverName = parameter(
+        default="adam",
+        kind=choice(SolverName),
+        text="""'lbfgs' minimizes the loss over all rows by SciPy's L-BFGS-B; 'sgd' and 'adam' go
+            through the rows in minibatches.""",
+    )
+    batch_size: int | Literal["auto"] = parameter(
+        default="auto",
+        kind=Kind("int or 'auto'", [StrOptions({"auto"}), *_COUNT.constraints]),
+        text="Rows in a minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.",
+    )
+    learning_rate: ScheduleName = parameter(
+        default="constant",
+        kind=choice(ScheduleName),
+        text="""Schedule of 'sgd'. 'invscaling': ``learning_rate_init / (t + 1) ** power_t`` after
+            t rows. 'adaptive': divided by 5 on each plateau instead of stopping, until it is
+            below 1e-6.""",
+    )
+    learning_rate_init: float = parameter(
+        default=0.001, kind=_POSITIVE, text="Learning rate of 'sgd' (its first) and 'adam'."
+    )
+    power_t: float = parameter(default=0.5, kind=_NOT_NEGATIVE, text="Exponent of 'invscaling'.")
+    momentum: float = parameter(
+        default=0.9, kind=interval(Real, 0, 1, "both"), text="Momentum of 'sgd', from 0 to 1."
+    )
+    nesterovs_momentum: bool = parameter(
+        default=True, kind=_FLAG, text="Whether that momentum is Nesterov's."
+    )
+    beta_1: float = parameter(
+        default=0.9, kind=_BELOW_ONE, text="Decay rate of Adam's first moment, in [0, 1)."
+    )
+    beta_2: float = parameter(
+        default=0.999, kind=_BELOW_ONE, text="Decay rate of Adam's second moment, in [0, 1)."
+    )
+    epsilon: float = parameter(
+        default=1e-8, kind=_POSITIVE, text="Term that keeps Adam's denominator from zero."
+    )
+    max_fun: int = parameter(
+        default=15000, kind=_COUNT, text="Most evaluations of the loss by 'lbfgs'."
+    )
+
+
+@parameter_group
+class Regularization:
+    """What keeps weights small."""
+
+    alpha: float = parameter(
+        default=0.0001,
+        kind=_NOT_NEGATIVE,
+        text="""L2 penalty: alpha / 2 times the sum of squared weights, divided by the sum of the
+            minibatch's sample weights, is added to the loss.""",
+    )
+
+
+@parameter_group
+class Stopping:
+    """When training ends."""
+
+    max_iter: int = parameter(
+        default=200, kind=_COUNT, text="Most epochs, or most iterations of 'lbfgs'."
+    )
+    tol: float = parameter(
+        default=1e-4,
+        kind=_NOT_NEGATIVE,
+        text="""Least improvement of the loss or the score that counts; for 'lbfgs' the largest
+            gradient component at which it stops.""",
+    )
+    early_stopping: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="""Whether to hold out rows, stop when the score on them no longer improves, and
+            return the weights of the best epoch. Rows of sample weight 0 are left out. A warm
+            start keeps the rows that were held out.""",
+    )
+    validation_fraction: float = parameter(
+        default=0.1, kind=_BELOW_ONE, text="Share of the rows that early stopping holds out."
+    )
+    n_iter_no_change: float = parameter(
+        default=10,
+        kind=Kind("int or inf", [*_COUNT.constraints, Options(Real, {np.inf})]),
+        text="""Training stops after this many epochs, and one more, without an improvement of
+            `tol`.""",
+    )
+
+
+@parameter_group
+class Checkpoints:
+    """How a fit that is cut off goes on."""
+
+    checkpoint: str | os.PathLike[str] | None = parameter(
+        default=None,
+        kind=Kind("str or path-like", [str, os.PathLike, None]),
+        text="""File that ``fit`` writes the state of training to, and goes on from if it is there:
+            cut off at any moment and called again with the same data and parameters (only
+            ``max_iter`` may differ), it gives the result of an uninterrupted fit to the bit.
+            The one before is kept as ``PATH.previous``, and used where the file is damaged. 'sgd'
+            and 'adam' only; ``partial_fit`` takes no notice of it.""",
+    )
+    checkpoint_interval: float = parameter(
+        default=30.0,
+        kind=Kind("int or float", _NOT_NEGATIVE.constraints),
+        text="""Epochs (an int) or seconds (a float) from one checkpoint to the next. The last
+            epoch is always written.""",
+    )
+
+
+@parameter_group
+class Run:
+    """Where a fit runs, from which random numbers, and what it prints."""
+
+    shuffle: bool = parameter(
+        default=True, kind=_FLAG, text="Whether the rows are shuffled before each epoch."
+    )
+    random_state: RandomState = parameter(
+        default=None,
+        kind=Kind("int, RandomState instance or None", ["random_state"]),
+        text="""Source of the initial weights, the held-out rows and the shuffles. Given an int,
+            successive calls of ``partial_fit`` continue one stream.""",
+    )
+    verbose: bool | int = parameter(
+        default=False,
+        kind=Kind("bool or int", ["verbose"]),
+        text="""2 prints a table of loss, score, learning rate and time, any other level the loss
+            of each epoch as scikit-learn does.""",
+    )
+    warm_start: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="""Whether ``fit`` goes on from the weights that are there. 'lbfgs' takes over nothing
+            else: its estimate of the curvature is SciPy's and begins anew, so that one long fit
+            mostly gets further than several short ones with as many iterations.""",
+    )
+    device: str = parameter(
+        default="cpu",
+        kind=Kind("{'cpu', 'cuda', 'cuda:N', 'auto'}", [DeviceName()]),
+        text="""Where to compute: on the CPU, on the first or the N-th CUDA device (counted from
+            0), or on the first where there is one and else on the CPU. What is fitted holds
+            NumPy arrays only and predicts on the CPU where there is no such device.""",
+    )
+
+
+class Training(Run, Checkpoints, Stopping, Regularization, Solver):
+    """What all networks have that are trained by gradients."""
+
+    # scikit-learn's; what it does not have comes after.
+    _parameter_order = (
+        *("solver", "alpha", "batch_size", "learning_rate", "learning_rate_init", "power_t"),
+        *("max_iter", "shuffle", "random_state", "tol", "verbose", "warm_start", "momentum"),
+        *("nesterovs_momentum", "early_stopping", "validation_fraction", "beta_1", "beta_2"),
+        *("epsilon", "n_iter_no_change", "max_fun"),
+    )
