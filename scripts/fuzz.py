@@ -1,9 +1,11 @@
 """Random use of the estimators, call by call beside scikit-learn.
 
 A program is a random estimator and a few random calls: fit, partial_fit, the predictions, score,
-set_params, clone, pickle. nnjit's and scikit-learn's estimator get the same calls with the same
-arguments. Both have to accept a call or both refuse it, by the same type of error, and their
-numbers have to agree; what differs on purpose is listed by name in `KNOWN`. Nothing may crash or
+set_params, clone, pickle; parameters of the network are assigned, a fit writes a checkpoint, the
+checkpoint is damaged and the same fit asked to go on from it. nnjit's and scikit-learn's estimator
+get the same calls with the same arguments (checkpoints are nnjit's alone, and must change nothing).
+Both have to accept a call or both refuse it, by the same type of error, and their numbers have to
+agree; what differs on purpose is listed by name in `KNOWN`. Nothing may crash or
 hang: the programs run in a process of their own that is watched.
 
     python scripts/fuzz.py --count 100000            # calls
@@ -31,6 +33,7 @@ import numpy as np
 import scipy.sparse as sp
 
 HANG = 120  # seconds for one program
+REFUSALS = ("No checkpoint can be read", "is of another run", "has format", "cannot be written")
 KNOWN = {
     "loss not finite": "scikit-learn trains on; nnjit stops and refuses",
     "weightless minibatch": "scikit-learn divides by zero; nnjit skips it",
@@ -245,7 +248,9 @@ class Program:
         rng = self.rng
         n_calls = rng.integers(4, 12)
         names = ["fit", "partial_fit", "predict", "score", "set_params", "clone", "pickle"]
-        odds = [0.28, 0.15, 0.27, 0.1, 0.1, 0.04, 0.06]
+        odds = [0.22, 0.14, 0.25, 0.1, 0.09, 0.04, 0.05]
+        names += ["assign", "checkpoint", "damage"]
+        odds += [0.05, 0.04, 0.02]
         if self.classifier:
             names += ["predict_proba", "predict_log_proba"]
             odds = [*(0.84 * o for o in odds), 0.09, 0.07]
@@ -258,8 +263,10 @@ class Program:
 
     def call(self, name, i):
         rng = self.rng
-        if name in ("clone", "pickle"):
+        if name in ("clone", "pickle", "damage"):
             return name, (), {}
+        if name == "assign":
+            return name, (int(rng.integers(2**31)),), {}
         if name == "set_params":
             changed = random_parameters(rng, self.classifier)
             keep = rng.choice(list(changed), rng.integers(1, 3), replace=False)
@@ -268,6 +275,8 @@ class Program:
         X, y, weight = self.data()
         if name.startswith("predict"):
             return name, (X,), {}
+        if name == "checkpoint":
+            return name, (X, y), {}
         extra = {} if weight is None else {"sample_weight": weight}
         if name == "partial_fit" and self.classifier and (i == 0 or rng.random() < 0.5):
             extra["classes"] = {
@@ -301,7 +310,7 @@ class Finding(Exception):
 class Pair:
     """nnjit's and scikit-learn's estimator under the same calls."""
 
-    def __init__(self, program, met):
+    def __init__(self, program, met, folder):
         from sklearn import neural_network as peer
 
         import nnjit
@@ -312,6 +321,8 @@ class Pair:
         self.met = met
         self.comparable = True  # numbers, so far
         self.loose = False
+        self.folder = folder
+        self.checkpoint = None  # (file, arguments, estimator before and after) of the last fit
 
     def differ(self, name):
         """Note a known difference in numbers; from here on only acceptance is compared."""
@@ -322,6 +333,71 @@ class Pair:
 
     def call(self, name, args, kwargs):
         """Returns False where the two part for good."""
+        if name == "assign":
+            return self.assign(*args)
+        if name == "checkpoint":
+            return self.fit_with_checkpoint(args)
+        if name == "damage":
+            return self.go_on_from_damage()
+        return self.same_call(name, args, kwargs)
+
+    def assign(self, seed):
+        """Give one weight matrix or bias of both other numbers, in some layout."""
+        rng, both = np.random.default_rng(seed), (self.ours, self.theirs)
+        if not all(hasattr(estimator, "coefs_") for estimator in both):
+            return True
+        name = choose(rng, "coefs_", "intercepts_")
+        number = int(rng.integers(len(self.ours.coefs_)))
+        parts = [getattr(estimator, name) for estimator in both]
+        if [p.shape for p in parts[0]] != [p.shape for p in parts[1]]:
+            return True
+        shape = parts[0][number].shape
+        values = rng.standard_normal(shape)
+        for part in parts:
+            made = values.astype(part[number].dtype)
+            if rng.random() < 0.5:
+                made = np.asfortranarray(made)
+            part[number] = np.repeat(made, 2, axis=0)[::2] if rng.random() < 0.3 else made
+        return True
+
+    def fit_with_checkpoint(self, args):
+        """A fit that writes a checkpoint after every epoch is the fit that writes none."""
+        ours, path = self.ours, os.path.join(self.folder, "checkpoint")
+        if ours.solver == "lbfgs":
+            return self.same_call("fit", args, {})
+        for name in os.listdir(self.folder):
+            os.remove(os.path.join(self.folder, name))
+        before = pickle.dumps(ours)
+        ours.checkpoint, ours.checkpoint_interval = path, 0
+        try:
+            going_on = self.same_call("fit", args, {})
+        finally:
+            ours.checkpoint, ours.checkpoint_interval = None, 300.0
+        written = os.path.exists(path) and going_on
+        self.checkpoint = (path, args, before, pickle.dumps(ours)) if written else None
+        return going_on
+
+    def go_on_from_damage(self):
+        """The same fit, asked to go on from its file, damaged: its result, or a clear refusal."""
+        if self.checkpoint is None:
+            return True
+        path, args, before, after = self.checkpoint
+        again, whole = pickle.loads(before), pickle.loads(after)
+        with open(path, "rb") as file:
+            content = damaged(np.random.default_rng(os.path.getsize(path)), file.read())
+        with open(path, "wb") as file:
+            file.write(content)
+        again.checkpoint, again.checkpoint_interval = path, 0
+        outcome, value = attempt(again, "fit", args, {})
+        if outcome == "returned":
+            if distance(again, whole) != 0 or again.n_iter_ != whole.n_iter_:
+                raise Finding("damage: goes on to another result")
+        elif outcome != "ValueError" or not any(text in value for text in REFUSALS):
+            raise Finding(f"damage: {describe(outcome, value)}")
+        return True
+
+    def same_call(self, name, args, kwargs):
+        """Both estimators get the call; False where the two part for good."""
         trains = name in ("fit", "partial_fit")
         before = pickle.dumps(self.theirs) if trains else None
         fitted = hasattr(self.ours, "coefs_")
@@ -410,6 +486,8 @@ class Pair:
             known = "loss not finite"
         elif (ours[0], theirs[0]) == ("InvalidParameterError", "KeyError"):
             known = "loss changed before partial_fit"
+        elif name == "partial_fit" and isinstance(self.ours.max_iter, float):
+            known = "unvalidated parameter"  # which does not matter for the one epoch
         elif "returned" not in (ours[0], theirs[0]) and "cannot be interpreted" in str(ours[1]):
             known = "order of checks"
         elif "convert string" in str(ours[1]) and "multiply sequence" in str(theirs[1]):
@@ -542,6 +620,20 @@ def distance(a, b):
     return max(np.abs(np.asarray(x, float) - np.asarray(y, float)).max() for x, y in pairs)
 
 
+def damaged(rng, content):
+    """A file's content with bytes changed, or cut off, or followed by more."""
+    content = bytearray(content)
+    how = rng.integers(3)
+    if how == 0:
+        for at in rng.integers(len(content), size=rng.integers(1, 9)):
+            content[at] = rng.integers(256)
+    elif how == 1:
+        del content[int(rng.integers(len(content))) :]
+    else:
+        content += rng.bytes(int(rng.integers(1, 300)))
+    return bytes(content)
+
+
 def clip(value, length=160):
     return " ".join(repr(value).split())[:length]
 
@@ -560,9 +652,13 @@ def run_program(seed, number, met, verbose=False):
         print(program.classifier, program.kind, program.parameters)
     calls = 0
     np.random.seed(number % 2**32)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with (
+        warnings.catch_warnings(),
+        np.errstate(all="ignore"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         warnings.simplefilter("ignore")
-        pair = Pair(program, met)
+        pair = Pair(program, met, folder)
         try:
             for name, args, kwargs in program.calls():
                 calls += 1

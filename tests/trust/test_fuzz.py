@@ -60,3 +60,20 @@ def test_a_refusal_is_found(fuzz, monkeypatch):
     monkeypatch.setattr(nnjit.MLPRegressor, "fit", refuse)
     found = [fuzz.run_program(0, number, collections.Counter())[1] for number in range(40)]
     assert any(finding and "nnjit refuses" in finding for finding in found)
+
+
+def test_a_checkpoint_that_changes_a_fit_is_found(fuzz, monkeypatch):
+    from nnjit.training.checkpoint import Checkpoint
+
+    restore = Checkpoint.resume
+
+    def resume(self, engine, state):
+        found = restore(self, engine, state)
+        state.samples_seen += 1
+        state.loss_curve[:] = [loss + 0.01 for loss in state.loss_curve]
+        engine.pack(*[[part + 0.01 for part in parts] for parts in engine.unpack()])
+        return found
+
+    monkeypatch.setattr(Checkpoint, "resume", resume)
+    found = [fuzz.run_program(0, number, collections.Counter())[1] for number in range(150)]
+    assert any(finding for finding in found)
