@@ -54,6 +54,7 @@ KNOWN = {
     "warm start with other settings": "scikit-learn fails when the solver or the stopping changed",
     "rounding": "probabilities so near 1 that 1 - p has few digits left",
     "another network": "after a known difference only one of the two overflows",
+    "overflow": "scikit-learn returns NaN or infinity; nnjit refuses",
     "float32": "scikit-learn's Adam computes in float64",
     "poisson underflow": "a mean that underflows costs a finite loss; scikit-learn's is NaN",
     "ill-conditioned": "scikit-learn's own numbers move as far when its input moves by rounding",
@@ -484,6 +485,8 @@ class Pair:
             known = "text and early stopping"
         elif "NaN" in str(theirs[1]) or "non-finite" in str(theirs[1]):
             known = "loss not finite"
+        elif "activation must be one of" in str(ours[1]) and theirs[0] == "KeyError":
+            known = "unvalidated parameter"
         elif (ours[0], theirs[0]) == ("InvalidParameterError", "KeyError"):
             known = "loss changed before partial_fit"
         elif name == "partial_fit" and isinstance(self.ours.max_iter, float):
@@ -496,6 +499,8 @@ class Pair:
             known = "warm start with other settings"
         elif name == "score" and not self.comparable and "infinity" in text:
             known = "another network"
+        elif "overflows: " in str(ours[1]):
+            known = "overflow"
         elif (
             name == "fit"
             and self.ours.early_stopping
@@ -671,7 +676,7 @@ def run_program(seed, number, met, verbose=False):
     return calls, None
 
 
-def work(options):
+def work(options, run=run_program, known=KNOWN):
     """Run programs; the number of the present one goes into the options' file."""
     met = collections.Counter()
     findings, calls, number = [], 0, options.first
@@ -680,7 +685,7 @@ def work(options):
     while calls < options.count and time.monotonic() < deadline:
         os.pwrite(current, f"{number} {calls:<20}".encode(), 0)
         faulthandler.dump_traceback_later(HANG, exit=True)
-        done, finding = run_program(options.seed, number, met)
+        done, finding = run(options.seed, number, met)
         calls += done
         if finding:
             findings.append(finding)
@@ -692,7 +697,7 @@ def work(options):
     print(f"seed {options.seed}: {calls} calls in {number - options.first} programs, "
           f"{len(findings)} findings")  # fmt: skip
     for name, times in met.most_common():
-        print(f"  known difference, {times} times: {name} ({KNOWN[name]})")
+        print(f"  known difference, {times} times: {name} ({known[name]})")
     return bool(findings)
 
 
@@ -708,8 +713,8 @@ def watch(options):
         return status
 
 
-def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parse(description):
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=float, default=np.inf, help="calls")
     parser.add_argument("--seconds", type=float, default=np.inf)
@@ -717,20 +722,20 @@ def parse(arguments=None):
     parser.add_argument("--most", type=int, default=20, help="findings after which to end")
     parser.add_argument("--only", type=int, help="run one program and print what it does")
     parser.add_argument("--file", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     if options.only is None and np.isinf([options.count, options.seconds]).all():
         options.count = 10_000
     return options
 
 
-def main():
-    options = parse()
+def main(description=__doc__, run=run_program, known=KNOWN):
+    options = parse(description)
     if options.only is not None:
         met = collections.Counter()
-        calls, finding = run_program(options.seed, options.only, met, verbose=True)
+        calls, finding = run(options.seed, options.only, met, verbose=True)
         print(calls, "calls;", finding or "no finding;", dict(met))
         return bool(finding)
-    return work(options) if options.file else watch(options)
+    return work(options, run, known) if options.file else watch(options)
 
 
 if __name__ == "__main__":

@@ -132,6 +132,11 @@ class NumpyEngine:
             z = self.forward(X)[0][-1]
             return z if output == "logits" else ACTIVATIONS[self.out_activation](z)
 
+    def predict_checked(self, X):
+        outputs = self.predict(X)
+        logits = self.predict(X, output="logits")
+        return outputs, bool(np.isfinite(logits).all() and np.isfinite(outputs).all())
+
     def batch_loss(self, y, out, weight):
         eps = np.finfo(out.dtype).eps
         if self.loss == "squared_error":

@@ -346,7 +346,8 @@ def softmax(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
 def log_softmax(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     """Logarithm of the softmax of each row, ``z_j - log sum_k exp(z_k)``.
 
-    Finite for finite Z, where ``log(softmax(Z))`` may be -inf.
+    Finite for finite Z, where ``log(softmax(Z))`` may be -inf, unless two logits of a row lie
+    further apart than the largest number of their type.
 
     Parameters
     ----------

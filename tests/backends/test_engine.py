@@ -119,6 +119,49 @@ def test_a_row_is_predicted_the_same_in_any_company(dtype, loss):
     np.testing.assert_array_equal(engine.predict(np.asfortranarray(X)), whole)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_would_be_read_outside_its_arrays_is_refused(dtype, loss):
+    """Kernels check nothing, so their engine has to."""
+    units, n = (5, 7, 3), 20
+    _, _, X, y, _, w = problem(loss, dtype, n, units, True)
+    engine = engine_for(loss, "relu", units, dtype)
+    for wrong in (X[:, :4], np.hstack([X, X]), sparse.csr_matrix(X[:, 1:])):
+        for call in (engine.predict, engine.predict_checked, lambda X: engine.dataset(X, y)):
+            with pytest.raises(ValueError, match="the network has 5 inputs"):
+                call(wrong)
+    for wrong in (y[1:], np.vstack([y, y]), y[:, None]):
+        with pytest.raises(ValueError, match="The target has shape"):
+            engine.dataset(X, wrong)
+    with pytest.raises(ValueError, match="The sample weights have shape"):
+        engine.dataset(X, y, w[1:])
+    if y.ndim == 1:
+        for label in (-1, 3):
+            with pytest.raises(ValueError, match="class numbers from .* the network has 3 outputs"):
+                engine.dataset(X, np.where(np.arange(n) == 4, label, y))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("output", ["identity", "logistic", "softmax", "exp", "tanh", "relu"])
+def test_a_prediction_tells_whether_its_logits_and_outputs_are_finite(dtype, output):
+    units = (3, 2, 4)
+    engine = make_engine(units, "identity", output, "squared_error", dtype)
+    last = np.zeros((2, 4), dtype)
+    last[:, 2] = 1
+    engine.pack([np.eye(3, 2, dtype=dtype), last], [np.zeros(2, dtype), np.zeros(4, dtype)])
+    large = np.finfo(dtype).max / 2
+    for n in (1, 17) if numba.config.DISABLE_JIT else (1, 3, 17, 300, 700):
+        for form in (np.array, np.asfortranarray, sparse.csr_matrix):
+            X = np.zeros((n, 3), dtype)
+            assert engine.predict_checked(form(X))[1]
+            X[n // 2, 2] = np.nan
+            assert not engine.predict_checked(form(X))[1]
+            X[n // 2] = [large, large, -large]  # whose sum is finite
+            assert engine.predict_checked(form(X))[1] == (output != "exp")
+            X[n // 2, :2] *= dtype(1.5)
+            assert not engine.predict_checked(form(X))[1]
+
+
 def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=None):
     """Parameters, loss and optimizer state after two epochs with `count` threads."""
     coefs, intercepts, X, y, _, w = problem(loss, dtype, n, units, True)

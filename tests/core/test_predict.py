@@ -1,4 +1,4 @@
-"""The pieces of a prediction: outputs back in rows, and whether the inputs are finite."""
+"""The pieces of a prediction: outputs back in rows, and whether inputs and outputs are finite."""
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ def run_write_rows(work, z, stride, units, rows, order, out, at):
 
 
 @kernel
-def run_all_finite(work, features, lanes, stride):
-    return all_finite(work, features, lanes, stride)
+def run_all_finite(work, at, units, lanes, stride):
+    return all_finite(work, at, units, lanes, stride)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -41,14 +41,15 @@ def test_write_rows_stays_inside_its_block(dtype, units):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_every_value_that_is_not_finite_is_seen(dtype, value):
-    features, lanes, stride = 3, 33, 40
-    work = np.full(features * stride, np.nan, dtype)  # what lies between the rows does not count
-    inside = work.reshape(features, stride)[:, :lanes]
-    inside[:] = np.random.default_rng(0).standard_normal((features, lanes))
-    assert run_all_finite(work, features, lanes, stride)
+    at, units, lanes, stride = 5, 3, 33, 40
+    # What lies around and between the rows does not count.
+    work = np.full(at + units * stride + 2, np.nan, dtype)
+    inside = work[at : at + units * stride].reshape(units, stride)[:, :lanes]
+    inside[:] = np.random.default_rng(0).standard_normal((units, lanes))
+    assert run_all_finite(work, at, units, lanes, stride)
     for place in np.ndindex(inside.shape):
         kept, inside[place] = inside[place], value
-        assert not run_all_finite(work, features, lanes, stride)
+        assert not run_all_finite(work, at, units, lanes, stride)
         inside[place] = kept
     inside[:] = np.finfo(dtype).max  # the sum overflows: not sure
-    assert not run_all_finite(work, features, lanes, stride)
+    assert not run_all_finite(work, at, units, lanes, stride)

@@ -258,3 +258,62 @@ def test_real_memory_runs_out_with_a_clear_error():
     with pytest.raises(MemoryError, match=r"needs [\d,]+ bytes of GPU memory"):
         memory.allocate("Training", work=(free, np.float64))
     assert cuda.current_context().get_memory_info()[0] >= 0.99 * free
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "poisson"])
+def test_assigned_parameters_are_checked_as_on_the_cpu(kind):
+    X, y = data(kind)
+    model = quietly(model_for(kind, device="cuda", activation="identity").fit, X, y)
+    given = model.coefs_
+    names = ["predict"] if kind == "poisson" else ["predict", "predict_proba", "predict_log_proba"]
+    for wrong in (np.ones((4, 3)), np.ones((100_000, 3)), np.ones((3, 4)), None):
+        model.coefs_ = [wrong, *given[1:]]
+        for form in (X, sp.csr_array(X), to_device(X)):
+            for name in names:
+                with pytest.raises(ValueError, match="coefs_"):
+                    getattr(model, name)(form)
+    # another depth, in integers
+    model.coefs_ = [np.ones((3, 2), int), np.ones((2, 2), int), np.ones((2, model.n_outputs_), int)]
+    model.intercepts_ = [np.arange(w.shape[1]) for w in model.coefs_]
+    model.n_layers_ = 4
+    outputs = getattr(model, names[-1])(X)
+    np.testing.assert_allclose(outputs, getattr(model.set_params(device="cpu"), names[-1])(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "regression", "poisson"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator is NumPy
+def test_predictions_that_overflow_are_refused_as_on_the_cpu(kind, dtype):
+    X, y = data(kind, dtype)
+    model = quietly(model_for(kind, device="cuda", activation="identity").fit, X, y)
+    model.coefs_ = [np.ones_like(w) for w in model.coefs_]
+    X = np.ones((3, 3), dtype)
+    X[1] = np.finfo(dtype).max / 2
+    names = ["predict", *(["predict_proba"] if hasattr(model, "classes_") else [])]
+    for form in (X, np.asfortranarray(X), sp.csr_array(X), to_device(X)):
+        for name in names:
+            with pytest.raises(ValueError, match="prediction of row 1 overflows"):
+                getattr(model, name)(form)
+    assert len(model.predict(to_device(X[:1].copy()))) == 1
+    assert np.isfinite(getattr(model, names[-1])(X[[0, 2]])).all()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator is NumPy
+def test_a_poisson_mean_that_overflows_is_refused():
+    X, y = data("poisson")
+    model = quietly(model_for("poisson", device="cuda", activation="identity").fit, X, y)
+    model.coefs_, model.intercepts_ = [np.ones((3, 3)), np.ones((3, 1))], [np.zeros(3), np.zeros(1)]
+    with pytest.raises(ValueError, match=r"row 2 overflows: exp\(900\) exceeds"):
+        model.predict(np.array([[1, 1, 1], [-1e6, 0, 0], [100, 100, 100]]))
+
+
+def test_sizes_that_do_not_fit_the_network_are_refused_by_the_engine():
+    engine = select.make_engine((3, 2, 2), "relu", "softmax", "log_loss", np.float64, "cuda")
+    X, y = np.ones((5, 3)), np.array([0, 1, 0, 1, 0])
+    for wrong in (np.ones((5, 4)), sp.csr_array(np.ones((5, 2)))):
+        for call in (engine.predict, engine.predict_checked, lambda X: engine.dataset(X, y)):
+            with pytest.raises(ValueError, match="the network has 3 inputs"):
+                call(wrong)
+    for labels in (y + 1, y - 1, y[1:]):  # a label is where a gradient is written
+        with pytest.raises(ValueError, match="The target has"):
+            engine.dataset(X, labels)

@@ -59,6 +59,7 @@ def arguments(real):
         "schedule": types.BaseTuple.from_types([n] * len(Schedule._fields), Schedule),
         "buffers": types.BaseTuple.from_types([r, r, r, r, r, d, d, d, d, d], Buffers),
         "r": r,
+        "i4": i4,
         "n": n,
     }
 
@@ -85,7 +86,7 @@ def kernels_and_signatures(dtype):
     made["backward"] = phases.backward, (t.n, t.net, t.buffers, t.n, t.n, t.n)
     made["weigh"] = phases.weigh, (t.net, t.buffers)
     made["update"] = phases.update, (t.net, t.n, t.buffers, *[t.n] * 6)
-    made["finish"] = kernels.output_kernel(single, dtype), (t.net, t.r, t.n, t.r, t.n, t.n)
+    made["finish"] = kernels.output_kernel(single, dtype), (t.net, t.r, t.n, t.r, t.n, t.n, t.i4)
     made["jacobian"] = device_softmax._jacobian(dtype), (t.r, t.n, t.n, t.r)
     made["vjp"] = device_softmax._vjp(), (t.r, t.n, t.n, t.r, t.n, t.n, t.n, t.n, t.r)
     return made

@@ -202,3 +202,27 @@ def test_derivatives_do_not_cancel_where_the_activation_saturates(dtype):
     z = np.array([-30, 30], dtype)
     np.testing.assert_allclose(F.sigmoid_derivative(z), np.exp([-30.0, -30.0]), rtol=1e-5)
     np.testing.assert_allclose(F.tanh_derivative(z / 2), 4 * np.exp([-30.0, -30.0]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, where nothing is compiled
+def test_softmax_of_the_largest_numbers(dtype):
+    largest = np.finfo(dtype).max
+    rows = [[largest, -largest, 0], [largest] * 3, [-largest, -largest, 0], [largest, 0, largest]]
+    expected = np.array([[1, 0, 0], [1 / 3] * 3, [0, 0, 1], [0.5, 0, 0.5]], dtype)
+    z = np.array(rows, dtype)
+    for repeats in (1, 100):
+        np.testing.assert_allclose(F.softmax(np.tile(z, (repeats, 1)))[-4:], expected, rtol=1e-6)
+    s = expected.astype(float)
+    jacobian = s[:, :, None] * (np.eye(3) - s[:, None, :])
+    np.testing.assert_allclose(F.softmax_jacobian(z), jacobian, rtol=1e-6)
+    np.testing.assert_allclose(F.softmax_vjp(F.softmax(z), np.ones_like(z)), 0 * s, atol=1e-6)
+    log_p = F.log_softmax(z / 2)
+    assert np.isfinite(log_p).all()
+    np.testing.assert_allclose(log_p[0] / largest, [0, -1, -0.5], rtol=1e-6)
+    assert F.log_softmax(z)[0, 1] == -np.inf  # twice the largest number
+    for activation in (F.sigmoid, F.tanh, F.sigmoid_derivative, F.tanh_derivative):
+        assert np.isfinite(activation(z)).all()
+    labels = np.array([0, 1, 2, 0])
+    assert np.isfinite(F.cross_entropy(labels, F.softmax(z)))
+    assert np.isfinite(F.cross_entropy_gradient(labels, F.softmax(z), wrt="logits")).all()

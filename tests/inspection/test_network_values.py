@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from sklearn import neural_network as peer
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
@@ -13,7 +14,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import nnjit
-from nnjit.inspection import _network, check_gradient
+from nnjit.inspection import (
+    ActivationDisplay,
+    GradientFlowDisplay,
+    NetworkDisplay,
+    WeightsDisplay,
+    _network,
+    check_gradient,
+)
 from nnjit.inspection.gradient_check import central_differences
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -244,3 +252,80 @@ def test_unknown_class_is_named():
     network, X, _ = fitted("multiclass")
     with pytest.raises(ValueError, match="dog"):
         _network.encode_target(network, np.array(["dog", "ape"]))
+
+
+@pytest.mark.parametrize("house", [nnjit, peer], ids=["nnjit", "scikit-learn"])
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+def test_what_is_no_network_cannot_be_looked_at(kind, house):
+    network, X, y = fitted(kind, house)
+    n_outputs = network.n_outputs_
+    good = dict(network.__dict__)
+    for change in (
+        {"coefs_": [np.ones((6, 8)), *network.coefs_[1:]]},
+        {"coefs_": [network.coefs_[0], np.ones((100_000, 5)), network.coefs_[2]]},
+        {"coefs_": network.coefs_[:-1]},
+        {"coefs_": None},
+        {"intercepts_": [np.ones(1), *network.intercepts_[1:]]},
+        {"intercepts_": [b * np.nan for b in network.intercepts_]},
+        {"coefs_": [w + 1j for w in network.coefs_]},
+        {"n_layers_": 2},
+        {"out_activation_": "swish"},
+    ):
+        network.__dict__.update(change)
+        calls = [
+            lambda: _network.find_network(network, X),
+            lambda: WeightsDisplay.from_estimator(network),
+            lambda: NetworkDisplay.from_estimator(network, X[:1]),
+            lambda: ActivationDisplay.from_estimator(network, X),
+            lambda: GradientFlowDisplay.from_estimator(network, X, y),
+        ]
+        if house is nnjit:
+            calls.append(lambda: check_gradient(network, X, y))
+        for call in calls:
+            with pytest.raises(ValueError, match="coefs_|intercepts_|n_layers_|out_activation_"):
+                call()
+        network.__dict__.update(good)
+    network.coefs_ = [np.ones((7, 7)), *network.coefs_[1:]]
+    with pytest.raises(ValueError, match=r"X has 6 features, but coefs_\[0\] has shape \(7, 7\)"):
+        _network.find_network(network, X)
+    network.__dict__.update(good)
+    network.out_activation_ = "tanh"
+    for gradient in (_network.loss_gradient, check_gradient)[: 1 + (house is nnjit)]:
+        with pytest.raises(ValueError, match="does not go with loss"):
+            gradient(network, X, y)
+    network.__dict__.update(good)
+    network.coefs_ = [*network.coefs_[:-1], np.ones((5, n_outputs + 1))]
+    network.intercepts_ = [*network.intercepts_[:-1], np.ones(n_outputs + 1)]
+    network.n_outputs_ += 1
+    with pytest.raises(ValueError, match=f"the network {n_outputs + 1} outputs"):
+        _network.loss_gradient(network, X, y)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_in_another_form_are_looked_at_as_the_numbers_they_are(kind):
+    network, X, y = fitted(kind, activation="tanh")
+    network.coefs_ = [np.round(8 * w) / 8 for w in network.coefs_]
+    expected = check_gradient(network, X, y, random_state=0)
+    flow = _network.loss_gradient(network, X, y)
+    network.coefs_ = [sp.csr_matrix(network.coefs_[0]), *(w.tolist() for w in network.coefs_[1:])]
+    check = check_gradient(network, X, y, random_state=0)
+    assert check.error < 1e-6
+    np.testing.assert_array_equal(check.gradient, expected.gradient)
+    looked_at, rows, _ = _network.find_network(network, X)
+    assert sp.issparse(network.coefs_[0])  # it is left as it is
+    for a, b in zip(_network.loss_gradient(looked_at, rows, y).weights, flow.weights):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_gradient_that_overflows_cannot_be_checked():
+    network, X, y = fitted("regression", activation="identity")
+    with pytest.raises(ValueError, match="overflows"):
+        check_gradient(network, 1e200 * X, y)
+
+
+def test_a_softmax_of_two_units_tells_two_classes_apart():
+    network, X, y = fitted("binary", activation="tanh")
+    rng = np.random.default_rng(0)
+    network.coefs_[-1], network.intercepts_[-1] = rng.standard_normal((5, 2)), np.zeros(2)
+    network.n_outputs_, network.out_activation_ = 2, "softmax"
+    assert check_gradient(network, X, y, random_state=0).error < 1e-6

@@ -85,8 +85,8 @@ def test_score_monitor_counts_as_scikit_learn(tol):
     peer.validation_scores_, peer.coefs_, peer.intercepts_ = [], [], []
 
     class Engine:
-        def predict(self, X):
-            return X
+        def predict_checked(self, X):
+            return X, True
 
         def unpack(self):
             return [], []

@@ -1,6 +1,7 @@
-"""A short run of scripts/fuzz.py; the long one is a command of its own."""
+"""Short runs of scripts/fuzz.py and its kin; the long ones are commands of their own."""
 
 import collections
+import importlib
 import importlib.util
 from pathlib import Path
 
@@ -21,6 +22,12 @@ def fuzz():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def fuzz_assignments(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    return importlib.import_module("fuzz_assignments")
 
 
 def test_random_calls_beside_scikit_learn(fuzz, capsys):
@@ -77,3 +84,37 @@ def test_a_checkpoint_that_changes_a_fit_is_found(fuzz, monkeypatch):
     monkeypatch.setattr(Checkpoint, "resume", resume)
     found = [fuzz.run_program(0, number, collections.Counter())[1] for number in range(150)]
     assert any(finding for finding in found)
+
+
+def test_random_assignments_beside_scikit_learn(fuzz_assignments, capsys):
+    seed, programs = 20261123, 150
+    findings, calls, met = [], 0, collections.Counter()
+    for number in range(programs):
+        done, finding = fuzz_assignments.run_program(seed, number, met)
+        calls += done
+        if finding:
+            findings.append(f"program {number}: {finding}")
+    with capsys.disabled():
+        print(f"\nfuzz_assignments: seed {seed}, {calls} calls in {programs} programs")
+    assert not findings, "\n".join(findings)
+    assert calls > 500
+    assert 100 < met["refused"] < 0.7 * calls
+
+
+@pytest.mark.parametrize("blind", ["shapes", "numbers", "answers", "overflow"])
+def test_assignments_that_are_not_checked_are_found(fuzz_assignments, monkeypatch, blind):
+    import nnjit
+    from nnjit.estimators import _assigned, _base
+
+    if blind == "shapes":  # the engine's own check is left, which names no attribute
+        monkeypatch.setattr(_assigned, "_check_shapes", lambda *shapes: None)
+    elif blind == "numbers":
+        monkeypatch.setattr(_assigned, "_check_numbers", lambda *numbers: None)
+    elif blind == "answers":
+        predict = nnjit.MLPRegressor.predict
+        monkeypatch.setattr(nnjit.MLPRegressor, "predict", lambda self, X: predict(self, X) * 1.001)
+    else:
+        monkeypatch.setattr(_base, "refuse_overflow", lambda *prediction: None)
+    assert any(
+        fuzz_assignments.run_program(0, number, collections.Counter())[1] for number in range(300)
+    )

@@ -5,7 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnjit.backends.dataset import Dataset, as_data, fill_targets
+from nnjit.backends.dataset import (
+    Dataset,
+    as_data,
+    check_columns,
+    check_targets,
+    fill_targets,
+)
 from nnjit.backends.optimizer import Optimizer, copy_packed, hyper_vector, packed_copy
 from nnjit.backends.plan import ForwardPlan, TrainPlan
 from nnjit.core import job, layout, optimizers
@@ -77,8 +83,11 @@ class CpuEngine:
             (n_samples,) class numbers for a softmax output, else (n_samples, n_outputs).
         sample_weight : ndarray of shape (n_samples,), optional
         """
+        labels = self.out_activation == "softmax"
+        check_columns(X, self.layer_units[0])
+        check_targets(y, sample_weight, X.shape[0], self.layer_units[-1], labels)
         data, keep = as_data(X, self.dtype)
-        data = fill_targets(data, y, sample_weight, self.out_activation == "softmax", self.dtype)
+        data = fill_targets(data, y, sample_weight, labels, self.dtype)
         return Dataset(data, X.shape[0], keep)
 
     # -- training -----------------------------------------------------------------------
@@ -239,24 +248,25 @@ class CpuEngine:
         return self._predict(X, output)[0]
 
     def predict_checked(self, X):
-        """Network outputs for the rows of X, and whether X is surely finite.
+        """Network outputs for the rows of X, and whether nothing there is NaN or infinite.
 
-        The rows are looked at where they are read for the network, so that it costs next to
-        nothing.
+        They are looked at where they lie in the cache, so that it costs next to nothing.
 
         Parameters
         ----------
-        X : ndarray of shape (n_samples, n_features)
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
 
         Returns
         -------
         outputs : ndarray of shape (n_samples, n_outputs)
         finite : bool
-            False where X has infinities or NaN, or where a sum of its elements overflows.
+            False where X, if dense, the logits or the outputs have infinities or NaN, or where a
+            sum of their elements overflows.
         """
         return self._predict(X, "activation")
 
     def _predict(self, X, output):
+        check_columns(X, self.layer_units[0])
         n = X.shape[0]
         units = self.layer_units[-1]
         out = np.empty((n, units), self.dtype)

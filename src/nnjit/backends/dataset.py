@@ -6,7 +6,7 @@ import numpy as np
 
 from nnjit.core.block import Data
 
-__all__ = ["Dataset", "as_data", "fill_targets"]
+__all__ = ["Dataset", "as_data", "check_columns", "check_targets", "fill_targets"]
 
 _NO_INDICES = np.empty(0, np.int32)
 _NO_INDPTR = np.empty(0, np.int64)
@@ -42,6 +42,37 @@ def canonical(array, dtype):
         return array.reshape(-1)
     array = np.require(array, dtype, ["C", "A"]).reshape(-1)
     return array if array.flags.writeable else np.asarray(_Memory(array))
+
+
+def check_columns(X, n_features):
+    """Refuse rows that kernels would read outside of: they check nothing."""
+    if X.shape[1] != n_features:
+        raise ValueError(f"X has {X.shape[1]} features, but the network has {n_features} inputs.")
+
+
+def check_targets(y, sample_weight, n_rows, n_outputs, labels):
+    """Refuse targets and weights that kernels would read outside of, and labels without an output.
+
+    Parameters
+    ----------
+    y : ndarray
+    sample_weight : ndarray or None
+    n_rows, n_outputs : int
+    labels : bool
+        Whether `y` holds class numbers.
+    """
+    shape = (n_rows,) if labels else (n_rows, n_outputs)
+    if y.shape != shape:
+        raise ValueError(f"The target has shape {y.shape}, but {shape} is needed.")
+    if labels and n_rows and not 0 <= y.min() <= y.max() < n_outputs:
+        raise ValueError(
+            f"The target has class numbers from {y.min()} to {y.max()}, but the network has "
+            f"{n_outputs} outputs."
+        )
+    if sample_weight is not None and sample_weight.shape != (n_rows,):
+        raise ValueError(
+            f"The sample weights have shape {sample_weight.shape}, but {(n_rows,)} is needed."
+        )
 
 
 def as_data(X, dtype):

@@ -81,7 +81,7 @@ class ForwardPlan:
         return n <= self._rows < 2 * n + BLOCK_ROWS // 8
 
     def run(self, data, n, out, logits):
-        """Write the outputs of n rows to `out`; whether the rows are surely finite."""
+        """Write the outputs of n rows to `out`; whether all is surely finite, see predict_block."""
         frame = self._frame
         self._report[job.FINITE] = 1.0
         _enter_samples(frame, data, n)

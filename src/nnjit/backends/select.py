@@ -66,9 +66,13 @@ def resolve(device, ready=False):
     ------
     RuntimeError
         If the device cannot be used; the message says what to install.
+    ValueError
+        If `device` names none.
     """
     if device == "cpu":
         return None
+    if not isinstance(device, str) or not is_device_name(device):
+        raise ValueError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', got {device!r}.")
     if "nnjit.backends.cuda._cuda" not in sys.modules:
         with undisturbed():
             import nnjit.backends.cuda._cuda  # noqa: F401

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnjit.core.activations import copy
+from nnjit.core.activations import EXP, copy
 from nnjit.core.block import forward_block
 from nnjit.core.compiler.jit import inline
 from nnjit.core.layout import ACTIVATION, FAN_IN, FAN_OUT, UNITS_AT
@@ -36,11 +36,11 @@ def write_rows(work, z, stride, units, rows, order, out, at):
 
 
 @inline
-def all_finite(work, features, lanes, stride):
-    """Whether the sum of a block's inputs is finite; one that overflows says no."""
+def all_finite(work, at, units, lanes, stride):
+    """Whether the sum of a layer's values is finite; one that overflows says no."""
     total = work.dtype.type(0)
-    for k in range(features):
-        row = work[k * stride : k * stride + lanes]
+    for k in range(units):
+        row = work[at + k * stride : at + k * stride + lanes]
         for j in range(lanes):
             total += row[j]
     return np.isfinite(total)
@@ -50,7 +50,9 @@ def all_finite(work, features, lanes, stride):
 def predict_block(layers, logits, params, data, start, rows, order, stride, units_total, work, out):
     """Outputs of the samples start..start+rows-1; `order` counts from 0.
 
-    Returns whether the inputs are surely finite, True where they are sparse.
+    Returns whether logits, outputs, and inputs unless they are sparse, are surely finite. Logits
+    count by themselves: in a sum that overflows, the order decides the sign of the infinity, and a
+    logistic output is 0 or 1 by it.
     """
     last = layers.shape[0] - 1
     units = layers[last, FAN_OUT]
@@ -60,7 +62,11 @@ def predict_block(layers, logits, params, data, start, rows, order, stride, unit
         layers, params, data, start, order, np.int64(0), rows, work, stride, spare + stride,
         (start + rows) * data.x_row, rows * data.x_row if data.x_column == 1 else 0,
     )  # fmt: skip
+    code = layers[last, ACTIVATION]
+    finite = all_finite(work, z, units, rows, stride)
     if not logits:
-        apply_output(layers[last, ACTIVATION], work, z, units, rows, stride, spare)
+        apply_output(code, work, z, units, rows, stride, spare)
+        if code == EXP:  # of finite logits all others are finite
+            finite = all_finite(work, z, units, rows, stride) and finite
     write_rows(work, z, stride, units, rows, order, out, start * units)
-    return data.x_column == 0 or all_finite(work, layers[0, FAN_IN], rows, stride)
+    return finite and (data.x_column == 0 or all_finite(work, 0, layers[0, FAN_IN], rows, stride))

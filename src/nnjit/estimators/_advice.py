@@ -73,8 +73,8 @@ def advise_on_input(network: Any, X: Any) -> None:
         where = ""
     if not sample.size:
         return
-    with np.errstate(over="ignore"):
-        size = np.sqrt(np.square(sample, dtype=np.float64).mean(axis=0))
+    unit = max(1.0, float(np.abs(sample).max()))  # so that no square overflows
+    size = unit * np.sqrt(np.square(sample / unit, dtype=np.float64).mean(axis=0))
     largest = int(size.argmax())
     if size[largest] <= LARGE_INPUT:
         return

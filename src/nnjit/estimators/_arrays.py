@@ -52,8 +52,30 @@ def engine_input(X: Any, dtype: np.dtype[Any]) -> Any:
     CSC is converted to CSR here, once, since minibatches gather rows.
     """
     if sp.issparse(X):
+        _check_indices(X)
         X = X.tocsr()
     return to_dtype(X, dtype, "X")
+
+
+def _check_indices(X: Any) -> None:
+    """Refuse a CSR or CSC matrix whose indices point outside of it: whoever reads it trusts them.
+
+    Raises
+    ------
+    ValueError
+    """
+    major, minor = X.shape if X.format == "csr" else X.shape[::-1]
+    starts = X.indptr
+    whole = len(starts) == major + 1 and starts[0] == 0 and (starts[1:] >= starts[:-1]).all()
+    if not whole or starts[-1] > min(len(X.indices), len(X.data)):
+        raise ValueError("The sparse matrix X is damaged: its indptr does not fit its entries.")
+    indices = X.indices[: starts[-1]]
+    unsigned = indices.view(indices.dtype.str.replace("i", "u"))  # negative: too large
+    if len(indices) and unsigned.max() >= minor:
+        raise ValueError(
+            f"The sparse matrix X of shape {X.shape} is damaged: its indices go from "
+            f"{indices.min()} to {indices.max()}."
+        )
 
 
 def pack_parameters(coefs: list[Array], intercepts: list[Array]) -> NDArray[np.float64]:

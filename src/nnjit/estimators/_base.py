@@ -25,6 +25,12 @@ from nnjit._warnings import warn
 from nnjit.backends import select
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
 from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
+from nnjit.estimators._assigned import (
+    checked_parameters,
+    dtype_of,
+    refuse_non_finite,
+    units_of,
+)
 from nnjit.estimators._callbacks import CallbackSupport, FitReport, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._conversion import ScikitLearnConversion
@@ -33,7 +39,7 @@ from nnjit.estimators._device import host_rows, host_target, rows_on_device, tak
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators._persistence import checked, stamped
-from nnjit.estimators._prediction import prediction_engine
+from nnjit.estimators._prediction import prediction_engine, refuse_overflow
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import (
     all_finite,
@@ -260,6 +266,9 @@ class BaseMultilayerPerceptron(
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
         hidden_units = self._hidden_units()
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        if not fresh:
+            self.coefs_, self.intercepts_ = checked_parameters(self)
+            refuse_non_finite(self.coefs_, self.intercepts_)
         rows = rows_on_device(X, self.device)
         X = host_rows(X) if rows is None else rows.stand_in()
         X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
@@ -340,7 +349,7 @@ class BaseMultilayerPerceptron(
 
     def _check_architecture(self, layer_units: list[int]) -> None:
         """Refuse to go on training a network of another shape than the parameters ask for."""
-        present = self._layer_units()
+        present = units_of(self.coefs_)
         advice = (
             "Set the parameters back, or train a new network by calling fit with warm_start=False."
         )
@@ -367,35 +376,15 @@ class BaseMultilayerPerceptron(
 
     def _layer_units(self) -> list[int]:
         """Return the number of units of each layer, by the shapes of the parameters."""
-        shapes = [np.shape(weights) for weights in self.coefs_]
-        chained = all(len(shape) == 2 for shape in shapes) and all(
-            left[1] == right[0] for left, right in zip(shapes[:-1], shapes[1:])
-        )
-        if not chained or [np.shape(b) for b in self.intercepts_] != [(s[1],) for s in shapes]:
-            raise ValueError(
-                "The shapes of coefs_ and intercepts_ do not fit together: "
-                f"{shapes} and {[np.shape(b) for b in self.intercepts_]}."
-            )
-        return [shapes[0][0], *(shape[1] for shape in shapes)]
+        return units_of(checked_parameters(self)[0])
 
     def _parameter_dtype(self) -> np.dtype[Any]:
         """Return float32 if all parameters are, else float64."""
-        dtypes = {getattr(a, "dtype", None) for a in (*self.coefs_, *self.intercepts_)}
-        return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
-
-    def _engine_key(self) -> tuple[Any, ...]:
-        """Return what an engine is made for."""
-        return (
-            tuple(self._layer_units()),
-            self.activation,
-            self.out_activation_,
-            self._engine_loss(),
-            self._parameter_dtype(),
-        )
+        return dtype_of(self.coefs_, self.intercepts_)
 
     def _engine_loss(self) -> str:
-        """Return `loss`, or one that goes with the output where it has been changed since fit."""
-        fitting = _LOSSES_BY_OUTPUT[self.out_activation_]
+        """Return `loss`, or one that goes with the output where either was changed since fit."""
+        fitting = _LOSSES_BY_OUTPUT.get(self.out_activation_, ["squared_error"])
         return self.loss if self.loss in fitting else fitting[0]
 
     def _make_engine(self, ready: bool = False) -> Engine:
@@ -403,30 +392,46 @@ class BaseMultilayerPerceptron(
 
         With `ready` one on the CPU will do where the device cannot be used.
         """
+        coefs, intercepts = checked_parameters(self)
         device = {} if self.device == "cpu" else {"device": self.device, "ready": ready}
-        engine: Engine = select.make_engine(*self._engine_key(), **device)
-        engine.pack(self.coefs_, self.intercepts_)
+        engine: Engine = select.make_engine(
+            units_of(coefs),
+            self.activation,
+            self.out_activation_,
+            self._engine_loss(),
+            dtype_of(coefs, intercepts),
+            **device,
+        )
+        engine.pack(coefs, intercepts)
         return engine
 
     def _forward(self, X: Any) -> tuple[Engine, Any, Array]:
-        """Check the rows; return an engine, the rows as it takes them, and its outputs for them."""
+        """Check the rows; return an engine, the rows as it takes them, and its outputs for them.
+
+        Raises
+        ------
+        ValueError
+            If the rows or the parameters are invalid, or an output is not finite.
+        """
         if is_valid_if_finite(self, X):
-            engine = prediction_engine(self)
+            engine = prediction_engine(self, X.shape[1])
+            if X.dtype != engine.dtype and all_finite(X):
+                X = engine_input(X, engine.dtype)
             if X.dtype == engine.dtype:
                 outputs, finite = engine.predict_checked(X)
                 if finite:
                     return engine, X, outputs
-            elif all_finite(X):
-                X = engine_input(X, engine.dtype)
-                return engine, X, engine.predict(X)
         check_is_fitted(self)
         rows = rows_on_device(X, self.device)
         X = host_rows(X) if rows is None else rows.stand_in()
         refuse_dates(X, "X")
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        engine = prediction_engine(self)
+        engine = prediction_engine(self, X.shape[1])
         X = engine_input(X, engine.dtype) if rows is None else rows
-        return engine, X, engine.predict(X)
+        outputs, finite = engine.predict_checked(X)
+        if not finite:  # or a sum of them overflows
+            refuse_overflow(self, engine, X, outputs)
+        return engine, X, outputs
 
     def _score_by(self, metric: Callable[..., float], X: Any, y: Any, sample_weight: Any) -> float:
         refuse_dates(sample_weight, "sample_weight")
@@ -633,6 +638,12 @@ class BaseMultilayerPerceptron(
             self.coefs_, self.intercepts_ = engine.unpack()
         if state.diverged:
             self._report_divergence(state)
+        elif isinstance(monitor, ScoreMonitor) and not np.isfinite(monitor.best):
+            warn(
+                "No epoch could be scored: the outputs for the validation rows overflow. The "
+                f"weights are the initial ones. {self._divergence_advice()}",
+                ConvergenceWarning,
+            )
 
     def _report_divergence(self, state: TrainingState) -> None:
         where = f"The loss was not finite in epoch {state.epoch}."

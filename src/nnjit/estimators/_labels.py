@@ -118,6 +118,30 @@ def check_known_classes(y: Any, classes: Array, *, all_present: bool) -> None:
         )
 
 
+def check_encoding(binarizer: Any, classes: Any) -> None:
+    """Check that labels can be encoded for the network that is there.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer
+        What the network was fitted with, or something that was assigned since.
+    classes : ndarray
+        The estimator's `classes_`; for a multilabel target there may be more than labels.
+
+    Raises
+    ------
+    ValueError
+    """
+    kind = getattr(binarizer, "y_type_", None)
+    encoded: Any = getattr(binarizer, "classes_", None)
+    same = np.array_equal(encoded, classes) if kind in ("binary", "multiclass") else kind
+    if not same or np.ndim(classes) != 1:
+        raise ValueError(
+            f"classes_ is {classes}, but the network was fitted on the classes {encoded} "
+            "(_label_binarizer). Training goes on with the classes of the fit only."
+        )
+
+
 def encode(binarizer: LabelBinarizer, y: Any) -> Array:
     """Return the labels as the engine takes them.
 
@@ -150,10 +174,28 @@ def decode(binarizer: LabelBinarizer, output: Array) -> Any:
     -------
     y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         Sparse if the labels of the fit were.
+
+    Raises
+    ------
+    ValueError
+        If the binarizer was assigned and does not go with the network's outputs.
     """
-    classes = binarizer.classes_
-    if binarizer.y_type_ == "multiclass":
+    classes = np.asarray(getattr(binarizer, "classes_", None))
+    kind, units = getattr(binarizer, "y_type_", None), output.shape[1]
+    known = len(classes) if classes.ndim == 1 else 0
+    if kind == "multiclass" and units == known:
         return classes[output.argmax(axis=1)]
-    if binarizer.y_type_ == "binary" and len(classes) == 2:
+    if kind == "binary" and units == 1 and known == 2 and _from_zero_to_one(binarizer):
         return classes[(output[:, 0] > 0.5).astype(np.intp)]
-    return binarizer.inverse_transform(output.ravel() if output.shape[1] == 1 else output)
+    if kind == "binary" and known and (units == 1 or units == known == 2):
+        return binarizer.inverse_transform(output.ravel() if units == 1 else output)
+    if kind == "multilabel-indicator" and units == known:
+        return binarizer.inverse_transform(output)
+    raise ValueError(
+        f"The network has {units} outputs, but its labels (_label_binarizer) are "
+        f"{'of no kind that it can tell apart' if kind is None else kind} with {known} classes."
+    )
+
+
+def _from_zero_to_one(binarizer: LabelBinarizer) -> bool:
+    return bool(binarizer.neg_label == 0 and binarizer.pos_label == 1)

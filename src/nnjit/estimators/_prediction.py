@@ -1,4 +1,4 @@
-"""The engine that predicts, kept from call to call."""
+"""The engine that predicts, kept from call to call, and the refusal of what it cannot compute."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ import weakref
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 
+from nnjit._types import Array
+from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
+from nnjit.estimators._device import to_host
 from nnjit.training.engine import Engine
 
 
-def _architecture(estimator: Any) -> tuple[Any, ...]:
-    """Return what an engine depends on, as it is now."""
-    arrays = (*estimator.coefs_, *estimator.intercepts_)
+def _architecture(estimator: Any, coefs: Any, intercepts: Any) -> tuple[Any, ...]:
+    """Return what an engine, and the validity of its network, depend on."""
     return (
-        tuple([(np.shape(a), getattr(a, "dtype", None)) for a in arrays]),
+        tuple([(a.__class__, a.shape, a.dtype) for a in (*coefs, *intercepts)]),
+        len(coefs),
+        estimator.n_layers_,
+        getattr(estimator, "n_outputs_", None),  # a regressor needs none
         estimator.activation,
         estimator.out_activation_,
         estimator.loss,
@@ -35,15 +41,70 @@ class _Engines(threading.local):
 _ENGINES = _Engines()
 
 
-def prediction_engine(estimator: Any) -> Engine:
+def prediction_engine(estimator: Any, n_features: int) -> Engine:
     """Return an engine with the estimator's parameters, the one of its last prediction if any.
 
     The parameters are copied in each time, since `coefs_` may be assigned or written to.
+
+    Raises
+    ------
+    ValueError
+        If what was assigned to them is no network, or none of so many inputs.
     """
-    key = _architecture(estimator)
+    engine: Engine
     kept = _ENGINES.by_estimator.get(estimator)
-    if kept is None or kept[0] != key:
-        kept = _ENGINES.by_estimator[estimator] = key, estimator._make_engine(ready=True)
-    else:
-        kept[1].pack(estimator.coefs_, estimator.intercepts_)
-    return kept[1]
+    if kept is not None:
+        try:
+            coefs, intercepts = estimator.coefs_, estimator.intercepts_
+            if kept[0] == _architecture(estimator, coefs, intercepts):
+                engine = kept[1]
+                if engine.layer_units[0] == n_features:
+                    engine.pack(coefs, intercepts)  # of the very types that were checked
+                    return engine
+        except (AttributeError, TypeError, ValueError):
+            pass  # something that is no network; what it is, the long way finds out
+    coefs, intercepts = checked_parameters(estimator, n_features)
+    engine = estimator._make_engine(ready=True)
+    _ENGINES.by_estimator[estimator] = _architecture(estimator, coefs, intercepts), engine
+    return engine
+
+
+def refuse_overflow(network: Any, engine: Engine, X: Any, outputs: Array) -> None:
+    """Raise if a prediction is NaN or infinite, unless scikit-learn's `assume_finite` is set.
+
+    So it is if a logit is: the order of a sum that overflows decides whether the result is
+    infinity, minus infinity or NaN, and with it a probability of 0 or 1.
+
+    Parameters
+    ----------
+    network : estimator
+    engine : engine
+        With the network's parameters.
+    X : array
+        The rows as the engine takes them.
+    outputs : array of shape (n_samples, n_outputs)
+        What it made of them.
+
+    Raises
+    ------
+    ValueError
+        That says in which rows, why, and what to do.
+    """
+    logits = to_host(engine.predict(X, output="logits"))
+    finite = np.isfinite(to_host(outputs)).all(axis=1) & np.isfinite(logits).all(axis=1)
+    if finite.all() or get_config()["assume_finite"]:
+        return
+    refuse_non_finite(*checked_parameters(network))
+    first = int(finite.argmin())
+    where = f"The prediction of row {first}"
+    if (others := int((~finite).sum()) - 1) > 0:
+        where += f" and of {others} other{'s' * (others > 1)}"
+    largest = f"the largest {engine.dtype.name}, {np.finfo(engine.dtype).max:.2g}"
+    why = f"sums in the network exceed {largest}"
+    z = logits[first].max()
+    if network.out_activation_ == "exp" and np.isfinite(z):
+        why = f"exp({z:.5g}) exceeds {largest}"
+    advice = "Scale the rows as those of the fit were scaled"
+    if engine.dtype == np.float32:
+        advice += ", or assign coefs_ and intercepts_ in float64"
+    raise ValueError(f"{where} overflows: {why}. {advice}.")

@@ -16,6 +16,7 @@ from nnjit.estimators._base import BaseMultilayerPerceptron
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._labels import (
+    check_encoding,
     check_known_classes,
     decode,
     encode,
@@ -23,6 +24,7 @@ from nnjit.estimators._labels import (
     fit_binarizer,
 )
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
+from nnjit.estimators._prediction import refuse_overflow
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import flattened_column, validate_training_data
 from nnjit.estimators.parameters import Architecture, Training
@@ -98,6 +100,8 @@ class MLPClassifier(_Parameters, ClassifierMixin, BaseMultilayerPerceptron):
             self._label_binarizer = fit_binarizer(y)
             self.classes_ = self._label_binarizer.classes_
         else:
+            check_encoding(getattr(self, "_label_binarizer", None), self.classes_)
+            self.classes_ = np.asarray(self.classes_)
             check_known_classes(y, self.classes_, all_present=self.warm_start)
         return X, encode(self._label_binarizer, y)
 
@@ -109,7 +113,8 @@ class MLPClassifier(_Parameters, ClassifierMixin, BaseMultilayerPerceptron):
 
     def _stratification(self, target: Array) -> Array | None:
         if target.ndim == 1:
-            return self.classes_[target]
+            labels: Array = self._label_binarizer.classes_[target]
+            return labels
         # As text: where no split is possible, scikit-learn's message names the sparse class so.
         return np.where(target[:, 0], "True", "False") if target.shape[1] == 1 else None
 
@@ -183,10 +188,12 @@ class MLPClassifier(_Parameters, ClassifierMixin, BaseMultilayerPerceptron):
         sklearn.exceptions.NotFittedError
             If there is no network yet.
         ValueError
-            If X is invalid or has another number of columns than the rows fitted on.
+            If X is invalid, has another number of columns than the rows fitted on, or a prediction
+            overflows, or something was assigned that is no network.
         """
         _, rows, p = self._forward(X)
-        labels: Array = as_given(decode(self._label_binarizer, to_host(p)), rows, X)
+        binarizer = getattr(self, "_label_binarizer", None)
+        labels: Array = as_given(decode(binarizer, to_host(p)), rows, X)
         return labels
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
@@ -233,7 +240,8 @@ class MLPClassifier(_Parameters, ClassifierMixin, BaseMultilayerPerceptron):
         sklearn.exceptions.NotFittedError
             If there is no network yet.
         ValueError
-            If X is invalid or has another number of columns than the rows fitted on.
+            If X is invalid, has another number of columns than the rows fitted on, or a prediction
+            overflows, or something was assigned that is no network.
         """
         engine, rows, p = self._forward(X)
         if self.n_outputs_ == 1:
@@ -244,7 +252,7 @@ class MLPClassifier(_Parameters, ClassifierMixin, BaseMultilayerPerceptron):
     def _both_probabilities(self, engine: Engine, X: Any, p: FloatArray) -> FloatArray:
         other = 1 - p
         lost = p == 1
-        if lost.any():
+        if self.out_activation_ == "logistic" and lost.any():
             # Here z is so large that 1 / (1 + exp(z)) is exp(-z) to the last bit.
             other[lost] = np.exp(-to_host(engine.predict(X, output="logits"))[lost])
         return np.hstack([other, p])
@@ -253,7 +261,8 @@ class MLPClassifier(_Parameters, ClassifierMixin, BaseMultilayerPerceptron):
         """Return the logarithm of the probability of each class.
 
         Where a probability rounds to 0, its logarithm is computed from the logits z instead, as
-        ``z - log(sum(exp(z)))`` or ``-log(1 + exp(-z))``, and so is finite everywhere.
+        ``z - log(sum(exp(z)))`` or ``-log(1 + exp(-z))``, and so is finite, unless it is itself
+        too large for the precision of the network, which is an error.
 
         Parameters
         ----------
@@ -270,9 +279,11 @@ class MLPClassifier(_Parameters, ClassifierMixin, BaseMultilayerPerceptron):
         sklearn.exceptions.NotFittedError
             If there is no network yet.
         ValueError
-            If X is invalid or has another number of columns than the rows fitted on.
+            If X is invalid, has another number of columns than the rows fitted on, or a prediction
+            overflows, or something was assigned that is no network.
         """
         engine, rows, p = self._forward(X)
+        self._check_probabilities()
         p = to_host(p)
         if self.n_outputs_ == 1:
             p = self._both_probabilities(engine, rows, p)
@@ -280,10 +291,22 @@ class MLPClassifier(_Parameters, ClassifierMixin, BaseMultilayerPerceptron):
         if not vanished.any():
             certain: FloatArray = as_given(np.log(p, out=p), rows, X)
             return certain
-        log_p = self._log_p_from_logits(to_host(engine.predict(rows, output="logits")))
+        with np.errstate(over="ignore", invalid="ignore"):  # refused next
+            log_p = self._log_p_from_logits(to_host(engine.predict(rows, output="logits")))
         np.log(p, out=log_p, where=~vanished)
+        if not np.isfinite(log_p).all():
+            refuse_overflow(self, engine, rows, log_p)
         given: FloatArray = as_given(log_p, rows, X)
         return given
+
+    def _check_probabilities(self) -> None:
+        """Refuse logarithms of outputs that `out_activation_`, assigned, makes no probabilities."""
+        output = self.out_activation_
+        if output != "logistic" and (output != "softmax" or self.n_outputs_ == 1):
+            raise ValueError(
+                f"The output of a network with out_activation_={output!r} and n_outputs_="
+                f"{self.n_outputs_} is no probability whose logarithm could be returned."
+            )
 
     def _log_p_from_logits(self, logits: FloatArray) -> FloatArray:
         if self.out_activation_ == "softmax":

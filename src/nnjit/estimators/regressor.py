@@ -146,7 +146,8 @@ class MLPRegressor(_Parameters, RegressorMixin, BaseMultilayerPerceptron):
         sklearn.exceptions.NotFittedError
             If there is no network yet.
         ValueError
-            If X is invalid or has another number of columns than the rows fitted on.
+            If X is invalid, has another number of columns than the rows fitted on, or a prediction
+            overflows, or something was assigned that is no network.
         """
         _, rows, output = self._forward(X)
         given: FloatArray = as_given(output.ravel() if output.shape[1] == 1 else output, rows, X)

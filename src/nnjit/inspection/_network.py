@@ -6,6 +6,7 @@ Everything is computed in float64 from public attributes (`coefs_`, `intercepts_
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
+from nnjit.estimators._base import OUTPUT_ACTIVATIONS
 from nnjit.estimators._dates import refuse_dates
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
@@ -43,7 +46,9 @@ class Gradient(NamedTuple):
     biases: list[NDArray[np.float64]]
 
 
-def find_network(estimator: Any, X: Any = None, y: Any = None) -> tuple[Any, Any, Any]:
+def find_network(
+    estimator: Any, X: Any = None, y: Any = None, *, weights: bool = True
+) -> tuple[Any, Any, Any]:
     """Return the fitted MLP inside other estimators, and rows and targets as that MLP gets them.
 
     Parameters
@@ -53,10 +58,13 @@ def find_network(estimator: Any, X: Any = None, y: Any = None) -> tuple[Any, Any
         search whose `best_estimator_` is one, nested as they like.
     X, y : array-like, optional
         Rows and targets as `estimator` takes them.
+    weights : bool, default=True
+        Whether the weights are looked at and so have to be those of a network.
 
     Returns
     -------
     network : estimator
+        A shallow copy where its weights were assigned in another form than as arrays of floats.
     X : ndarray, CSR matrix or None
     y : array-like or None
 
@@ -66,6 +74,8 @@ def find_network(estimator: Any, X: Any = None, y: Any = None) -> tuple[Any, Any
         If there is no MLP.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
+    ValueError
+        If its weights, or X, do not make a network.
     """
     for part in _unwrapped(estimator):
         if X is not None and len(getattr(part, "steps", ())) > 1:
@@ -81,7 +91,7 @@ def find_network(estimator: Any, X: Any = None, y: Any = None) -> tuple[Any, Any
     if X is not None:
         refuse_dates(X, "X")
         X = validate_data(part, X, accept_sparse="csr", dtype=np.float64, reset=False)
-    return part, X, y
+    return _with_plain_weights(part, X) if weights else part, X, y
 
 
 def _unwrapped(estimator: Any) -> Iterator[Any]:
@@ -106,6 +116,17 @@ def _transformed_target(estimator: TransformedTargetRegressor, y: Any) -> Any:
     if transformed.ndim == 2 and transformed.shape[1] == 1:
         transformed = transformed.squeeze(axis=1)
     return transformed
+
+
+def _with_plain_weights(network: Any, X: Any) -> Any:
+    """Return the network, or a copy of it, with weights that are finite arrays of floats."""
+    coefs, intercepts = checked_parameters(network, None if X is None else X.shape[1])
+    refuse_non_finite(coefs, intercepts)
+    given = (*network.coefs_, *network.intercepts_)
+    if any(a is not b for a, b in zip(given, (*coefs, *intercepts))):
+        network = copy.copy(network)
+        network.coefs_, network.intercepts_ = coefs, intercepts
+    return network
 
 
 def layer_units(network: Any) -> list[int]:
@@ -156,6 +177,25 @@ def layer_values(network: Any, X: Any) -> list[Any]:
 
 def encode_target(network: Any, y: Any) -> NDArray[np.float64]:
     """Return the target as the output layer should give it, (n_samples, n_outputs)."""
+    target, n_outputs = _encoded(network, y), network.coefs_[-1].shape[1]
+    if target.shape[1] == 1 and n_outputs == 2 and hasattr(network, "classes_"):
+        target = np.hstack([1.0 - target, target])  # two outputs for two classes
+    if target.shape[1] != n_outputs:
+        raise ValueError(
+            f"The target has {target.shape[1]} columns, but the network {n_outputs} outputs."
+        )
+    return target
+
+
+def check_loss(network: Any) -> None:
+    """Refuse a loss and an output activation whose gradient by the logits is not ``o - y``."""
+    if network.out_activation_ not in OUTPUT_ACTIVATIONS.get(network.loss, ()):
+        raise ValueError(
+            f"out_activation_={network.out_activation_!r} does not go with loss={network.loss!r}."
+        )
+
+
+def _encoded(network: Any, y: Any) -> NDArray[np.float64]:
     if not hasattr(network, "classes_"):
         target = np.asarray(y, dtype=np.float64)
         return target[:, np.newaxis] if target.ndim == 1 else target
@@ -191,6 +231,7 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
     -------
     Gradient
     """
+    check_loss(network)
     values = layer_values(network, X)
     delta = (values[-1] - encode_target(network, y)) / X.shape[0]
     gradient = Gradient([], [])

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from nnjit.estimators._arrays import engine_input, pack_parameters
 from nnjit.estimators._base import BaseMultilayerPerceptron
-from nnjit.inspection._network import encode_target, find_network, layer_units
+from nnjit.inspection._network import check_loss, encode_target, find_network, layer_units
 from nnjit.training.engine import Engine
 
 
@@ -96,6 +96,8 @@ def check_gradient(
     ------
     TypeError
         If the network is not one of nnjit's.
+    ValueError
+        If its loss has no gradient there: parameters that are not finite, or an overflow.
 
     Examples
     --------
@@ -114,13 +116,16 @@ def check_gradient(
             "The gradient of nnjit's networks can be checked, not that of a "
             f"{type(network).__module__}.{type(network).__name__}."
         )
+    check_loss(network)
     engine, dataset = _double_engine(network, X, y, sample_weight)
     packed = pack_parameters(network.coefs_, network.intercepts_)
 
     def loss_at(parameters: NDArray[np.float64]) -> float:
         return float(engine.loss_gradient(parameters, dataset, network.alpha)[0])
 
-    gradient = engine.loss_gradient(packed, dataset, network.alpha)[1]
+    loss, gradient = engine.loss_gradient(packed, dataset, network.alpha)
+    if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+        raise ValueError("The loss or its gradient overflows. Scale X and the targets.")
     indices = np.arange(len(packed))
     if n_parameters is not None and n_parameters < len(packed):
         random = check_random_state(random_state)

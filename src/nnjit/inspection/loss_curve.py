@@ -96,7 +96,7 @@ class LossCurveDisplay:
         ValueError
             If the solver records no loss curve ('lbfgs').
         """
-        network, _, _ = find_network(estimator)
+        network, _, _ = find_network(estimator, weights=False)
         if not hasattr(network, "loss_curve_"):
             raise ValueError(
                 f"The network was fitted by solver={network.solver!r}, which records no loss "

@@ -51,6 +51,7 @@ class Engine(Protocol):
     """One network in one precision."""
 
     dtype: np.dtype[Any]
+    layer_units: tuple[int, ...]
     # Arithmetic of one call of `train`, so that Ctrl-C is heard; None for the loop's own.
     work_per_call: float | None
 
@@ -101,8 +102,8 @@ class Engine(Protocol):
     def predict(self, X: Any, output: Literal["activation", "logits"] = "activation") -> Array:
         """Return the network's outputs (n_samples, n_outputs)."""
 
-    def predict_checked(self, X: Array) -> tuple[Array, bool]:
-        """Return the outputs for a dense X, and whether X is surely finite."""
+    def predict_checked(self, X: Any) -> tuple[Array, bool]:
+        """Return the outputs, and whether they, the logits and an ndarray X are surely finite."""
 
     def release(self) -> None:
         """Drop the buffers of training; the parameters stay."""

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from nnjit._types import Array
 from nnjit.training.engine import Engine, Layers
 
@@ -122,8 +124,14 @@ class ScoreMonitor(_PlateauCounter):
         return self.scores[-1]
 
     def evaluate(self, engine: Engine) -> float:
-        """Return the score of the engine's present weights on the validation rows."""
-        return float(self.score(engine.predict(self.X)))
+        """Return the score of the engine's present weights on the validation rows.
+
+        It is NaN if a logit overflows: labels would be told from infinities of either sign.
+        """
+        outputs, finite = engine.predict_checked(self.X)
+        if not finite and not np.isfinite(engine.predict(self.X, output="logits")).all():
+            return math.nan
+        return float(self.score(outputs))
 
     def after_epoch(self, engine: Engine, loss: float, verbose: bool) -> None:
         """Score the validation rows and keep the weights if they are the best so far."""

@@ -15,6 +15,7 @@ from nnjit.backends.cuda.optimizer import CudaOptimizer
 from nnjit.backends.cuda.plan import TrainPlan
 from nnjit.backends.cuda.rows import DeviceRows, device_rows
 from nnjit.backends.cuda.updates import LOSS, RUNNING, SKIPPED
+from nnjit.backends.dataset import check_columns, check_targets
 from nnjit.backends.optimizer import hyper_vector
 from nnjit.core import layout, optimizers
 
@@ -112,8 +113,10 @@ class CudaEngine:
         sample_weight : ndarray of shape (n_samples,), optional
         """
         rows, softmax = device_rows(X, self.dtype), self.out_activation == "softmax"
-        weights = None if sample_weight is None else np.asarray(sample_weight, self.dtype)
         n = rows.shape[0]
+        check_columns(rows, self.layer_units[0])
+        check_targets(y, sample_weight, n, self.layer_units[-1], softmax)
+        weights = None if sample_weight is None else np.asarray(sample_weight, self.dtype)
         return CudaDataset(
             rows,
             upload_or_one("The target", None if softmax else y, self.dtype),
@@ -246,9 +249,24 @@ class CudaEngine:
         -------
         ndarray of shape (n_samples, n_outputs), or Numba's device array for a device array
         """
+        return self._outputs(X, output)[0]
+
+    @on_device
+    def predict_checked(self, X):
+        """Network outputs, and whether they, the logits and X (if an ndarray) are surely finite."""
+        outputs, overflows = self._outputs(X, "activation")
+        if overflows.copy_to_host()[0]:
+            return outputs, False
+        with np.errstate(over="ignore", invalid="ignore"):
+            return outputs, not isinstance(X, np.ndarray) or bool(np.isfinite(X.sum()))
+
+    def _outputs(self, X, output):
+        """What `predict` returns, and on the device 1 if a logit or an output is not finite."""
+        check_columns(X, self.layer_units[0])
         n, units = X.shape[0], self.layer_units[-1]
+        overflows = upload("Prediction", np.zeros(1, np.int32))
         if n == 0:
-            return np.empty((0, units), self.dtype)
+            return np.empty((0, units), self.dtype), overflows
         rows = device_rows(X, self.dtype)
         count = choice.prediction_rows(self.layer_units, n)
         made = allocate(
@@ -257,16 +275,12 @@ class CudaEngine:
             work=(sum(self.layer_units) * count, self.dtype),
         )
         for at in range(0, n, count):
-            self._predict(rows, at, min(count, n - at), made["work"], made["out"], output)
+            here = at, min(count, n - at)
+            self._predict(rows, *here, made["work"], made["out"], output, overflows)
         out = made["out"].reshape((n, units))
-        return out if rows.given is not None else out.copy_to_host()
+        return out if rows.given is not None else out.copy_to_host(), overflows
 
-    def predict_checked(self, X):
-        """Network outputs for the rows of an array, and whether its sum is finite."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self.predict(X), bool(np.isfinite(X.sum()))
-
-    def _predict(self, rows, at, count, work, out, output):
+    def _predict(self, rows, at, count, work, out, output, overflows):
         """Outputs of `count` rows from row `at` on."""
         net = self.net
         a, a_at, a_row, a_column = rows.x, at * rows.row, rows.row, rows.column
@@ -288,8 +302,9 @@ class CudaEngine:
         blocks = min(-(-count // tile.threads), MOST_BLOCKS)
         logits = int(output == "logits")
         launch(
-            finish, blocks, tile.threads, net, work, count, out, at * self.layer_units[-1], logits
-        )
+            finish, blocks, tile.threads, net, work, count, out, at * self.layer_units[-1], logits,
+            overflows,
+        )  # fmt: skip
 
     def _spread(self, rows, at, count, work):
         """Write CSR rows out densely at the input's place in the workspace."""

@@ -190,16 +190,27 @@ def phase_kernels(single, real, tile):
 
 @functools.cache
 def output_kernel(single, real):
-    """Compile the end of a prediction: output activation, and the rows to their place."""
+    """Compile the end of a prediction: output activation, and the rows to their place.
+
+    `overflows`, int32, becomes 1 if a logit or an output is not finite.
+    """
     activate_row, _ = make_output(single, real)
 
-    def finish(net, work, rows, out, out_at, logits):
+    def finish(net, work, rows, out, out_at, logits, overflows):
         row = (net.n_layers - 1) * FIELDS
         units, z = net.layers[row + FAN_OUT], net.layers[row + UNITS_AT] * rows
         for j in range(cuda.grid(1), rows, cuda.gridsize(1)):
+            for t in range(units):
+                gap = work[z + j * units + t] - work[z + j * units + t]
+                if gap != gap:
+                    overflows[0] = 1  # whoever writes writes the same
             if not logits:
                 activate_row(net.layers[row + ACTIVATION], work, z + j * units, units)
             for t in range(units):
-                out[out_at + j * units + t] = work[z + j * units + t]
+                value = work[z + j * units + t]
+                out[out_at + j * units + t] = value
+                gap = value - value
+                if gap != gap:
+                    overflows[0] = 1
 
     return kernel(finish)

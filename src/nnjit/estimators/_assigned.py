@@ -1,0 +1,168 @@
+"""The parameters of a network as a call finds them: anything may have been assigned to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from nnjit._types import ActivationName, Array, names
+from nnjit.training.engine import Layers
+
+HIDDEN_ACTIVATIONS = names(ActivationName)
+# What a network may be told to end in; a fit chooses among fewer.
+KNOWN_OUTPUTS = (*HIDDEN_ACTIVATIONS, "exp", "softmax")
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def checked_parameters(network: Any, n_features: int | None = None) -> Layers:
+    """Return the weights and biases of a fitted MLP, which may be scikit-learn's, as plain arrays.
+
+    Numbers in any other form (integers, objects, lists, sparse matrices) become float64. They may
+    be NaN or infinite: an infinite weight below a tanh is a finite prediction.
+
+    Parameters
+    ----------
+    network : estimator
+    n_features : int or None
+        Columns of the rows that the network is for, if there are any.
+
+    Returns
+    -------
+    coefs, intercepts : list of ndarray
+        Of type float32 or float64 each; those of the network itself where they are that already.
+
+    Raises
+    ------
+    ValueError
+        If something that was assigned is no network, or not the one that the other attributes tell
+        of.
+    """
+    weights, biases = _listed(network, "coefs_"), _listed(network, "intercepts_")
+    # Shapes first: they tell without a look at every element.
+    shapes = [_shape_of(w, f"coefs_[{i}]") for i, w in enumerate(weights)]
+    _check_shapes(shapes, [_shape_of(b, f"intercepts_[{i}]") for i, b in enumerate(biases)])
+    if n_features is not None and shapes[0][0] != n_features:
+        raise ValueError(
+            f"X has {n_features} features, but coefs_[0] has shape {shapes[0]}: the network has "
+            f"{shapes[0][0]} inputs."
+        )
+    _check_numbers(network, shapes)
+    _check_activations(network)
+    coefs = [_as_floats(w, f"coefs_[{i}]") for i, w in enumerate(weights)]
+    return coefs, [_as_floats(b, f"intercepts_[{i}]") for i, b in enumerate(biases)]
+
+
+def _check_numbers(network: Any, shapes: list[tuple[int, ...]]) -> None:
+    """Refuse numbers of layers and outputs that are not those of the weight matrices."""
+    n_layers = getattr(network, "n_layers_", None)
+    if not _is_number(n_layers, len(shapes) + 1):
+        raise ValueError(
+            f"coefs_ has {len(shapes)} weight matrices, which make {len(shapes) + 1} layers, but "
+            f"n_layers_ is {n_layers!r}. Assign n_layers_ as well."
+        )
+    n_outputs = getattr(network, "n_outputs_", None)
+    # A regressor returns what there is.
+    if hasattr(type(network), "predict_proba") and not _is_number(n_outputs, shapes[-1][1]):
+        raise ValueError(
+            f"The shapes of coefs_ and n_outputs_ do not fit together: coefs_[{len(shapes) - 1}] "
+            f"has shape {shapes[-1]}, but n_outputs_ is {n_outputs!r}."
+        )
+
+
+def units_of(coefs: Sequence[Array]) -> list[int]:
+    """Return the number of units of each layer, the inputs first."""
+    return [coefs[0].shape[0], *(weights.shape[1] for weights in coefs)]
+
+
+def dtype_of(coefs: Sequence[Array], intercepts: Sequence[Array]) -> np.dtype[Any]:
+    """Return float32 if all parameters are, else float64."""
+    dtypes = {getattr(a, "dtype", None) for a in (*coefs, *intercepts)}
+    return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
+
+
+def refuse_non_finite(coefs: Sequence[Array], intercepts: Sequence[Array]) -> None:
+    """Raise a ValueError that names the first array with NaN or infinity in it, if there is one."""
+    for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
+        for i, array in enumerate(arrays):
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name}[{i}] contains NaN or infinity.")
+
+
+def _is_number(value: Any, expected: int) -> bool:
+    return isinstance(value, Integral) and value == expected
+
+
+def _listed(network: Any, attribute: str) -> list[Any]:
+    arrays: Any = getattr(network, attribute, None)
+    has_items = isinstance(arrays, np.ndarray) and arrays.ndim > 0
+    if not has_items and not isinstance(arrays, (list, tuple)):
+        raise ValueError(
+            f"{attribute} must be a list of arrays, one for each layer after the input, got "
+            f"{type(arrays).__name__}."
+        )
+    return list(arrays)
+
+
+def _shape_of(values: Any, name: str) -> tuple[int, ...]:
+    try:
+        return np.shape(values)
+    except ValueError:  # a ragged list
+        raise ValueError(f"{name} must be an array of real numbers, got a ragged list.") from None
+
+
+def _as_floats(values: Any, name: str) -> Array:
+    """Return an array of float32 or float64, which is `values` where it is one."""
+    if type(values) in (np.ndarray, np.memmap) and values.dtype in _FLOATS:
+        given: Array = values
+        return given
+    if sp.issparse(values):
+        values = values.toarray()
+    masked = isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values)
+    try:
+        array = np.asarray(values)
+        numeric = array.dtype.kind in "biuf" or (
+            array.dtype.kind == "O" and all(isinstance(value, Real) for value in array.flat)
+        )
+        if numeric and not masked:
+            single = array.dtype == np.dtype(np.float32).newbyteorder()
+            return array.astype(np.float32 if single else np.float64)
+    except (TypeError, ValueError, OverflowError):  # ragged lists, integers too large
+        pass
+    kind = getattr(values, "dtype", type(values).__name__)
+    masked_text = " with masked values" if masked else ""
+    raise ValueError(f"{name} must be an array of real numbers, got {kind}{masked_text}.")
+
+
+def _check_shapes(shapes: list[tuple[int, ...]], bias_shapes: list[tuple[int, ...]]) -> None:
+    """Refuse weights and biases that do not make a chain of layers."""
+    wrong = None
+    if not shapes or len(shapes) != len(bias_shapes):
+        wrong = f"there are {len(shapes)} weight matrices and {len(bias_shapes)} biases"
+    for i, (shape, biases) in enumerate(zip(shapes, bias_shapes)):
+        if wrong is not None:
+            break
+        if len(shape) != 2 or 0 in shape:
+            wrong = f"coefs_[{i}] has shape {shape}, which is no layer"
+        elif i and shape[0] != shapes[i - 1][1]:
+            wrong = f"coefs_[{i}] has shape {shape}, but coefs_[{i - 1}] {shapes[i - 1]}"
+        elif biases != shape[1:]:
+            wrong = f"coefs_[{i}] has shape {shape}, but intercepts_[{i}] {biases}"
+    if wrong is not None:
+        raise ValueError(
+            f"The shapes of coefs_ and intercepts_ do not fit together: {wrong}. All are "
+            f"{shapes} and {bias_shapes}."
+        )
+
+
+def _check_activations(network: Any) -> None:
+    for attribute, known in (
+        ("activation", HIDDEN_ACTIVATIONS),
+        ("out_activation_", KNOWN_OUTPUTS),
+    ):
+        name = getattr(network, attribute, None)
+        if not isinstance(name, str) or name not in known:
+            raise ValueError(f"{attribute} must be one of {list(known)}, got {name!r}.")
