@@ -86,12 +86,17 @@ def fitted(kind, single, hidden, activation):
 # Assignments: each changes an estimator, in the same way for the same generator
 
 
+def formed(form, array):
+    """An array in another form; far more rows than there is memory for stay as they are."""
+    return array if np.size(array) > 10**5 else form(array)
+
+
 def every_array(form):
     """Both lists in another form."""
 
     def assign(model, rng):
-        model.coefs_ = [form(w) for w in model.coefs_]
-        model.intercepts_ = [form(b) for b in model.intercepts_]
+        model.coefs_ = [formed(form, w) for w in model.coefs_]
+        model.intercepts_ = [formed(form, b) for b in model.intercepts_]
 
     return assign
 
@@ -103,7 +108,7 @@ def one_array(form, *attributes):
         attribute = choose(rng, *(attributes or ("coefs_", "intercepts_")))
         arrays = list(getattr(model, attribute))
         at = int(rng.integers(len(arrays)))
-        arrays[at] = form(arrays[at])
+        arrays[at] = formed(form, arrays[at])
         setattr(model, attribute, arrays)
 
     return assign
