@@ -41,6 +41,12 @@ def test_it_says_why_a_folder_is_not_used(command, environment, kernels, tmp_pat
     assert "compiled anew in each process" in command("cache", **environment).stdout
 
 
+def test_a_look_makes_no_folder(command, environment, tmp_path):
+    assert "0, 0.0 MB" in command("cache", **environment).stdout
+    assert "nnjit" in command("info", **environment).stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_it_removes_kernels_and_nothing_else(command, environment, kernels):
     done = command("cache", "--clear", **environment)
     assert f"2 kernels, 3.5 MB, removed from {kernels}" in done.stdout

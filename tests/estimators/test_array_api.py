@@ -164,3 +164,35 @@ def test_arrays_are_left_to_scikit_learn_without_dispatch():
     with sklearn.config_context(array_api_dispatch=False):
         model = nnjit.MLPRegressor(max_iter=2).fit(Foreign(X), X[:, 0])
     assert type(model.predict(Foreign(X))) is np.ndarray
+
+
+class Tensor:
+    """What matters of a PyTorch tensor that keeps a gradient, in a type that NumPy lacks."""
+
+    __cuda_array_interface__ = {"shape": (2,)}
+
+    def __init__(self, values, steps=()):
+        self.values, self.steps = values, steps
+
+    def _after(self, step):
+        return Tensor(self.values, (*self.steps, step))
+
+    def detach(self):
+        return self._after("detach")
+
+    def cpu(self):
+        return self._after("cpu")
+
+    def float(self):
+        return self._after("float")
+
+    def numpy(self):
+        if "detach" not in self.steps:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        if "float" not in self.steps:
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return np.asarray(self.values, np.float32)
+
+
+def test_tensors_with_gradients_and_of_types_that_numpy_lacks_are_taken():
+    np.testing.assert_array_equal(to_host(Tensor([1.5, 2.0])), np.array([1.5, 2.0], np.float32))

@@ -325,3 +325,17 @@ def test_parameters_changed_for_the_worse_before_partial_fit():
         ours.fit(X, X[:, 0]).set_params(loss="none")
     with pytest.raises(InvalidParameterError, match="The 'loss' parameter of MLPRegressor must be"):
         ours.partial_fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("value", [None, "nan", np.inf, -np.inf])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_what_is_no_finite_number_among_the_objects_of_a_target_is_refused(value, early_stopping):
+    model = nnjit.MLPRegressor(early_stopping=early_stopping, max_iter=2)
+    y = np.array([value, 1.0, 2.0] * 20, dtype=object)
+    X = np.arange(120.0).reshape(60, 2)
+    with pytest.raises(ValueError, match="y contains NaN|y contains infinity"):
+        model.fit(X, y)
+    assert not hasattr(model, "coefs_")
+    if not early_stopping:
+        with pytest.raises(ValueError, match="y contains NaN|y contains infinity"):
+            model.partial_fit(X, y)

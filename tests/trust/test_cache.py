@@ -15,7 +15,7 @@ import pytest
 from fresh_python import HERE, jit_only, run_python
 
 import nnjit
-from nnjit.core.compiler import cache, folders, locks, sources
+from nnjit.core.compiler import cache, folders, jit, locks, sources
 from nnjit.core.compiler.compiling import undisturbed
 
 pytestmark = jit_only
@@ -425,9 +425,10 @@ def test_folder_and_files_are_made_for_their_user_alone(tmp_path):
         "folder = cache.cache_folder()\n"
         "folders.write(folder, 'a.nnjit', b'x'); print(folder)"
     )
-    folder = Path(run_python(code, NUMBA_CACHE_DIR=tmp_path / "new").strip())
-    assert folder.parent == tmp_path / "new"
-    assert folder.stat().st_mode & 0o777 == 0o700
+    folder = Path(run_python(code, NUMBA_CACHE_DIR=tmp_path / "new" / "deep").strip())
+    assert folder.parent == tmp_path / "new" / "deep"
+    for made in (folder, folder.parent, tmp_path / "new"):
+        assert made.stat().st_mode & 0o777 == 0o700
     assert (folder / "a.nnjit").stat().st_mode & 0o777 == 0o600
 
 
@@ -438,6 +439,12 @@ def test_an_unsafe_folder_means_the_users_own(place, tmp_path):
     own = run_python(code, NUMBA_CACHE_DIR=folder.parent, XDG_CACHE_HOME=tmp_path / "own")
     if sys.platform.startswith("linux"):
         assert own.strip() == str(tmp_path / "own" / "nnjit")
+
+
+def test_a_relative_folder_is_taken_from_where_the_process_is(tmp_path):
+    code = "from nnjit.core.compiler.cache import cache_folder; print(cache_folder())"
+    output = run_python(code, cwd=tmp_path, NUMBA_CACHE_DIR="kernels")
+    assert output.strip() == str(tmp_path / "kernels" / "nnjit")
 
 
 # Installations of other kinds
@@ -556,6 +563,28 @@ def test_ctrl_c_is_heard_while_waiting(holder, tmp_path):
         locks.acquire(tmp_path, "kernel", limit=60.0)
         raise AssertionError("waited to the end")
     assert "kernel" not in locks._held
+
+
+def test_a_fork_does_not_wait_for_another_process(holder, tmp_path):
+    if not hasattr(os, "fork"):
+        pytest.skip("no forks here")
+    ended = threading.Event()
+
+    def wait():
+        with jit._lock:  # as in a compilation
+            locks.acquire(tmp_path, "kernel", limit=60.0)
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    time.sleep(0.2)
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        os._exit(locks._hurry)
+    assert os.waitpid(child, 0)[1] == 0
+    assert time.monotonic() - started < 30
+    assert ended.wait(30)
+    assert not locks._hurry
 
 
 # What is kept

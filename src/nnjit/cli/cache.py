@@ -79,7 +79,6 @@ def facts() -> list[tuple[str, str]]:
     from nnjit.core.compiler import cache, folders
 
     lines: list[tuple[str, str]] = []
-    used = cache.cache_folder()
     for folder in folders.candidates():
         files, why = cache.cached_files(folder), folders.problem(folder)
         lines.append(("second folder" if lines else "folder", folder))
@@ -94,7 +93,7 @@ def facts() -> list[tuple[str, str]]:
                 f"{len(files)}, {size / 1e6:.1f} MB{last}",
             )
         )
-    if used is None:
+    if not any(map(folders.usable, folders.candidates())):
         lines.append(("", "none can be written to: kernels are compiled anew in each process"))
     return lines
 

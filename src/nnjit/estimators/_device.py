@@ -61,9 +61,20 @@ def to_host(array: Any) -> Any:
     if hasattr(array, "__cuda_array_interface__"):
         if hasattr(array, "get"):  # CuPy's
             return array.get()
-        if hasattr(array, "cpu"):  # PyTorch's
-            return array.cpu().numpy()
-    return np.asarray(array) if is_dispatched(array) else array
+        if hasattr(array, "cpu"):
+            return _from_torch(array)
+    if is_dispatched(array):
+        return _from_torch(array) if hasattr(array, "detach") else np.asarray(array)
+    return array
+
+
+def _from_torch(tensor: Any) -> Any:
+    """Return a PyTorch tensor's values, in float32 where NumPy does not have its type."""
+    tensor = tensor.detach().cpu()
+    try:
+        return tensor.numpy()
+    except TypeError:  # bfloat16
+        return tensor.float().numpy()
 
 
 def host_rows(X: Any) -> Any:

@@ -12,7 +12,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    column_or_1d,
+    validate_data,
+)
 
 from nnjit._warnings import warn
 from nnjit.estimators._dates import refuse_dates
@@ -78,6 +83,8 @@ def validate_training_data(
         dtype=(np.float64, np.float32),
         reset=reset,
     )
+    if y_numeric and not all_finite(y):  # scikit-learn looks at objects before they are numbers
+        assert_all_finite(y, input_name="y")
     return X, y
 
 

@@ -11,7 +11,7 @@ import sys
 
 import numba
 
-__all__ = ["candidates", "make", "problem", "read", "write"]
+__all__ = ["candidates", "make", "problem", "read", "remove", "usable", "write"]
 
 _NAME = "nnjit"
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -23,8 +23,11 @@ _POSIX = hasattr(os, "geteuid") and os.open in os.supports_dir_fd
 
 def candidates():
     """Folders to look for kernels, the first first; they need not exist."""
-    places = [numba.config.CACHE_DIR, _user_folder()]
-    return [os.path.join(place, _NAME) for place in places if place and os.path.isabs(place)]
+    chosen, own = numba.config.CACHE_DIR, _user_folder()
+    places = [os.path.abspath(chosen)] if chosen else []
+    if os.path.isabs(own):  # not where nobody knows the user's home
+        places.append(own)
+    return [os.path.join(place, _NAME) for place in places]
 
 
 def _user_folder():
@@ -39,12 +42,29 @@ def _user_folder():
 
 
 def make(folder):
-    """Make a folder unless it is there; whether it can be written to and trusted."""
+    """Make a folder, for this user alone, unless it is there; whether it is usable."""
+    missing = []
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        for below in reversed(missing):  # os.makedirs would leave those above to the umask
+            os.mkdir(below, 0o700)
+            folder = below
+    except FileExistsError:  # another process was quicker
+        folder = missing[0]
     except OSError:
         return False
-    return problem(folder) is None and os.access(folder, os.W_OK)
+    return usable(folder)
+
+
+def usable(folder):
+    """Whether a folder can be written to and trusted, if it is there, or else be made."""
+    if problem(folder) is not None:
+        return False
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK)
 
 
 def problem(folder):

@@ -6,6 +6,7 @@ import types
 
 import numba
 
+from nnjit.core.compiler import locks
 from nnjit.core.compiler.cache import KernelCache
 from nnjit.core.compiler.compiling import undisturbed
 from nnjit.core.compiler.numba_internals import (
@@ -37,6 +38,12 @@ _lock = compiler_lock()
 if _lock is not None and hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+    # Those registered last come first before a fork.
+    os.register_at_fork(
+        before=locks.before_fork,
+        after_in_parent=locks.after_fork,
+        after_in_child=locks.after_fork,
     )
 
 

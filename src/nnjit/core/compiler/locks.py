@@ -15,13 +15,14 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["SUFFIX", "acquire", "release"]
+__all__ = ["SUFFIX", "acquire", "after_fork", "before_fork", "release"]
 
 SUFFIX = ".lock"
 LIMIT = 60.0  # seconds; whoever compiles may have been stopped
 _PAUSE = 0.02
 
 _held = {}  # open files by name
+_hurry = False  # a fork waits until this process compiles nothing
 
 
 def acquire(folder, name, limit=None):
@@ -39,7 +40,7 @@ def acquire(folder, name, limit=None):
         return
     locked = False
     try:
-        while not (locked := _try(handle)) and time.monotonic() < deadline:
+        while not (locked := _try(handle)) and time.monotonic() < deadline and not _hurry:
             answer_interrupts()
             time.sleep(_PAUSE)
     except OSError:  # locks do not work here
@@ -49,6 +50,18 @@ def acquire(folder, name, limit=None):
             _held[name] = handle, path
         else:
             os.close(handle)
+
+
+def before_fork():
+    """Have whoever waits here give up."""
+    global _hurry
+    _hurry = True
+
+
+def after_fork():
+    """Let waiting be waiting again."""
+    global _hurry
+    _hurry = False
 
 
 def _try(handle):
