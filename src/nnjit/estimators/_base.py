@@ -49,7 +49,6 @@ from nnjit.estimators._validation import (
     validate_sample_weight,
 )
 from nnjit.estimators.parameters import Architecture, Training
-from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine
 from nnjit.training.initialization import glorot_uniform
 from nnjit.training.lbfgs import minimize_lbfgs
@@ -58,6 +57,9 @@ from nnjit.training.solvers import StochasticSolver, make_adam, make_sgd
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
 from nnjit.training.validation import Rows, ValidationSplit, split_rows
+
+if TYPE_CHECKING:
+    from nnjit.training.checkpoint import Checkpoint
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnjit._types import Array
 from nnjit.estimators._device import first_rows
-from nnjit.training.checkpoint import Checkpoint, fingerprint
-from nnjit.training.snapshot import RunTerms
+
+if TYPE_CHECKING:  # read only where a checkpoint is asked for
+    from nnjit.training.checkpoint import Checkpoint
+    from nnjit.training.snapshot import RunTerms
 
 # May differ between the run that was cut off and the one that goes on.
 _FREE = ("checkpoint", "checkpoint_interval", "max_iter", "max_fun", "verbose", "warm_start")
@@ -41,6 +43,8 @@ def open_checkpoint(
     """
     if estimator.checkpoint is None:
         return None
+    from nnjit.training.checkpoint import Checkpoint, fingerprint
+
     identity = {
         name: _text(value)
         for name, value in estimator.get_params(deep=False).items()
@@ -67,6 +71,8 @@ def open_checkpoint(
 
 def _terms(estimator: Any, n_samples: int, sample_weight: Array | None) -> RunTerms:
     """Return what the values in a file have to fit."""
+    from nnjit.training.snapshot import RunTerms
+
     return RunTerms(
         n_samples=n_samples,
         sample_weight=sample_weight,

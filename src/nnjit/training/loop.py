@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,14 @@ from sklearn.exceptions import ConvergenceWarning
 from nnjit._types import Array
 from nnjit._warnings import warn
 from nnjit.core.compiler.interrupts import Interrupts
-from nnjit.training.checkpoint import Checkpoint
 from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.progress import EpochTable
 from nnjit.training.solvers import StochasticSolver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor
+
+if TYPE_CHECKING:
+    from nnjit.training.checkpoint import Checkpoint
 
 # Compiled code cannot be interrupted, so one call is given at most about this much arithmetic: some
 # 20 ms on two recent cores, 0.8 s on a slow one. The bound depends on shapes alone and never on the
