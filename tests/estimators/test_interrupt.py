@@ -11,6 +11,7 @@ import os, signal, sys, threading, time, warnings
 import numpy as np
 from nnjit import MLPClassifier, MLPRegressor
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
 solver = sys.argv[1]
 rng = np.random.RandomState(0)
 # One evaluation of L-BFGS goes through all rows and cannot be interrupted.
