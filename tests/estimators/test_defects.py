@@ -187,7 +187,7 @@ def test_binary_split_with_a_class_of_one_row_is_made_like_a_multiclass_one(labe
     X = inputs()
     y = np.array(labels)[(np.arange(N_SAMPLES) == 7).astype(int)]
     ours, theirs = pair("binary", early_stopping=True, random_state=0, max_iter=2)
-    with pytest.raises(ValueError, match="least populated class.*True"):
+    with pytest.raises(ValueError, match="least populated class"):
         quietly(theirs.fit, X, y)
     quietly(ours.fit, X, y)
     assert len(ours.validation_scores_) == 2
