@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from nnjit import MLPClassifier, MLPRegressor
+from nnjit.training.loop import run_epochs
 
 callback = pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
 
@@ -178,11 +181,49 @@ def test_older_scikit_learn_gets_a_clear_message_and_everything_else_works():
         "import sys, sklearn.base, sklearn.model_selection\n"
         "sys.modules['sklearn.callback'] = None\n"
         "from nnjit.estimators.classifier import MLPClassifier\n"
-        "from nnjit.estimators._callbacks import CallbackSupport, report_fit\n"
+        "from nnjit.estimators._callbacks import CallbackSupport, current_report, report_fit\n"
         "assert CallbackSupport.__module__ == 'nnjit.estimators._callbacks'\n"
-        "assert report_fit(MLPClassifier(), [[1.0]], [0], None) is None\n"
+        "model = MLPClassifier()\n"
+        "with report_fit(model, [[1.0]], [0], None):\n    assert current_report(model) is None\n"
         "try:\n    MLPClassifier().set_callbacks()\n"
         "except ImportError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "scikit-learn 1.9 and newer" in done.stdout, done.stderr
+
+
+def test_threads_that_fit_the_same_estimator_do_not_get_in_each_others_way(monkeypatch):
+    X, y = problem("multiclass")
+    model = network(max_iter=2)
+    both_fit, one_left = threading.Barrier(2, timeout=60), threading.Event()
+
+    def meeting(*arguments):
+        last = both_fit.wait() == 0
+        if last:  # ends after the other has
+            assert one_left.wait(timeout=60)
+        return run_epochs(*arguments)
+
+    def fit():
+        model.fit(X, y)
+        one_left.set()
+
+    monkeypatch.setattr("nnjit.estimators._base.run_epochs", meeting)
+    with ThreadPoolExecutor(2) as executor:
+        for done in [executor.submit(fit) for _ in range(2)]:
+            done.result()
+    assert model.n_iter_ == 2
+
+
+def test_a_callback_may_fit_another_network():
+    X, y = problem("multiclass")
+    inner, recorder = network(max_iter=2), Recorder()
+
+    class Fitting(Recorder):
+        def on_fit_task_begin(self, estimator, context):
+            super().on_fit_task_begin(estimator, context)
+            inner.fit(X, y)
+            inner.partial_fit(X, y)
+
+    fitting = Fitting()
+    network(max_iter=3).set_callbacks(fitting, recorder).fit(X, y)
+    assert fitting.events.count("end epoch") == recorder.events.count("end epoch") == 3

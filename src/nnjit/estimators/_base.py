@@ -31,7 +31,7 @@ from nnjit.estimators._assigned import (
     refuse_non_finite,
     units_of,
 )
-from nnjit.estimators._callbacks import CallbackSupport, FitReport, report_fit
+from nnjit.estimators._callbacks import CallbackSupport, current_report, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._dates import refuse_dates
@@ -168,7 +168,6 @@ class BaseMultilayerPerceptron(
     n_layers_: int
     n_outputs_: int
     out_activation_: str
-    _report: FitReport | None
     _validation_split: ValidationSplit
 
     if TYPE_CHECKING:  # scikit-learn's, which has no types
@@ -248,13 +247,8 @@ class BaseMultilayerPerceptron(
         -----
         After an error the estimator is as it was before the call.
         """
-        report = report_fit(self, X, y, sample_weight)
-        with unchanged_on_error(self):
-            self._report = report
+        with report_fit(self, X, y, sample_weight), unchanged_on_error(self):
             self._fit(X, y, sample_weight=sample_weight, incremental=False)
-            del self._report
-        if report is not None:
-            report.finish()
         return self
 
     def _check_solver(self) -> bool:
@@ -459,7 +453,7 @@ class BaseMultilayerPerceptron(
                 max_fun=self.max_fun,
                 tol=self.tol,
                 verbose=self.verbose,
-                hook=getattr(self, "_report", None),
+                hook=current_report(self),
             )
         finally:
             engine.release()
@@ -512,7 +506,7 @@ class BaseMultilayerPerceptron(
         if not incremental:
             advise_on_input(self, X)
             advise_on_classes(self, target, order, sample_weight)
-        report = getattr(self, "_report", None)
+        report = None if incremental else current_report(self)
         run_epochs(engine, dataset, state, plan, sample_weight, report, checkpoint)
         self._take_over(engine, state)
         if not (incremental or state.diverged):
@@ -669,9 +663,7 @@ class BaseMultilayerPerceptron(
     # Pickling
 
     def __getstate__(self) -> dict[str, Any]:
-        state = stamped(super().__getstate__())
-        state.pop("_report", None)  # of a fit that is going on
-        return state
+        return stamped(super().__getstate__())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(checked(self, state))

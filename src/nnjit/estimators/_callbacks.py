@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import sklearn
 
 from nnjit.estimators._arrays import unpack_parameters
 
-__all__ = ["CallbackSupport", "FitReport", "report_fit"]
+__all__ = ["CallbackSupport", "FitReport", "current_report", "report_fit"]
 
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupport
@@ -50,7 +53,7 @@ class FitReport:
     """
 
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
-        self._estimator = estimator
+        self.estimator = estimator
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
@@ -110,7 +113,7 @@ class FitReport:
         """
 
         def attributes() -> dict[str, Any]:
-            network = self._estimator
+            network = self.estimator
             coefs, intercepts = unpack_parameters(
                 packed, network.coefs_, network.intercepts_, network._parameter_dtype()
             )
@@ -125,19 +128,41 @@ class FitReport:
         self._fit.call_on_fit_task_end(reconstruction_attributes={}, **self._told)
 
 
-def report_fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> FitReport | None:
-    """Tell the estimator's callbacks that a fit begins; None if it has none.
+# Of the fit that this thread is in. Not an attribute: two threads may fit the same estimator.
+_CURRENT: ContextVar[FitReport | None] = ContextVar("nnjit_fit_report", default=None)
+
+
+@contextmanager
+def report_fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[None]:
+    """Tell the estimator's callbacks, if it has any, that a fit begins and that it is over.
 
     Parameters
     ----------
     estimator : estimator
     X, y, sample_weight
         What fit was given.
+    """
+    told = getattr(estimator, "_skl_callbacks", None)
+    report = FitReport(estimator, X, y, sample_weight) if told else None
+    token = _CURRENT.set(report)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+    if report is not None:
+        report.finish()
+
+
+def current_report(estimator: Any) -> FitReport | None:
+    """Return the report of the fit of the estimator that is going on; None if nobody listens.
+
+    Parameters
+    ----------
+    estimator : estimator
 
     Returns
     -------
     FitReport or None
     """
-    if not getattr(estimator, "_skl_callbacks", None):
-        return None
-    return FitReport(estimator, X, y, sample_weight)
+    report = _CURRENT.get()
+    return report if report is not None and report.estimator is estimator else None
