@@ -125,11 +125,11 @@ class Twins:
 
     @functools.cached_property
     def serial(self):
-        return kernel(_renamed(self._function, "serial"))
+        return kernel(renamed(self._function, f"{self.__name__}_serial"))
 
     @functools.cached_property
     def parallel(self):
-        return kernel(_renamed(self._function, "parallel"), parallel=True)
+        return kernel(renamed(self._function, f"{self.__name__}_parallel"), parallel=True)
 
 
 def twins(function):
@@ -137,9 +137,8 @@ def twins(function):
     return Twins(function)
 
 
-def _renamed(function, suffix):
+def renamed(function, name):
     """Copy of a function under another name, so that symbols and cache files differ."""
-    name = f"{function.__name__}_{suffix}"
     code = function.__code__.replace(co_name=name)
     copy = types.FunctionType(
         code, function.__globals__, name, function.__defaults__, function.__closure__

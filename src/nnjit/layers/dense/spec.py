@@ -1,0 +1,46 @@
+"""The dense layer as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nnjit.layers.layer import Parameter
+
+__all__ = ["Dense"]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """h = phi(x W + b) for a row x, phi being the activation.
+
+    Attributes
+    ----------
+    units : int
+    activation : str
+        Name of the activation; 'identity' for the last layer, whose output activation belongs to
+        the network (see `nnjit.layers.network.Network`).
+    """
+
+    units: int
+    activation: str = "identity"
+    kind: ClassVar[str] = "dense"
+
+    def outputs(self, inputs: int) -> int:
+        """Return the units."""
+        return self.units
+
+    def parameters(self, inputs: int) -> tuple[Parameter, ...]:
+        """Return the weight matrix and the biases."""
+        return (
+            Parameter("weights", (inputs, self.units), penalized=True),
+            Parameter("biases", (self.units,), penalized=False),
+        )
+
+    def kept(self, inputs: int) -> int:
+        """Return 0, or the units where the derivative of the activation needs z beside h."""
+        return 0
+
+    def work(self, inputs: int) -> int:
+        """Return the number of weights."""
+        return inputs * self.units
