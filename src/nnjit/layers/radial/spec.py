@@ -67,8 +67,8 @@ class Radial:
         )
 
     def kept(self, inputs: int) -> int:
-        """Return how many: the squared distances to the centres, and one for sums over them."""
-        return self.centers + 1
+        """Return the number of squared distances to the centres."""
+        return self.centers
 
     def work(self, inputs: int) -> int:
         """Return the multiply-adds of the distances and some for each exponential."""
