@@ -194,8 +194,7 @@ def scaled_delta(params, bumps, work, at):
 
     params : IN flat parameters
     bumps : Bumps
-    work : INOUT workspace: `at.outputs` IN, `at.delta` INOUT; `at.spare` is
-        overwritten
+    work : INOUT workspace: `at.outputs` IN, `at.delta` INOUT; `at.spare` is overwritten
     at : Place
     """
     lanes, stride = at.vectors * lanes_of(work), at.stride
@@ -226,8 +225,7 @@ def inputs_delta(params, bumps, work, at, target):
     params : IN flat parameters
     bumps : Bumps
     work : INOUT workspace: `at.inputs` IN, `at.delta` IN as `scaled_delta` leaves it, `target`
-        OUT (inputs, stride); `at.spare` is
-        overwritten
+        OUT (inputs, stride); `at.spare` is overwritten
     at : Place
     target : offset in `work`
     """
