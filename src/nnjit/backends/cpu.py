@@ -16,6 +16,7 @@ from nnjit.backends.optimizer import Optimizer, copy_packed, hyper_vector, packe
 from nnjit.backends.plan import ForwardPlan, TrainPlan
 from nnjit.core import job, layout, optimizers
 from nnjit.core.frame import Field, address_of
+from nnjit.layers.network import as_mlp
 
 __all__ = ["CpuEngine", "TrainResult"]
 
@@ -29,47 +30,48 @@ class TrainResult(NamedTuple):
 
 
 class CpuEngine:
-    """One dense network in one precision, its parameters and its workspaces.
+    """One network in one precision, its parameters and its workspaces.
 
     Parameters
     ----------
-    layer_units : tuple of int
-    activation, out_activation, loss : str
+    network : nnjit.layers.network.Network
+        Of dense layers.
     dtype : numpy.float32 or numpy.float64
     """
 
     work_per_call = None  # the training loop's own bound
 
-    def __init__(self, layer_units, activation, out_activation, loss, dtype):
+    def __init__(self, network, dtype):
+        self.network = network
         self.dtype = np.dtype(dtype)
+        layer_units, activation = as_mlp(network)
+        out_activation = network.output
         self.layer_units = layer_units
         self.out_activation = out_activation
-        self.loss = loss
+        self.loss = network.loss
         self._layout = layout.make_layout(layer_units, activation, out_activation, self.dtype)
         self._params = layout.aligned_zeros(self._layout.n_flat, self.dtype)
         self._views = layout.weight_views(self._layout, self._params)
+        self._parameters = [view for layer in zip(*self._views) for view in layer]
         self._current = None
         self._forward = None
         self._full_batch = None
 
     @property
-    def n_parameters(self):
-        """Number of weights and biases, padding not counted."""
-        pairs = zip(self.layer_units[:-1], self.layer_units[1:], strict=True)
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairs)
+    def work_per_row(self):
+        """Multiply-adds of the forward pass for each row."""
+        return self.network.work
 
     # -- parameters ---------------------------------------------------------------------
 
-    def pack(self, coefs, intercepts):
-        """Copy weight matrices (fan_in, fan_out) and biases (fan_out,) in."""
-        weights, biases = self._views
-        for target, source in zip(weights + biases, [*coefs, *intercepts], strict=True):
+    def pack(self, arrays):
+        """Copy parameters in, arrays in the order of the network's `parameters`."""
+        for target, source in zip(self._parameters, arrays, strict=True):
             target[...] = source
 
     def unpack(self):
-        """Fresh C-contiguous copies of all weight matrices and of all biases."""
-        weights, biases = self._views
-        return [w.copy() for w in weights], [b.copy() for b in biases]
+        """Fresh C-contiguous copies of all parameters, in that order."""
+        return [view.copy() for view in self._parameters]
 
     # -- data ---------------------------------------------------------------------------
 
@@ -162,7 +164,7 @@ class CpuEngine:
         Parameters
         ----------
         packed : ndarray of shape (n_parameters,)
-            All weight matrices, then all biases, row by row.
+            Row by row, in the order that the network's `packing` says.
         dataset : Dataset
         alpha : float
 
