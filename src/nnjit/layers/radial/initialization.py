@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["choose_centers", "choose_widths", "default_centers", "squared_distances"]
+__all__ = [
+    "choose_centers",
+    "choose_origin_and_unit",
+    "choose_widths",
+    "default_centers",
+    "hidden_values",
+    "squared_distances",
+]
 
 Array = NDArray[Any]
 
@@ -19,6 +26,7 @@ _SAMPLE_PER_CENTER = 256
 # A width is at least this part of the median: a bump around one of two near centres would cover
 # hardly more than a row.
 _WIDTH_FLOOR = 0.1
+_CHUNK = 8192  # rows
 
 
 def default_centers(rows: int) -> int:
@@ -51,6 +59,69 @@ def squared_distances(x: Array, centers: Array) -> Array:
     squares = np.square(x).sum(axis=1)[:, np.newaxis] + np.square(centers).sum(axis=1)
     distances: Array = squares - 2 * (x @ centers.T)
     return np.maximum(distances, 0, out=distances)
+
+
+def hidden_values(x: Array, centers: Array, log_widths: Array, normalized: bool) -> Array:
+    """Return a radial layer's outputs for all rows, of the type of `x`.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_rows, n_features)
+    centers : ndarray of shape (n_centers, n_features)
+        Both near the origin.
+    log_widths : ndarray of shape (n_centers,)
+    normalized : bool
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_centers)
+    """
+    values = np.empty((len(x), len(centers)), x.dtype)
+    factors = -0.5 * np.exp(-2 * log_widths.astype(np.float64))
+    for start in range(0, len(x), _CHUNK):
+        z = squared_distances(x[start : start + _CHUNK], centers) * factors
+        if normalized:
+            z -= z.max(axis=1, keepdims=True)
+        h = np.exp(z, out=z)
+        if normalized:
+            h /= h.sum(axis=1, keepdims=True)
+        values[start : start + _CHUNK] = h
+    return values
+
+
+def choose_origin_and_unit(
+    x: Array, n_centers: int, sample_weight: Array | None = None
+) -> tuple[Array, float]:
+    """Choose a point amid the rows and a unit of length, about a width of so many centres.
+
+    From the point distances do not cancel, and in the unit a step of given size means the same
+    whatever the features are measured in. Both depend on the rows alone, not on chance.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_rows, n_features)
+    n_centers : int
+    sample_weight : ndarray of shape (n_rows,), optional
+        Rows of weight 0 are not looked at.
+
+    Returns
+    -------
+    origin : ndarray of shape (n_features,)
+        Of the type of `x`.
+    unit : float
+        A power of two, so that dividing by it rounds nothing.
+    """
+    if sample_weight is not None:
+        x = x[sample_weight > 0]
+    origin = x.mean(axis=0, dtype=np.float64)
+    sample = _distinct_rows(x, min(n_centers, len(x)), np.random.RandomState(0))
+    around = sample.astype(np.float64) - origin
+    largest = max(float(np.abs(around).max()), np.finfo(np.float64).tiny)
+    width = float(np.median(_nearest(around / largest, around / largest))) * largest
+    limits = np.finfo(x.dtype)
+    exponent = np.round(np.log2(max(width, float(limits.tiny))))
+    unit = 2.0 ** np.clip(exponent, limits.minexp // 2, limits.maxexp // 2)
+    return origin.astype(x.dtype), float(unit)
 
 
 def choose_centers(
