@@ -37,8 +37,6 @@ STATE = 24
 LOSS, SKIPPED, FINITE, PENALTY, WEIGHT = range(5)
 REPORT = 5
 
-# entries of the float64 vector of hyperparameters; the solver's own follow
-RATE, ALPHA, OWN = range(3)
 # entries of the float64 vector that a solver carries from step to step; powers follow
 STEPS, POWERS = range(2)
 
@@ -113,10 +111,12 @@ class Job(Record):
     solver_at: int  # unit (job, chunk, gradient)
     vectors_at: int  # (n_vectors * n_flat,)
     n_vectors: int
-    hyper_at: int  # float64
+    rate: float  # base rate
+    alpha: float  # L2 penalty
+    settings_at: int  # float64, hyperparameters
     clock_at: int  # float64
     n_powers: int
-    powers_at: int  # (n_powers,) int64: whose powers, as entries of hyper
+    powers_at: int  # (n_powers,) int64: whose powers, as entries of the settings
     # prediction
     out_at: int  # (n_samples * outputs,)
     logits: int  # 1: without the output activation
@@ -146,10 +146,10 @@ class Step(Record):
 
 
 class Block(Record):
-    """The rows that a worker is at. Row j is sample base + order[j]."""
+    """The rows that a worker is at. Row j is sample start + order[j]."""
 
     order_at: int
-    base: int
+    start: int
     rows: int
     lanes: int  # rows in whole vectors
     work_at: int

@@ -4,7 +4,6 @@ import functools
 
 import numpy as np
 
-from nnjit.core.activations import copy
 from nnjit.core.compiler.jit import inline
 from nnjit.core.compiler.units import Unit, call
 from nnjit.core.jobs.job import (
@@ -19,6 +18,7 @@ from nnjit.core.jobs.job import (
 )
 from nnjit.core.jobs.records import view
 from nnjit.core.jobs.training import step_at
+from nnjit.core.maps.activations import copy
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.simd import transpose_into
 
@@ -63,7 +63,7 @@ def enter_block(job, block, start, rows, worker, like):
     """Have a block be the samples from `start` on; the inputs behind them come next."""
     lanes = lanes_of(params_of(job, like))
     block.order_at = job.order_at
-    block.base = start
+    block.start = start
     block.rows = rows
     block.lanes = (rows + lanes - 1) // lanes * lanes
     block.work_at = job.work_at + worker * job.work_bytes
@@ -91,8 +91,8 @@ def predict_block(job_at, job, block_at, like):
         if job.output_overflows:
             finite = all_finite(work, z, units, rows, stride) and finite
     out = view(job.out_at, job.n_samples * units, like)
-    write_rows(work, z, stride, units, rows, order_of(block), out, block.base * units)
-    inputs = step_of(step_at(job, 0)).inputs
+    write_rows(work, z, stride, units, rows, order_of(block), out, block.start * units)
+    inputs = step_of(step_at(job, 0)).outputs
     return finite and (job.x_column == 0 or all_finite(work, 0, inputs, rows, stride))
 
 

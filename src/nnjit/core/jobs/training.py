@@ -17,7 +17,6 @@ import numpy as np
 from nnjit.core.compiler.jit import inline, vectorized, viewing
 from nnjit.core.compiler.units import Unit, call, call_for_real
 from nnjit.core.jobs.job import (
-    ALPHA,
     BATCH,
     FINITE,
     LOSS,
@@ -87,7 +86,7 @@ def state_of(job):
 def enter_rows(job, block, start, rows, lanes, work):
     """Have a block be `rows` rows from position `start` of the orders on, in workspace `work`."""
     block.order_at = job.order_at + 8 * start
-    block.base = 0
+    block.start = 0
     block.rows = rows
     block.lanes = (rows + lanes - 1) // lanes * lanes
     block.work_at = job.work_at + work * job.work_bytes
@@ -108,7 +107,8 @@ def backward_block(job_at, job, block_at):
     total = call_for_real(job.loss_at, (job_at, block_at))
     for number in range(job.n_steps - 1, -1, -1):
         at = step_at(job, number)
-        call(step_of(at).backward_at, (job_at, at, block_at))
+        if step_of(at).backward_at != 0:  # the input has none
+            call(step_of(at).backward_at, (job_at, at, block_at))
     return total
 
 
@@ -253,7 +253,7 @@ def advance(job):
     clock[STEPS] += 1.0
     powers = view(job.powers_at, job.n_powers, np.int64(0))
     for k in range(job.n_powers):
-        clock[POWERS + k] *= view(job.hyper_at, powers[k] + 1, np.float64(0))[powers[k]]
+        clock[POWERS + k] *= view(job.settings_at, powers[k] + 1, np.float64(0))[powers[k]]
 
 
 @inline
@@ -265,10 +265,9 @@ def after_slots(job_at):
     """Account for the loss of a minibatch; the chunks to move, 0 if it is not finite."""
     job = job_of(job_at)
     batch, report = state_of(job)[BATCH], report_of(job)
-    alpha = view(job.hyper_at, ALPHA + 1, np.float64(0))[ALPHA]
     rows = batch_rows(job, batch)
     total = total_of(view(job.losses_at, job.slots, np.float64(0)), slots_of(job, rows))
-    loss = (total + 0.5 * alpha * report[PENALTY]) / report[WEIGHT]
+    loss = (total + 0.5 * job.alpha * report[PENALTY]) / report[WEIGHT]
     losses = view(job.epoch_losses_at, job.epochs, np.float64(0))
     losses[batch // job.epoch_batches] += loss * rows
     if not np.isfinite(loss):

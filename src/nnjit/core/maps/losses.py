@@ -9,14 +9,14 @@ import functools
 
 import numpy as np
 
-from nnjit.core.activations import copy
 from nnjit.core.compiler.jit import inline, vectorized
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import block_of, job_of, order_of, present, step_of, work_of
 from nnjit.core.jobs.records import view
 from nnjit.core.jobs.training import step_at
+from nnjit.core.maps.activations import copy
 from nnjit.core.maps.outputs import SOFTMAX, output_map, softmax_columns
-from nnjit.core.maps.scalars import helper
+from nnjit.core.scalar import compiled, helper
 from nnjit.formulas import find_loss
 
 __all__ = ["loss_unit"]
@@ -137,7 +137,7 @@ def _columns(entry, single):
     """Function of compiled code: loss and delta of a block, output by output."""
     like = np.float32(0) if single else np.float64(0)
     real = type(like)
-    formulas = entry.functions(single, helper)
+    formulas = compiled(entry, single)
     value = _ordered(formulas.value, entry.value_reads, entry.parameters)
     slope = _ordered(formulas.slope, entry.slope_reads, entry.parameters)
     apply = output_map(entry.output, single)
@@ -184,6 +184,21 @@ def _columns(entry, single):
     return columns
 
 
+def _factors(factor):
+    """Function of compiled code that multiplies delta by the factor of each row's class."""
+    if factor is None:
+        return inline(lambda work, delta, units, stride, chosen: None)
+
+    @vectorized
+    def weigh(work, delta, units, stride, chosen):
+        for t in range(units):
+            d = work[delta + t * stride : delta + t * stride + len(chosen)]
+            for j in range(len(chosen)):
+                d[j] = d[j] * factor(chosen[j])
+
+    return weigh
+
+
 def _class_columns(entry, single):
     """The same for the number of a class under softmax."""
     if entry.output != SOFTMAX:
@@ -191,9 +206,9 @@ def _class_columns(entry, single):
     like = np.float32(0) if single else np.float64(0)
     real = type(like)
     zero, one = real(0), real(1)
-    formulas = entry.functions(single, helper)
-    value, factor = formulas.value, formulas.factor
-    plain = factor is None  # d loss / dz is p - y itself
+    formulas = compiled(entry, single)
+    value = formulas.value
+    weigh = _factors(formulas.factor)
 
     @vectorized
     def class_columns(work, z, units, stride, delta, labels, order, rows, weights, spare):
@@ -204,13 +219,12 @@ def _class_columns(entry, single):
             label[j] = labels[order[j]]
         for t in range(units):
             p = work[z + t * stride : z + t * stride + rows]
-            for j in range(rows):
-                chosen[j] = p[j] if label[j] == real(t) else chosen[j]
-        for t in range(units):
-            p = work[z + t * stride : z + t * stride + rows]
             d = work[delta + t * stride : delta + t * stride + rows]
             for j in range(rows):
-                d[j] = (p[j] - (one if label[j] == real(t) else zero)) * factor(chosen[j]) * weights[j]
+                d[j] = (p[j] - (one if label[j] == real(t) else zero)) * weights[j]
+            for j in range(rows):
+                chosen[j] = p[j] if label[j] == real(t) else chosen[j]
+        weigh(work, delta, units, stride, chosen)
         for j in range(rows):
             chosen[j] = value(chosen[j])
         return weighted_sum(chosen, weights, rows)

@@ -11,8 +11,7 @@ from nnjit.core.compiler.jit import vectorized
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import block_of, job_of, step_of, work_of
 from nnjit.core.jobs.training import step_at
-from nnjit.core.maps.scalars import helper
-from nnjit.core.scalar import exp
+from nnjit.core.scalar import compiled, exp
 from nnjit.formulas import find_activation
 
 __all__ = ["SOFTMAX", "output_unit", "softmax_columns"]
@@ -90,7 +89,7 @@ def output_unit(name, single):
 @functools.cache
 def output_map(name, single):
     """Function of compiled code that applies an elementwise output activation in place."""
-    value = find_activation(name).functions(single, helper).value
+    value = compiled(find_activation(name), single).value
 
     @vectorized
     def apply(h):

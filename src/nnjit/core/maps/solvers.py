@@ -12,10 +12,7 @@ import numpy as np
 from nnjit.core.compiler.jit import inline, vectorized, viewing
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import (
-    ALPHA,
-    OWN,
     POWERS,
-    RATE,
     REPORT,
     WEIGHT,
     chunk_of,
@@ -24,7 +21,7 @@ from nnjit.core.jobs.job import (
 )
 from nnjit.core.jobs.records import view
 from nnjit.core.maps.losses import take
-from nnjit.core.maps.scalars import helper
+from nnjit.core.scalar import compiled
 from nnjit.formulas import find_solver
 
 __all__ = ["gradient_unit", "solver_unit"]
@@ -57,7 +54,7 @@ def gradient_unit(single):
 
     def gradient(job_at, chunk_at, gradient_at):
         job, chunk = job_of(job_at), chunk_of(chunk_at)
-        alpha = view(job.hyper_at, OWN, np.float64(0))[ALPHA] if chunk.penalized else 0.0
+        alpha = job.alpha if chunk.penalized else 0.0
         low, high = chunk.low, chunk.high
         finish_gradient(
             params_of(job, like)[low:high], view(gradient_at, high - low, like),
@@ -73,19 +70,19 @@ def solver_unit(name, single):
     entry = find_solver(name)
     like = np.float32(0) if single else np.float64(0)
     real = type(like)
-    sweep = _SWEEPS[len(entry.vectors)](entry.functions(single, helper).step, single)
+    sweep = _SWEEPS[len(entry.vectors)](compiled(entry, single).step, single)
     scalars = _scalars(entry, real)
-    n_hyper, n_powers = OWN + len(entry.hyperparameters), POWERS + len(entry.powers)
+    n_settings, n_clock = len(entry.hyperparameters), POWERS + len(entry.powers)
 
     def solver(job_at, chunk_at, gradient_at):
         job, chunk = job_of(job_at), chunk_of(chunk_at)
         low, high = chunk.low, chunk.high
-        hyper = view(job.hyper_at, n_hyper, np.float64(0))
-        clock = view(job.clock_at, n_powers, np.float64(0))
-        alpha = real(hyper[ALPHA]) if chunk.penalized else real(0)
+        settings = view(job.settings_at, n_settings, np.float64(0))
+        clock = view(job.clock_at, n_clock, np.float64(0))
+        alpha = real(job.alpha) if chunk.penalized else real(0)
         sweep(
             job, low, high, params_of(job, like)[low:high], view(gradient_at, high - low, like),
-            alpha, real(scale_of(job)), scalars(hyper, clock),
+            alpha, real(scale_of(job)), scalars(job.rate, settings, clock),
         )  # fmt: skip
 
     return Unit(solver, f"solver_{name}_{'single' if single else 'double'}")
@@ -95,19 +92,19 @@ def _scalars(entry, real):
     """Function of compiled code: the rate of this step and the hyperparameters, in precision."""
     own, powers = take(len(entry.hyperparameters)), take(len(entry.powers))
     cast = _cast(real, 1 + len(entry.hyperparameters))
-    rate = entry.functions(False, helper).rate  # in float64 whatever the network's precision
+    rate = entry.functions(False, inline).rate  # in float64 whatever the network's precision
     if rate is None:
 
         @inline
-        def scalars(hyper, clock):
-            return cast((hyper[RATE], *own(hyper, OWN)))
+        def scalars(base, settings, clock):
+            return cast((base, *own(settings, 0)))
 
     else:
 
         @inline
-        def scalars(hyper, clock):
-            own_, powers_ = own(hyper, OWN), powers(clock, POWERS)
-            return cast((rate(hyper[RATE], *own_, *powers_), *own_))
+        def scalars(base, settings, clock):
+            values = own(settings, 0)
+            return cast((rate(base, *values, *powers(clock, POWERS)), *values))
 
     return scalars
 

@@ -11,6 +11,7 @@ of the product that makes the delta of the inputs; other activations are units o
 """
 
 import functools
+import importlib
 
 import numpy as np
 
@@ -18,12 +19,17 @@ from nnjit.core.compiler.jit import inline
 from nnjit.core.compiler.units import Unit, call
 from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, order_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
-from nnjit.core.simd import GATE, PLAIN, dot_product, product, product_ahead, transpose_into
+from nnjit.core.maps import activations
+from nnjit.core.maps.activations import copy
+from nnjit.core.simd import GATE, PLAIN, RELU, dot_product, product, product_ahead, transpose_into
 from nnjit.core.simd import lanes as lanes_of
+from nnjit.formulas import find_activation
 
-__all__ = ["BIASES", "WEIGHTS", "DenseStep", "units"]
+__all__ = ["MASKS_INPUTS", "ROWS_ALONE", "DenseStep", "make_step", "units"]
 
 WEIGHTS, BIASES = range(2)  # pieces
+ROWS_ALONE = True  # some rows of the weights' gradient can be had without the others
+MASKS_INPUTS = True  # backward can end in the derivative of a ReLU below
 
 
 class DenseStep(Step):
@@ -64,9 +70,8 @@ def activate(job, step, block, like):
     at = step.output_row * stride
     if step.kept_row >= 0:
         for t in range(step.outputs):
-            z = work[at + t * stride : at + t * stride + block.lanes]
-            kept = (step.kept_row + t) * stride
-            work[kept : kept + block.lanes] = z
+            z, kept = at + t * stride, (step.kept_row + t) * stride
+            copy(work[z : z + block.lanes], work[kept : kept + block.lanes])
     if step.activation_at != 0:
         n = (step.outputs - 1) * stride + block.lanes
         call(step.activation_at, (block.work_at + at * work.itemsize, n))
@@ -193,3 +198,38 @@ def units(single):
         function.__name__: Unit(function, f"dense_{function.__name__}_{suffix}")
         for function in (forward, backward, gradient)
     }
+
+
+def make_step(program, number, layer):
+    """The record of a dense layer.
+
+    Parameters
+    ----------
+    program : Program
+        Of the network that the layer is part of.
+    number : int
+        Of the layer.
+    layer : nnjit.layers.dense.spec.Dense
+    """
+    csr = program.sparse and number == 0
+    made = _csr_units(program.single) if csr else units(program.single)
+    step = program.place(DenseStep.table(1), number, made)
+    weights, biases = program.layout.of(number)
+    step["weights"], step["row"], step["biases"] = weights.start, weights.row, biases.start
+    if csr or program.training:
+        step["transposed"], step["transposed_row"] = program.take_scratch(layer.units)
+    entry = find_activation(layer.activation)
+    in_product = entry.epilogue == "relu" and not csr
+    step["epilogue"] = RELU if in_product else PLAIN
+    plain = entry.name == "identity"
+    if not (plain or in_product):
+        step["activation_at"] = activations.value_unit(entry.name, program.single).address
+    if program.training:
+        if not (plain or (entry.epilogue and program.masked_above(number))):
+            step["derivative_at"] = activations.backward_unit(entry.name, program.single).address
+        step["mask_inputs"] = program.masks_below(number)
+    return step
+
+
+def _csr_units(single):
+    return importlib.import_module("nnjit.layers.dense.csr").units(single)

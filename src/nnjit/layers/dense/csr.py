@@ -38,7 +38,7 @@ def forward_csr(job, step, block, like):
         out = work[scratch + j * step.transposed_row : scratch + j * step.transposed_row + n]
         for t in range(n):
             out[t] = b[t]
-        sample = block.base + order[j]
+        sample = block.start + order[j]
         for p in range(indptr[sample], indptr[sample + 1]):
             value = x[p]
             at = step.weights + indices[p] * step.row

@@ -16,19 +16,19 @@ __all__ = ["units"]
 
 @inline
 def gather_rows(job, step, block, like):
-    """work[k, j] = x[base + order[j], k]."""
+    """work[k, j] = x[start + order[j], k]."""
     work, order, stride = work_of(job, block, like), order_of(block), job.stride
     x = view(job.x_at, job.x_size, like)
     at = step.output_row * stride
     if job.x_column == 1:
-        transpose_into(block.rows, step.outputs, x, block.base * job.x_row, job.x_row, order, 0, 1,
+        transpose_into(block.rows, step.outputs, x, block.start * job.x_row, job.x_row, order, 0, 1,
                        work, at, stride)  # fmt: skip
         return
     for k in range(step.outputs):
         column = x[k * job.x_column : k * job.x_column + job.x_column]
         row = work[at + k * stride : at + k * stride + block.lanes]
         for j in range(block.lanes):
-            row[j] = column[block.base + order[min(j, block.rows - 1)]]
+            row[j] = column[block.start + order[min(j, block.rows - 1)]]
 
 
 @functools.cache
