@@ -64,16 +64,6 @@ def clear_delta(job, block, delta, like):
             work[delta + t * job.stride + j] = 0
 
 
-@inline
-def loss_block(job, block, columns, like):
-    """Loss of a block by `columns`; its delta is left in the workspace."""
-    step = step_of(step_at(job, job.n_steps - 1))
-    load_weights(job, block, like)
-    total = columns(job, block, step.output_row * job.stride, step.delta_row * job.stride)
-    clear_delta(job, block, step.delta_row * job.stride, like)
-    return total
-
-
 @functools.cache
 def loss_unit(name, output, single):
     """Unit (job, block): output activation in place, delta of the logits, and the block's loss."""
@@ -82,7 +72,12 @@ def loss_unit(name, output, single):
     columns = _class_columns(entry, single) if entry.classes else _columns(entry, single)
 
     def loss(job_at, block_at):
-        return loss_block(job_of(job_at), block_of(block_at), columns, like)
+        job, block = job_of(job_at), block_of(block_at)
+        step = step_of(step_at(job, job.n_steps - 1))
+        load_weights(job, block, like)
+        total = columns(job, block, step.output_row * job.stride, step.delta_row * job.stride)
+        clear_delta(job, block, step.delta_row * job.stride, like)
+        return total
 
     suffix = "single" if single else "double"
     return Unit(loss, f"loss_{name}_{output}_{suffix}", real=True)
