@@ -28,13 +28,13 @@ __all__ = [
 
 _OPTIONS = {"fastmath": {"contract"}, "forceinline": True, **helper_options()}
 
-_helper = numba.njit(**_OPTIONS)
+helper = numba.njit(**_OPTIONS)
 
 
 @functools.cache
 def compiled(entry, single):
     """The formulas of a registry's entry, to be called by kernels of one precision."""
-    return entry.functions(single, _helper)
+    return entry.functions(single, helper)
 
 
 def _by_precision(doc, single, double):
@@ -57,7 +57,7 @@ def _by_precision(doc, single, double):
     return function
 
 
-_BODIES = bodies(True, _helper), bodies(False, _helper)
+_BODIES = bodies(True, helper), bodies(False, helper)
 
 
 def _public(name, doc):
@@ -81,7 +81,7 @@ tanh_derivative = _public(
 )
 
 
-@_helper
+@helper
 def identity(x):
     """The linear activation x."""
     return x

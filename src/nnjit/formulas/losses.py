@@ -2,7 +2,8 @@
 
 Each returns value(...) and slope(...), its derivative by the pre-activation z; their arguments are
 any of the target y, z, the output p and the loss's own parameters, by name. A loss of classes
-returns value(p) and factor(p) for the probability p of the row's class.
+returns value(p) and factor(p) for the probability p of the row's class; None stands for a factor
+of 1.
 
 Probabilities are clipped to [eps, 1 - eps], eps the spacing of numbers at 1, as in scikit-learn.
 """
@@ -12,7 +13,7 @@ from nnjit.formulas.registry import Domain, loss
 __all__ = ["binary_log_loss", "class_log_loss", "poisson", "squared_error"]
 
 COUNTS = Domain("y >= 0", "negative values", lambda y: y >= 0)
-PROBABILITIES = Domain("0 <= y <= 1", "other values", lambda y: (y >= 0) & (y <= 1))
+BITS = Domain("y in {0, 1}", "other values", lambda y: (y == 0) | (y == 1))
 
 
 @loss(output="identity", mean_over_outputs=True)
@@ -49,15 +50,15 @@ def poisson(m):
     return value, slope
 
 
-@loss("log_loss", output="logistic", domain=PROBABILITIES)
+@loss("log_loss", output="logistic", domain=BITS)
 def binary_log_loss(m):
-    """-y log(p) - (1 - y) log(1 - p)."""
-    one, eps, log, clip = m.one, m.eps, m.log, m.clip
+    """-log(p) where y is 1, -log(1 - p) where it is 0."""
+    half, one, eps, log, clip, select = m.half, m.one, m.eps, m.log, m.clip, m.select
     high = one - eps
 
     def value(y, p):
         clipped = clip(p, eps, high)
-        return -y * log(clipped) - (one - y) * log(one - clipped)
+        return -log(select(y > half, clipped, one - clipped))
 
     def slope(y, p):
         return p - y
@@ -74,7 +75,4 @@ def class_log_loss(m):
     def value(p):
         return -log(clip(p, eps, high))
 
-    def factor(p):
-        return one
-
-    return value, factor
+    return value, None

@@ -53,7 +53,7 @@ class ClassLossFormulas(NamedTuple):
     """Loss by the probability p of a row's class, and -p times its derivative by p."""
 
     value: Formula
-    factor: Formula
+    factor: Formula | None
 
 
 class SolverFormulas(NamedTuple):
@@ -83,7 +83,8 @@ class _Entry:
 
     def _arguments(self, number: int) -> tuple[str, ...]:
         """Names of a formula's arguments, in order."""
-        return tuple(inspect.signature(self.make(arrays())[number]).parameters)
+        formula = self.make(arrays())[number]
+        return tuple(inspect.signature(formula).parameters) if formula else ()
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class Loss(_Entry):
         Takes a library and returns value(...) and slope(...), whose arguments are any of y, z, p
         and the parameters, by their names. slope is the derivative of value by z. With
         `classes` it returns value(p) and factor(p) of the probability p of a row's class, and
-        then the derivative by output k is factor(p) (p_k - [k is the class]).
+        then the derivative by output k is factor(p) (p_k - [k is the class]); None stands for 1.
     mean_over_outputs : bool
         Whether the loss of a row is the mean over the outputs, not their sum. (The derivative is
         that of the sum all the same, as in scikit-learn.)
