@@ -58,7 +58,7 @@ def tanh(m):
         return two * two * (sigmoid(two * z) * sigmoid(-two * z))
 
     def backward(delta, h):
-        return delta * (one - h) * (one + h)
+        return delta * ((one - h) * (one + h))
 
     return value, derivative, backward
 
