@@ -13,7 +13,7 @@ from nnjit.core.jobs.driver import open_job, runner
 from nnjit.core.jobs.job import Block, Chunk, Job, Phase
 from nnjit.core.jobs.records import address_of
 from nnjit.core.maps.losses import loss_unit
-from nnjit.core.maps.outputs import output_unit
+from nnjit.core.maps.outputs import output_unit, overflows
 from nnjit.core.maps.solvers import gradient_unit, solver_unit
 from nnjit.core.simd import TILE
 
@@ -140,7 +140,7 @@ class ForwardPlan(_Plan):
         if name != "identity":
             self._set(
                 output_at=output_unit(name, program.single).address,
-                output_overflows=name == "exp",
+                output_overflows=overflows(name, program.single),
             )
 
     def serves(self, n, sparse):

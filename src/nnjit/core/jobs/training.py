@@ -185,8 +185,8 @@ def own_gradient(job_at, chunk_at, start, rows, worker, like):
         )
         # wanted when the gradient is there: the solver's vectors, then the parameters
         ahead = 1 if slot == 0 else 2 if slot == 1 else 0
-        call(gradient_at,
-             (job_at, chunk.step_at, block_at, chunk_at, target_at, min(slot, 1), ahead))  # fmt: skip
+        add = min(slot, 1)
+        call(gradient_at, (job_at, chunk.step_at, block_at, chunk_at, target_at, add, ahead))
     clear_padding(target, chunk.rows, chunk.columns, chunk.row)
     return target_at
 
