@@ -898,7 +898,7 @@ def _choice(value: str, name: str, choices: Mapping[str, _Choice]) -> _Choice:
 
 
 def _single(array: Array) -> bool:
-    return array.dtype == np.float32
+    return array.itemsize == 4
 
 
 def _linked(wrt: str) -> bool:
