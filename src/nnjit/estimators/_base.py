@@ -140,7 +140,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     - `_as_attributes`, the fitted attributes that hold learned arrays; `coefs_`, which every
       network has since it ends in a dense layer, tells that there has been a fit;
     - `_give_parameters`, the fitted network and its arrays, read from those attributes;
-    - if it likes, `_present` (a quicker way to the same for predictions), `_check_architecture` (a
+    - `_engine_depends_on`, with the attributes that `_give_parameters` makes the network of;
+    - if it likes, `_present_parameters` (a quicker way for predictions), `_check_architecture` (a
       better message), `_train` (another way to train).
 
     `NetworkClassifier` and `NetworkRegressor` derive from it as well. They supply what depends on
@@ -155,6 +156,11 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     """
 
     _shared_docs = {"attributes": _ATTRIBUTES, "references": _REFERENCES}
+
+    # What the engine of a prediction depends on beside the arrays. A regressor needs no n_outputs_.
+    _engine_depends_on: tuple[str, ...] = (
+        *("n_layers_", "n_outputs_", "out_activation_", "loss", "device"),
+    )
 
     loss: Any  # declared by those that have it as a parameter
     loss_: float
@@ -228,14 +234,12 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         what is no network, or none of `n_features` features.
         """
 
-    def _present(self) -> tuple[Any, list[Array]]:
-        """Return the parameters for a prediction, and what else the engine for it depends on.
+    def _present_parameters(self) -> list[Array]:
+        """Return the parameters for a prediction, if there is a quicker way without the checks.
 
-        The second call with an equal answer may do without the checks of `_give_parameters`, so
-        that the first part has to hold the arrays' types.
+        They are used if they have the types and shapes of those that were checked before.
         """
-        network, arrays = self._give_parameters()
-        return (network, tuple([a.dtype for a in arrays]), self.device), arrays
+        return self._give_parameters()[1]
 
     # What a kind of target supplies
 
