@@ -140,7 +140,6 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     - `_as_attributes`, the fitted attributes that hold learned arrays; `coefs_`, which every
       network has since it ends in a dense layer, tells that there has been a fit;
     - `_give_parameters`, the fitted network and its arrays, read from those attributes;
-    - `_engine_depends_on`, with the attributes that `_give_parameters` makes the network of;
     - if it likes, `_present_parameters` (a quicker way for predictions), `_check_architecture` (a
       better message), `_train` (another way to train).
 
@@ -156,11 +155,6 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     """
 
     _shared_docs = {"attributes": _ATTRIBUTES, "references": _REFERENCES}
-
-    # What the engine of a prediction depends on beside the arrays. A regressor needs no n_outputs_.
-    _engine_depends_on: tuple[str, ...] = (
-        *("n_layers_", "n_outputs_", "out_activation_", "loss", "device"),
-    )
 
     loss: Any  # declared by those that have it as a parameter
     loss_: float
@@ -234,12 +228,13 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         what is no network, or none of `n_features` features.
         """
 
-    def _present_parameters(self) -> list[Array]:
-        """Return the parameters for a prediction, if there is a quicker way without the checks.
+    def _present_parameters(self) -> tuple[Any, list[Any]]:
+        """Return what else the fitted network depends on, and its parameters, for a prediction.
 
-        They are used if they have the types and shapes of those that were checked before.
+        A subclass may leave the checks of `_give_parameters` out: the parameters are used only if
+        they are of the types and shapes of those that have passed them, and all else is equal.
         """
-        return self._give_parameters()[1]
+        return self._give_parameters()
 
     # What a kind of target supplies
 

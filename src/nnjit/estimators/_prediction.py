@@ -15,12 +15,10 @@ from nnjit.estimators._device import to_host
 from nnjit.training.engine import Engine
 
 
-def _depends_on(estimator: Any, arrays: list[Any]) -> tuple[Any, ...]:
+def _depends_on(estimator: Any, others: Any, arrays: list[Any]) -> tuple[Any, ...]:
     """Return what an engine, and the validity of its network, depend on."""
-    return (
-        tuple([(a.__class__, a.shape, a.dtype) for a in arrays]),
-        *[getattr(estimator, name, None) for name in estimator._engine_depends_on],
-    )
+    types = tuple([(a.__class__, a.shape, a.dtype) for a in arrays])
+    return types, others, estimator.device
 
 
 class _Engines(threading.local):
@@ -49,8 +47,8 @@ def prediction_engine(estimator: Any, n_features: int) -> Engine:
     kept = _ENGINES.by_estimator.get(estimator)
     if kept is not None:
         try:
-            arrays = estimator._present_parameters()
-            if kept[0] == _depends_on(estimator, arrays):
+            others, arrays = estimator._present_parameters()
+            if kept[0] == _depends_on(estimator, others, arrays):
                 engine = kept[1]
                 if engine.network.inputs == n_features:
                     engine.pack(arrays)  # of the very types that were checked
@@ -59,7 +57,8 @@ def prediction_engine(estimator: Any, n_features: int) -> Engine:
             pass  # something that is no network; what it is, the long way finds out
     _, arrays = estimator._give_parameters(n_features)
     engine = estimator._make_engine(ready=True)
-    _ENGINES.by_estimator[estimator] = _depends_on(estimator, arrays), engine
+    others, _ = estimator._present_parameters()
+    _ENGINES.by_estimator[estimator] = _depends_on(estimator, others, arrays), engine
     return engine
 
 

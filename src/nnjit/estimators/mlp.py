@@ -47,8 +47,6 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
         "references": _REFERENCES + NetworkEstimator._shared_docs["references"].lstrip(),
     }
 
-    _engine_depends_on = (*NetworkEstimator._engine_depends_on, "activation")
-
     coefs_: list[FloatArray]
     intercepts_: list[FloatArray]
 
@@ -78,8 +76,15 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
         coefs, intercepts = checked_parameters(self, n_features)
         return self._perceptron(units_of(coefs)), in_layers(coefs, intercepts)
 
-    def _present_parameters(self) -> list[Array]:
-        return in_layers(self.coefs_, self.intercepts_)
+    def _present_parameters(self) -> tuple[Any, list[Any]]:
+        others = (
+            self.n_layers_,
+            getattr(self, "n_outputs_", None),  # a regressor needs none
+            self.activation,
+            self.out_activation_,
+            self.loss,
+        )
+        return others, in_layers(self.coefs_, self.intercepts_)
 
     def _layer_units(self) -> list[int]:
         """Return the number of units of each layer, by the shapes of the parameters."""
