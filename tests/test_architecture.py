@@ -16,6 +16,7 @@ import nnjit
 
 PACKAGE = Path(nnjit.__file__).parent
 CORE = sorted((PACKAGE / "core").rglob("*.py"))
+FORMULAS = sorted((PACKAGE / "formulas").rglob("*.py"))
 
 
 def imported(path):
@@ -38,9 +39,16 @@ def run(code):
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
 def test_core_imports_numpy_and_numba_only(path):
-    outside = {name.split(".")[0] for name in imported(path) if not name.startswith("nnjit.core")}
+    ours = ("nnjit.core", "nnjit.formulas")
+    outside = {name.split(".")[0] for name in imported(path) if not name.startswith(ours)}
     # llvmlite comes with Numba: it is what Numba compiles with.
     assert outside - set(sys.stdlib_module_names) <= {"numpy", "numba", "llvmlite"}
+
+
+@pytest.mark.parametrize("path", FORMULAS, ids=lambda path: path.name)
+def test_formulas_import_numpy_only(path):
+    outside = {name for name in imported(path) if not name.startswith("nnjit.formulas")}
+    assert {name.split(".")[0] for name in outside} - set(sys.stdlib_module_names) <= {"numpy"}
 
 
 def test_only_the_micro_kernel_emits_ir():
@@ -50,10 +58,10 @@ def test_only_the_micro_kernel_emits_ir():
         if any(name.startswith("llvmlite") for name in imported(path))
     }
     # emit_*.py write the functions that simd.py declares, atomics.py single instructions; job.py
-    # calls a function by its address, numba_internals.py links, sources.py and info.py ask for the
-    # processor's name.
+    # and units.py call a function by its address, numba_internals.py links, sources.py and info.py
+    # ask for the processor's name.
     others = {f"core/{name}.py" for name in ("simd", "atomics", "job")}
-    others |= {f"core/compiler/{name}.py" for name in ("numba_internals", "sources")}
+    others |= {f"core/compiler/{name}.py" for name in ("numba_internals", "sources", "units")}
     assert {name for name in users if not name.startswith("core/emit_")} <= others | {"cli/info.py"}
 
 

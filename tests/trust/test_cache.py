@@ -11,12 +11,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fresh_python import HERE, jit_only, run_python
 
 import nnjit
 from nnjit.core.compiler import cache, folders, jit, locks, sources
 from nnjit.core.compiler.compiling import undisturbed
+from nnjit.core.scalar import compiled
+from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
 
 pytestmark = jit_only
 
@@ -212,6 +215,64 @@ def test_an_edit_in_any_kernel_source_changes_every_key(tmp_path, monkeypatch):
         seen.add(sources._hash_sources(copy.name))
     assert None not in seen
     assert len(seen) == 1 + len(list(CORE.rglob("*.py")))
+
+
+def test_sources_of_formulas_and_layers_go_into_every_key(tmp_path, monkeypatch):
+    assert sources._PACKAGES == ("nnjit.core", "nnjit.formulas", "nnjit.layers")
+    assert sources.source_digest() == sources._hash_sources(*sources._PACKAGES)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("one_room", "another_room"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    before = sources._hash_sources("one_room", "another_room")
+    (tmp_path / "another_room" / "__init__.py").write_text("# edited\n")
+    assert sources._hash_sources("one_room", "another_room") != before
+    assert sources._hash_sources("one_room", "no_room") is None
+
+
+def closing_over(value):
+    def function():
+        return value
+
+    return sources.function_identity(function)
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        (np.float32(0.5), np.float64(0.5)),
+        (np.float64(0.1), np.nextafter(np.float64(0.1), 1)),
+        (0.0, np.float64(0.0)),
+        (0.0, -0.0),
+        (np.float32, np.float64),
+        ((np.float32(1.0), 2), (np.float32(1.0), 3)),
+        ((1, (2, 3)), (1, 2, 3)),
+        ((), (None,)),
+    ],
+    ids=repr,
+)
+def test_functions_are_told_apart_by_the_constants_that_they_close_over(value, other):
+    assert closing_over(value) == closing_over(value) is not None
+    assert closing_over(value) != closing_over(other)
+
+
+@pytest.mark.parametrize("value", [[1], np.zeros(2), (1, [2]), object()], ids=repr)
+def test_what_cannot_be_told_apart_is_not_cached(value):
+    assert closing_over(value) is None
+
+
+ENTRIES = [*ACTIVATIONS.values(), *LOSSES.values(), *SOLVERS.values()]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.name}-{type(entry).__name__}")
+def test_kernels_of_formulas_can_be_cached(entry):
+    """Their precisions are told apart by what they close over."""
+    known = [
+        [sources.function_identity(f.py_func) for f in filter(None, compiled(entry, single))]
+        for single in (True, False)
+    ]
+    assert None not in known[0] + known[1]
+    assert known[0] != known[1]
 
 
 def _copy_of_the_package(folder):

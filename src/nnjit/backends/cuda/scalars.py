@@ -1,18 +1,18 @@
-"""The scalar functions of core/scalar.py as device functions: one source, a second compilation."""
+"""The scalar functions of formulas as device functions: one source, a second compilation."""
 
 import functools
 
 from nnjit.backends.cuda._cuda import device
-from nnjit.core import scalar
 from nnjit.core.activations import EXP, LOGISTIC, RELU, TANH
+from nnjit.formulas.library import bodies
 
 __all__ = ["activation_functions", "scalar_functions"]
 
 
 @functools.cache
 def scalar_functions(single):
-    """Device functions of one precision by the names they have in `nnjit.core.scalar`."""
-    return {name: device(body) for name, body in scalar.bodies(single, device).items()}
+    """Device functions of one precision by the names they have in `nnjit.formulas.library`."""
+    return {name: device(body) for name, body in bodies(single, device).items()}
 
 
 @functools.cache

@@ -6,14 +6,17 @@ import importlib.resources
 import os
 import sys
 import types
+from itertools import chain
 
 import llvmlite
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 
 __all__ = ["function_identity", "machine", "source_digest"]
 
-_CORE = "nnjit.core"
+# What goes into kernels.
+_PACKAGES = ("nnjit.core", "nnjit.formulas", "nnjit.layers")
 _PYC_HEADER = 16  # bytes; dates and sizes of the source
 # Numba's settings that change the code it makes.
 _SETTINGS = (
@@ -22,16 +25,19 @@ _SETTINGS = (
 )  # fmt: skip
 
 
-def _hash_sources(package):
-    """Hash of a package's modules, those in folders below it as well; None if there are none."""
+def _hash_sources(*packages):
+    """Hash of packages' modules, those in folders below as well; None if one has none."""
     digest = hashlib.sha256()
-    try:
-        contents = dict(_modules(importlib.resources.files(package)))
-    except (OSError, ModuleNotFoundError, TypeError):
-        return None
-    for name in sorted(contents):
-        digest.update(name.encode() + b"\0" + contents[name])
-    return digest.hexdigest() if contents else None
+    for package in packages:
+        try:
+            contents = dict(_modules(importlib.resources.files(package)))
+        except (OSError, ModuleNotFoundError, TypeError):
+            return None
+        if not contents:
+            return None
+        for name in sorted(contents):
+            digest.update(f"{package}/{name}".encode() + b"\0" + contents[name])
+    return digest.hexdigest()
 
 
 def _modules(folder, above=""):
@@ -51,7 +57,7 @@ def _modules(folder, above=""):
 
 # At import, when the sources are those that this process runs: after an upgrade under a running
 # process they are others, and its code would be filed under their name.
-_SOURCES = _hash_sources(_CORE)
+_SOURCES = _hash_sources(*_PACKAGES)
 
 
 def source_digest():
@@ -84,7 +90,7 @@ def function_identity(function):
     A function of another file (a test's, say) is known by the whole file as well.
     """
     parts = [function.__module__ or "", function.__qualname__, *_code_identity(function.__code__)]
-    if not parts[0].startswith(_CORE):
+    if not parts[0].startswith(_PACKAGES):
         try:
             with open(function.__code__.co_filename, "rb") as source:
                 parts.append(hashlib.sha256(source.read()).hexdigest())
@@ -110,8 +116,15 @@ def _code_identity(code):
 
 def _value_identity(value):
     """The same for something that a function closes over."""
+    if isinstance(value, np.generic):
+        return (value.dtype.str, value.tobytes().hex())
     if isinstance(value, int | float | str | bool | type(None)):
         return (repr(value),)
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return (value.__name__,)
+    if isinstance(value, tuple):
+        members = [_value_identity(member) for member in value]
+        return None if None in members else (f"{len(value)} values", *chain(*members))
     options = getattr(value, "targetoptions", {})  # of a compiled function
     value = getattr(value, "py_func", value)
     if not isinstance(value, types.FunctionType):
