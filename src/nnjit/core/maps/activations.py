@@ -14,7 +14,14 @@ from nnjit.core.jobs.records import view
 from nnjit.core.scalar import compiled
 from nnjit.formulas import find_activation
 
-__all__ = ["backward_unit", "derivative_unit", "value_unit"]
+__all__ = ["backward_unit", "copy", "derivative_unit", "value_unit"]
+
+
+@vectorized
+def copy(source, target):
+    """target[i] = source[i]."""
+    for i in range(len(target)):
+        target[i] = source[i]
 
 
 def _suffix(single):
