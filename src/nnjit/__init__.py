@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from nnjit._version import __version__
 from nnjit.core import threads as _threads  # noqa: F401  (watches forks from now on)
-from nnjit.estimators.classifier import MLPClassifier
-from nnjit.estimators.regressor import MLPRegressor
+from nnjit.estimators.mlp import MLPClassifier, MLPRegressor
 
 __all__ = [
     "MLPClassifier",

@@ -13,7 +13,10 @@ from engine_problems import (
     ACTIVATIONS,
     DTYPES,
     LOSSES,
+    apart,
     assert_epochs_equal_the_oracle,
+    in_layers,
+    network,
     packed,
     problem,
     tolerance,
@@ -21,13 +24,13 @@ from engine_problems import (
 from nnjit.backends import pace, plan
 from nnjit.backends.select import make_engine
 from nnjit.core import threads
+from nnjit.layers.network import mlp
 
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
 
 
 def engine_for(loss, activation, units, dtype):
-    name, out_activation = LOSSES[loss]
-    return make_engine(units, activation, out_activation, name, dtype)
+    return make_engine(network(units, activation, loss), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -109,7 +112,7 @@ def test_a_row_is_predicted_the_same_in_any_company(dtype, loss):
     units = (11, 33, 4)
     coefs, intercepts, X, *_ = problem(loss, dtype, 700, units)
     engine = engine_for(loss, "logistic", units, dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     whole = engine.predict(X)
     outputs = naive.network_forward(coefs, intercepts, X, "logistic", LOSSES[loss][1])[-1]
     np.testing.assert_allclose(whole, outputs, rtol=tolerance(dtype), atol=1e-6)
@@ -144,11 +147,10 @@ def test_what_would_be_read_outside_its_arrays_is_refused(dtype, loss):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("output", ["identity", "logistic", "softmax", "exp", "tanh", "relu"])
 def test_a_prediction_tells_whether_its_logits_and_outputs_are_finite(dtype, output):
-    units = (3, 2, 4)
-    engine = make_engine(units, "identity", output, "squared_error", dtype)
+    engine = make_engine(mlp(3, (2,), 4, "identity", "squared_error", output), dtype)
     last = np.zeros((2, 4), dtype)
     last[:, 2] = 1
-    engine.pack([np.eye(3, 2, dtype=dtype), last], [np.zeros(2, dtype), np.zeros(4, dtype)])
+    engine.pack([np.eye(3, 2, dtype=dtype), np.zeros(2, dtype), last, np.zeros(4, dtype)])
     large = np.finfo(dtype).max / 2
     for n in (1, 17) if numba.config.DISABLE_JIT else (1, 3, 17, 300, 700):
         for form in (np.array, np.asfortranarray, sparse.csr_matrix):
@@ -166,7 +168,7 @@ def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=Non
     """Parameters, loss and optimizer state after two epochs with `count` threads."""
     coefs, intercepts, X, y, _, w = problem(loss, dtype, n, units, True)
     engine = engine_for(loss, "relu", units, dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     dataset = engine.dataset(X, y, w)
     optimizer = engine.optimizer("adam")
     optimizer.learning_rate = 0.001
@@ -185,7 +187,7 @@ def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=Non
              for a, b in itertools.pairwise(bounds)]
         )  # fmt: skip
     state = optimizer.state()
-    return [*itertools.chain(*engine.unpack()), state["first"], state["second"]], losses
+    return [*engine.unpack(), state["first"], state["second"]], losses
 
 
 @jit_only
@@ -229,7 +231,7 @@ def test_several_epochs_in_one_call(n, batch, dtype):
 
     def start(X):
         engine = engine_for("multinomial", "relu", units, dtype)
-        engine.pack(coefs, intercepts)
+        engine.pack(in_layers(coefs, intercepts))
         optimizer = engine.optimizer("adam")
         optimizer.learning_rate = 0.01
         return engine, engine.dataset(X, y), optimizer
@@ -240,7 +242,7 @@ def test_several_epochs_in_one_call(n, batch, dtype):
     batches = -(-n // batch)
     for order, loss in zip(orders, losses, strict=True):
         assert other.train(dataset, order, batch, optimizer, 0.1, 0, batches).loss == loss
-    np.testing.assert_array_equal(packed(*engine.unpack()), packed(*other.unpack()))
+    np.testing.assert_array_equal(packed(*apart(engine.unpack())), packed(*apart(other.unpack())))
     X[7] = np.inf
     engine, dataset, optimizer = start(X)
     losses = engine.train_epochs(dataset, orders, batch, optimizer, 0.1)
@@ -261,7 +263,7 @@ def test_phases_are_counted_from_zero_again(driver, monkeypatch):
     results = []
     for generation in (None, 2**30 - 5, 2**30, 2**30 + 1):
         engine = engine_for("multinomial", "relu", units, np.float64)
-        engine.pack(coefs, intercepts)
+        engine.pack(in_layers(coefs, intercepts))
         dataset, optimizer = engine.dataset(X, y), engine.optimizer("adam")
         optimizer.learning_rate = 0.01
         for number in range(4):
@@ -270,7 +272,7 @@ def test_phases_are_counted_from_zero_again(driver, monkeypatch):
             if number == 0 and generation is not None:
                 state[job.GENERATION] = generation
         assert generation is None or 0 < state[job.GENERATION] < 100
-        results.append(packed(*engine.unpack()))
+        results.append(packed(*apart(engine.unpack())))
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
 
@@ -280,13 +282,13 @@ def test_a_loss_that_is_not_finite_stops_before_the_update():
     coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 20, units)
     X[13] = np.inf
     engine = engine_for("squared_error", "relu", units, np.float64)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     optimizer = engine.optimizer("sgd")
     optimizer.learning_rate = 0.0
     result = engine.train(engine.dataset(X, y), np.arange(20), 5, optimizer, 0.1, 0, 4)
     assert not result.finite
     assert optimizer.t == 2
-    for a, b in zip(engine.unpack()[0], coefs, strict=True):
+    for a, b in zip(engine.unpack()[0::2], coefs, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -326,19 +328,18 @@ def test_optimizer_state_resumes_bit_for_bit():
     coefs, intercepts, X, y, _, _ = problem("multinomial", np.float32, n, units)
     for kind in ("adam", "sgd"):
         engine = engine_for("multinomial", "relu", units, np.float32)
-        engine.pack(coefs, intercepts)
+        engine.pack(in_layers(coefs, intercepts))
         dataset, optimizer = engine.dataset(X, y), engine.optimizer(kind)
         optimizer.learning_rate = 0.01
         engine.train(dataset, np.arange(n), 10, optimizer, 0.1, 0, 5)
         saved, weights = optimizer.state(), engine.unpack()
         engine.train(dataset, np.arange(n), 10, optimizer, 0.1, 5, 10)
         other = engine_for("multinomial", "relu", units, np.float32)
-        other.pack(*weights)
+        other.pack(weights)
         resumed = other.optimizer(kind)
         resumed.load_state(saved)
         other.train(other.dataset(X, y), np.arange(n), 10, resumed, 0.1, 5, 10)
-        for a, b in zip(itertools.chain(*engine.unpack()), itertools.chain(*other.unpack()),
-                        strict=True):  # fmt: skip
+        for a, b in zip(engine.unpack(), other.unpack(), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -356,14 +357,14 @@ def trained(units, n, batch, dtype, kind, loss, weighted, form=np.ascontiguousar
     coefs, intercepts, X, y, _, w = problem(loss, dtype, n, units, weighted)
     X[np.random.default_rng(0).random(X.shape) < 0.6] = 0
     engine = engine_for(loss, "tanh", units, dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     dataset, optimizer = engine.dataset(form(X), y, w), engine.optimizer(kind)
     optimizer.learning_rate = 1e-3
     rng = np.random.default_rng(1)
     orders = np.array([rng.permutation(n), rng.permutation(n)])
     losses = engine.train_epochs(dataset, orders, batch, optimizer, 0.1)
     assert engine._current._fused == (plan.FUSED_WEIGHTS == 0)
-    return packed(*engine.unpack()), np.array(losses)
+    return packed(*apart(engine.unpack())), np.array(losses)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -404,8 +405,8 @@ def test_parameter_padding_stays_zero(fused_from, monkeypatch):
     units = (4, 128, 3)
     coefs, intercepts, X, y, _, _ = problem("multinomial", np.float32, 40, units)
     engine = engine_for("multinomial", "relu", units, np.float32)
-    engine.pack(coefs, intercepts)
-    assert engine._layout.n_flat > engine.n_parameters
+    engine.pack(in_layers(coefs, intercepts))
+    assert engine._layout.n_flat > engine.network.n_parameters
     optimizer = engine.optimizer("adam")
     optimizer.learning_rate = 0.1
     engine.train(engine.dataset(X, y), np.arange(40), 10, optimizer, 0.1, 0, 4)

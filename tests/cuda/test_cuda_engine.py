@@ -14,6 +14,8 @@ from engine_problems import (
     DTYPES,
     LOSSES,
     assert_epochs_equal_the_oracle,
+    in_layers,
+    network,
     packed,
     problem,
     tolerance,
@@ -48,8 +50,7 @@ def use_form(name, monkeypatch):
 
 
 def engines(loss, activation, units, dtype):
-    name, out_activation = LOSSES[loss]
-    arguments = units, activation, out_activation, name, dtype
+    arguments = network(units, activation, loss), dtype
     return CudaEngine(*arguments), CpuEngine(*arguments)
 
 
@@ -101,14 +102,14 @@ def test_trajectory_is_that_of_the_cpu(form, solver):
     coefs, intercepts, X, y, _, _ = problem(loss, np.float64, n, units)
     order, states = np.random.default_rng(0).permutation(n), []
     for engine in engines(loss, "logistic", units, np.float64):
-        engine.pack(coefs, intercepts)
+        engine.pack(in_layers(coefs, intercepts))
         dataset, optimizer = engine.dataset(X, y), engine.optimizer(solver)
         optimizer.learning_rate = 0.05
         steps = []
         for step in [0, 1, 2, 0, 1, 2]:
             result = engine.train(dataset, order, batch, optimizer, 0.1, step, step + 1)
             moments = optimizer.state()
-            steps.append([*itertools.chain(*engine.unpack()), moments["first"], moments["second"],
+            steps.append([*engine.unpack(), moments["first"], moments["second"],
                           moments["clock"], result.loss])  # fmt: skip
         states.append(steps)
     for ours, theirs in zip(*states, strict=True):
@@ -119,14 +120,14 @@ def test_trajectory_is_that_of_the_cpu(form, solver):
 def trained(units, dtype, cuts):
     coefs, intercepts, X, y, _, w = problem("multinomial", dtype, 11, units, True, seed=2)
     engine = cuda_engine("multinomial", "relu", units, dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     dataset, optimizer = engine.dataset(X, y, w), engine.optimizer("adam")
     optimizer.learning_rate = 0.01
     order = np.random.default_rng(0).permutation(11)
     for first, last in itertools.pairwise(cuts):
         engine.train(dataset, order, 4, optimizer, 0.1, first, last)
     state = optimizer.state()
-    return [*itertools.chain(*engine.unpack()), state["first"], state["second"]]
+    return [*engine.unpack(), state["first"], state["second"]]
 
 
 @pytest.mark.parametrize("form", FORMS, indirect=True)
@@ -160,7 +161,7 @@ def test_several_epochs_in_one_launch_give_the_same_bits(form):
     orders = np.array([rng.permutation(n) for _ in range(4)])
     for together in (False, True):
         engine = cuda_engine("multinomial", "relu", units, np.float32)
-        engine.pack(coefs, intercepts)
+        engine.pack(in_layers(coefs, intercepts))
         dataset, optimizer = engine.dataset(X, y), engine.optimizer("adam")
         optimizer.learning_rate = 0.01
         arguments = batch, optimizer, 0.1
@@ -170,9 +171,7 @@ def test_several_epochs_in_one_launch_give_the_same_bits(form):
         else:
             losses = [engine.train(dataset, o, *arguments, 0, 3).loss for o in orders]
         state = optimizer.state()
-        results.append(
-            [*itertools.chain(*engine.unpack()), state["second"], state["clock"], losses]
-        )
+        results.append([*engine.unpack(), state["second"], state["clock"], losses])
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -182,7 +181,7 @@ def test_epochs_end_with_a_loss_that_is_not_finite():
     coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 6, (2, 3, 1))
     X[4] = np.inf
     engine = cuda_engine("squared_error", "relu", (2, 3, 1), np.float64)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     optimizer, dataset = engine.optimizer("sgd"), engine.dataset(X, y)
     orders = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [0, 1, 4, 5], [0, 1, 2, 3]])
     losses = engine.train_epochs(dataset, orders, 2, optimizer, 0.1)
@@ -198,13 +197,13 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(form):
     coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 8, units)
     X[5] = np.inf
     engine = cuda_engine("squared_error", "relu", units, np.float64)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     optimizer = engine.optimizer("sgd")
     dataset = engine.dataset(X, y)
     result = engine.train(dataset, np.arange(8), 2, optimizer, 0.1, 0, 4)
     assert not result.finite
     assert optimizer.t == 2
-    for a, b in zip(engine.unpack()[0], coefs, strict=True):
+    for a, b in zip(engine.unpack()[0::2], coefs, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -243,7 +242,7 @@ def test_predictions_are_the_oracles_in_any_company(dtype, loss, monkeypatch):
     units = (4, 3, 2)
     coefs, intercepts, X, *_ = problem(loss, dtype, 7, units)
     engine = cuda_engine(loss, "tanh", units, dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     whole = engine.predict(X)
     outputs = naive.network_forward(coefs, intercepts, X, "tanh", LOSSES[loss][1])
     np.testing.assert_allclose(whole, outputs[-1], rtol=tolerance(dtype), atol=1e-6)
@@ -266,17 +265,17 @@ def test_cpu_and_gpu_take_over_from_each_other(kind):
     coefs, intercepts, X, y, _, _ = problem("bernoulli", np.float64, n, units)
     ends = []
     for order in itertools.product((0, 1), repeat=2):
-        weights, state = (coefs, intercepts), None
+        weights, state = in_layers(coefs, intercepts), None
         for number, half in enumerate(order):
             engine = engines("bernoulli", "tanh", units, np.float64)[half]
-            engine.pack(*weights)
+            engine.pack(weights)
             optimizer = engine.optimizer(kind)
             if state is not None:
                 optimizer.load_state(state)
             optimizer.learning_rate = 0.01
             engine.train(engine.dataset(X, y), np.arange(n), 4, optimizer, 0.1, number, number + 1)
             weights, state = engine.unpack(), optimizer.state()
-        ends.append([*itertools.chain(*weights), state["first"], state["second"]])
+        ends.append([*weights, state["first"], state["second"]])
     for end in ends[1:]:
         for a, b in zip(end, ends[0], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-14)

@@ -3,12 +3,17 @@
 import copy
 import math
 import warnings
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import shuffle as sklearn_shuffle
 
+from nnjit.layers.dense.spec import Dense
+from nnjit.layers.layer import Parameter
+from nnjit.layers.network import Network, mlp
 from nnjit.training import loop
 from nnjit.training.initialization import glorot_uniform
 from nnjit.training.solvers import make_adam, make_sgd
@@ -17,6 +22,7 @@ from nnjit.training.stopping import LossMonitor, ScoreMonitor
 from numpy_engine import make_engine
 
 N_SAMPLES, N_FEATURES, N_OUTPUTS = 50, 4, 2
+NETWORK = mlp(N_FEATURES, (5,), N_OUTPUTS, "tanh", "squared_error", "identity")
 
 
 def run(engine=None, state=None, sample_weight=None, **changes):
@@ -25,10 +31,10 @@ def run(engine=None, state=None, sample_weight=None, **changes):
     X = rng.standard_normal((N_SAMPLES, N_FEATURES))
     y = np.tanh(X @ rng.standard_normal((N_FEATURES, N_OUTPUTS)))
     if engine is None:
-        engine = make_engine((N_FEATURES, 5, N_OUTPUTS), "tanh", "identity", "squared_error", "f8")
-        units = (N_FEATURES, 5, N_OUTPUTS)
+        engine = make_engine(NETWORK, "f8")
+        units = NETWORK.sizes
         layers = [glorot_uniform(rng, a, b, "tanh", "f8") for a, b in zip(units, units[1:])]
-        engine.pack([w for w, _ in layers], [b for _, b in layers])
+        engine.pack([array for layer in layers for array in layer])
     if state is None:
         state = TrainingState(
             rng=np.random.RandomState(1),
@@ -59,19 +65,63 @@ def parameters(engine):
 def test_number_of_calls_does_not_change_the_parameters(monkeypatch):
     whole, state = run()
     monkeypatch.setattr(loop, "WORK_PER_CALL", 1.0)
-    assert loop.batches_per_call(37, 8) == 1
+    assert loop.batches_per_call(whole, 8) == 1
     pieces, piecewise = run()
     np.testing.assert_array_equal(parameters(whole), parameters(pieces))
     np.testing.assert_allclose(state.loss_curve, piecewise.loss_curve, rtol=1e-14)
 
 
-@pytest.mark.parametrize("n_parameters", [10, 1_000, 1_000_000, 10**10])
+def priced(network, work_per_call=None):
+    """What the loop reads of an engine to see how long a call may be."""
+    return SimpleNamespace(network=network, work_per_row=network.work, work_per_call=work_per_call)
+
+
+@pytest.mark.parametrize("units", [1, 100, 3_000, 10**6])
 @pytest.mark.parametrize("batch_size", [1, 200, 10**6])
-def test_a_call_is_bounded_but_never_empty(n_parameters, batch_size):
-    batches = loop.batches_per_call(n_parameters, batch_size)
+@pytest.mark.parametrize("work_per_call", [None, 1e12])
+def test_a_call_is_bounded_but_never_empty(units, batch_size, work_per_call):
+    network = mlp(units, (units,), 3, "relu", "log_loss", "softmax")
+    batches = loop.batches_per_call(priced(network, work_per_call), batch_size)
     assert batches >= 1
-    work = 6 * n_parameters * batch_size * batches
-    assert batches == 1 or work <= loop.WORK_PER_CALL
+    work = 6 * network.work * batch_size * batches
+    assert batches == 1 or work <= (work_per_call or loop.WORK_PER_CALL)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A layer of few parameters that are used a thousand times for each row."""
+
+    kind = "convolution"
+
+    def outputs(self, inputs):
+        return inputs
+
+    def parameters(self, inputs):
+        return (Parameter("kernel", (3, 3), penalized=True),)
+
+    def kept(self, inputs):
+        return 0
+
+    def work(self, inputs):
+        return 9 * inputs
+
+
+def test_a_call_is_priced_by_multiply_adds_whatever_the_layer_kind():
+    network = Network(10_000, (Convolution(),) * 50 + (Dense(2),), "log_loss", "softmax")
+    batches = loop.batches_per_call(priced(network), 32)
+    assert batches >= 1 and 6 * network.work * 32 * batches <= loop.WORK_PER_CALL
+    dense = mlp(10, (40,), 2, "relu", "log_loss", "softmax")
+    assert dense.n_parameters > 450
+    assert batches < loop.batches_per_call(priced(dense), 32) / 100
+
+
+def test_calls_for_dense_layers_are_as_long_as_they_have_been():
+    """Losses are summed call by call, so that another length would be other bits."""
+    for hidden, batch_size in [((100,), 200), ((512, 512), 200), ((10,), 32), ((), 1)]:
+        network = mlp(50, hidden, 10, "relu", "log_loss", "softmax")
+        former = 6 * network.n_parameters + 2000
+        former = int(4e9 / (batch_size * former + 30 * network.n_parameters))
+        assert loop.batches_per_call(priced(network), batch_size) == former
 
 
 def test_shuffles_are_those_of_scikit_learn():
@@ -169,9 +219,9 @@ def test_state_holds_all_that_is_needed_to_go_on(solver_name):
     engine, state = run(solver=solver(), max_epochs=3)
     kept = copy.deepcopy((engine.unpack(), state))
     run(engine=engine, state=state)  # what goes on here must not matter
-    (coefs, intercepts), state = kept
-    fresh = make_engine((N_FEATURES, 5, N_OUTPUTS), "tanh", "identity", "squared_error", "f8")
-    fresh.pack(coefs, intercepts)
+    arrays, state = kept
+    fresh = make_engine(NETWORK, "f8")
+    fresh.pack(arrays)
     run(engine=fresh, state=state)
     np.testing.assert_array_equal(parameters(whole), parameters(fresh))
     assert state.loss_curve == reference.loss_curve
@@ -327,7 +377,6 @@ def test_score_monitor_keeps_the_weights_of_the_best_epoch():
     run(engine=engine, monitor=monitor, max_epochs=5)
     assert monitor.scores == [0.1, 0.7, 0.3, 0.7, 0.2]
     assert monitor.best == 0.7
-    coefs, intercepts = monitor.best_weights
-    kept = np.concatenate([a.ravel() for a in coefs + intercepts])
-    np.testing.assert_array_equal(kept, seen[1])
+    engine.pack(monitor.best_weights)
+    np.testing.assert_array_equal(parameters(engine), seen[1])
     assert monitor.count == 1  # 0.7 again is no fall below the best; 0.2 is

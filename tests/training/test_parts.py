@@ -89,7 +89,7 @@ def test_score_monitor_counts_as_scikit_learn(tol):
             return X, True
 
         def unpack(self):
-            return [], []
+            return []
 
     left = iter(scores)
     monitor = ScoreMonitor(lambda output: next(left), None, tol, 3, scores=[], best_weights=None)

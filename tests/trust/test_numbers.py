@@ -12,7 +12,8 @@ from problems import inputs, problem, quietly, weights
 
 import naive
 import nnjit
-from engine_problems import LOSSES
+from engine_problems import LOSSES, in_layers
+from engine_problems import network as engine_network
 from nnjit.backends import pace, plan
 from nnjit.backends.select import make_engine
 
@@ -99,8 +100,8 @@ def test_gradient_training_and_prediction_equal_the_oracle(network):
     X = LAYOUTS[layout](X)
     plain = np.ascontiguousarray(X, dtype)
     before = checksum(X, y, w)
-    engine = make_engine(units, activation, LOSSES[loss][1], LOSSES[loss][0], dtype)
-    engine.pack(coefs, intercepts)
+    engine = make_engine(engine_network(units, activation, loss), dtype)
+    engine.pack(in_layers(coefs, intercepts))
 
     out = naive.network_forward(coefs, intercepts, plain, activation, LOSSES[loss][1])[-1]
     tolerance = 1e-3 if dtype == np.float32 else 1e-10
@@ -219,8 +220,8 @@ def test_a_row_is_predicted_alone_as_among_thousands(dtype, parallel, monkeypatc
     units = (40, 120, 9)
     coefs, intercepts, *_ = draw_network("multinomial", units, 1, dtype, False, 0)
     X = rng.standard_normal((3000, 40)).astype(dtype)
-    engine = make_engine(units, "logistic", "softmax", "log_loss", dtype)
-    engine.pack(coefs, intercepts)
+    engine = make_engine(engine_network(units, "logistic", "multinomial"), dtype)
+    engine.pack(in_layers(coefs, intercepts))
     assert len(X) * (40 * 120 + 120 * 9) >= plan.PARALLEL_PREDICT
     monkeypatch.setattr(pace.Pace, "run", lambda pace, run, first, last: run(parallel, first, last))
     whole = engine.predict(X)

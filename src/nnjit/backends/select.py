@@ -11,19 +11,12 @@ __all__ = ["is_device_name", "make_engine", "on_device", "resolve"]
 _DEVICE = re.compile(r"cuda(?::(\d+))?")
 
 
-def make_engine(layer_units, activation, out_activation, loss, dtype, device="cpu", ready=False):
+def make_engine(network, dtype, device="cpu", ready=False):
     """Engine for one network.
 
     Parameters
     ----------
-    layer_units : sequence of int
-        Units of every layer, input and output included.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}
-        Of the hidden layers.
-    out_activation : {'identity', 'logistic', 'softmax', 'exp'}
-        Of the last layer.
-    loss : {'squared_error', 'poisson', 'log_loss'}
-        Training loss.
+    network : nnjit.layers.network.Network
     dtype : numpy.float32 or numpy.float64
         Precision of everything.
     device, ready
@@ -37,13 +30,13 @@ def make_engine(layer_units, activation, out_activation, loss, dtype, device="cp
     if ordinal is not None:
         from nnjit.backends.cuda.engine import CudaEngine
 
-        return CudaEngine(tuple(layer_units), activation, out_activation, loss, dtype, ordinal)
+        return CudaEngine(network, dtype, ordinal)
     if "nnjit.backends.cpu" not in sys.modules:
         with undisturbed():
             import nnjit.backends.cpu  # noqa: F401
     from nnjit.backends.cpu import CpuEngine
 
-    return CpuEngine(tuple(layer_units), activation, out_activation, loss, dtype)
+    return CpuEngine(network, dtype)
 
 
 def is_device_name(device):

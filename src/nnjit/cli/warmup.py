@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nnjit._types import Array
+from nnjit.layers.network import mlp
 
 __all__ = ["add_parser", "run"]
 
@@ -19,7 +20,6 @@ Calls: TypeAlias = Iterator[tuple[str, Callable[[], Any]]]  # each with its name
 Maker: TypeAlias = Callable[[tuple[int, ...]], Array]
 
 # What is compiled depends on the precision alone: any shape will do.
-_LAYERS = (8, 16, 3)
 _N_ROWS = 600
 # Rows and columns for the functions on arrays: one thread does the first, all share the second.
 _SHAPES = ((2, 3), (8192, 64))
@@ -107,16 +107,16 @@ def _engine_calls(dtype: str) -> Calls:
     from nnjit.backends.select import make_engine
 
     rng = np.random.default_rng(0)
-    engine = make_engine(_LAYERS, "relu", "softmax", "log_loss", np.dtype(dtype))
-    shapes = list(zip(_LAYERS, _LAYERS[1:]))
-    engine.pack([rng.normal(0, 0.1, shape) for shape in shapes], [np.zeros(s[1]) for s in shapes])
-    X = rng.standard_normal((_N_ROWS, _LAYERS[0])).astype(dtype)
-    dataset = engine.dataset(X, np.arange(_N_ROWS) % _LAYERS[-1])
+    network = mlp(8, (16,), 3, "relu", "log_loss", "softmax")
+    engine = make_engine(network, np.dtype(dtype))
+    engine.pack([rng.normal(0, 0.1, one.shape) for _, one in network.parameters()])
+    X = rng.standard_normal((_N_ROWS, network.inputs)).astype(dtype)
+    dataset = engine.dataset(X, np.arange(_N_ROWS) % network.outputs)
     solver = engine.optimizer("adam")
     solver.learning_rate = 1e-3
     order = np.arange(_N_ROWS)
     yield "train", lambda: engine.train(dataset, order, _N_ROWS, solver, 1e-4, 0, 1)
-    packed = np.zeros(engine.n_parameters)
+    packed = np.zeros(network.n_parameters)
     yield "gradient", lambda: engine.loss_gradient(packed, dataset, 1e-4)
     yield "predict", lambda: engine.predict(X)
 

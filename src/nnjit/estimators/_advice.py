@@ -138,7 +138,8 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
             f"({network.learning_rate_init:g}) is too large. Try {lower}."
         )
         return
-    if len(network.coefs_) == 1 or network.activation != "relu":
+    hidden = engine.network.layers[:-1]
+    if not hidden or any(getattr(layer, "activation", None) != "relu" for layer in hidden):
         return
     if len(losses) <= RISEN_AFTER or X.shape[0] < 2:
         return
@@ -146,7 +147,7 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
     outputs = engine.predict(rows, output="logits")
     if (outputs != outputs[0]).any():
         return
-    depth = _dead_layer(network, rows)
+    depth = _dead_layer(network._give_parameters()[1], rows)
     if depth is not None:
         advise(
             f"All units of hidden layer {depth} are 0 for every row (dead), so the output is "
@@ -155,9 +156,12 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
         )
 
 
-def _dead_layer(network: Any, values: Any) -> int | None:
-    """Return the number of the first hidden layer whose units are 0 for all rows, from 1."""
-    layers = zip(network.coefs_[:-1], network.intercepts_[:-1])
+def _dead_layer(parameters: list[Any], values: Any) -> int | None:
+    """Return the number of the first hidden layer whose units are 0 for all rows, from 1.
+
+    The parameters are those of dense layers with ReLU: weights and biases in turn.
+    """
+    layers = zip(parameters[:-2:2], parameters[1:-2:2])
     for depth, (weights, biases) in enumerate(layers, start=1):
         values = np.maximum(np.asarray(values @ weights) + biases, 0)
         if not values.any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from nnjit._types import ActivationName, Array, names
-from nnjit.training.engine import Layers
 
 HIDDEN_ACTIVATIONS = names(ActivationName)
 # What a network may be told to end in; a fit chooses among fewer.
@@ -18,7 +17,9 @@ KNOWN_OUTPUTS = (*HIDDEN_ACTIVATIONS, "exp", "softmax")
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def checked_parameters(network: Any, n_features: int | None = None) -> Layers:
+def checked_parameters(
+    network: Any, n_features: int | None = None
+) -> tuple[list[Array], list[Array]]:
     """Return the weights and biases of a fitted MLP, which may be scikit-learn's, as plain arrays.
 
     Numbers in any other form (integers, objects, lists, sparse matrices) become float64. They may
@@ -78,18 +79,19 @@ def units_of(coefs: Sequence[Array]) -> list[int]:
     return [coefs[0].shape[0], *(weights.shape[1] for weights in coefs)]
 
 
-def dtype_of(coefs: Sequence[Array], intercepts: Sequence[Array]) -> np.dtype[Any]:
-    """Return float32 if all parameters are, else float64."""
-    dtypes = {getattr(a, "dtype", None) for a in (*coefs, *intercepts)}
-    return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
+def refuse_non_finite(attributes: Mapping[str, Any]) -> None:
+    """Raise a ValueError that names the first array with NaN or infinity in it, if there is one.
 
-
-def refuse_non_finite(coefs: Sequence[Array], intercepts: Sequence[Array]) -> None:
-    """Raise a ValueError that names the first array with NaN or infinity in it, if there is one."""
-    for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
-        for i, array in enumerate(arrays):
+    Parameters
+    ----------
+    attributes : dict
+        Arrays, and lists of arrays, by name.
+    """
+    for name, value in attributes.items():
+        listed = isinstance(value, list)
+        for i, array in enumerate(value if listed else [value]):
             if not np.isfinite(array).all():
-                raise ValueError(f"{name}[{i}] contains NaN or infinity.")
+                raise ValueError(f"{name}{f'[{i}]' * listed} contains NaN or infinity.")
 
 
 def _is_number(value: Any, expected: int) -> bool:

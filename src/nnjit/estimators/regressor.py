@@ -1,4 +1,4 @@
-"""The regressor."""
+"""Networks that are fitted to values."""
 
 from __future__ import annotations
 
@@ -12,60 +12,19 @@ from sklearn.metrics import r2_score
 
 from nnjit._types import Array, FloatArray, MatrixLike
 from nnjit.estimators._arrays import to_dtype
-from nnjit.estimators._base import OUTPUT_ACTIVATIONS, BaseMultilayerPerceptron
+from nnjit.estimators._base import OUTPUT_ACTIVATIONS, NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
-from nnjit.estimators._declaration import parameter_group, with_parameters
 from nnjit.estimators._device import as_given
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import flattened_column, validate_training_data
-from nnjit.estimators.parameters import Architecture, RegressionLoss, Training
 from nnjit.training.scoring import R2
 
 
-@parameter_group
-class _Parameters(Training, Architecture, RegressionLoss):
-    pass
+class NetworkRegressor(RegressorMixin, NetworkEstimator):
+    """What a network does as a regressor; see `NetworkEstimator` for what else it needs.
 
-
-@with_parameters
-class MLPRegressor(_Parameters, RegressorMixin, BaseMultilayerPerceptron):
-    r"""Multi-layer perceptron regressor, trained by compiled code.
-
-    A drop-in for `sklearn.neural_network.MLPRegressor`: the same parameters, attributes and
-    numbers. It minimizes
-
-    .. math:: \frac{1}{\sum_i w_i} \sum_i w_i \ell(y_i, o_i)
-              + \frac{\alpha}{2 \sum_i w_i} \|W\|^2
-
-    with the output o and the loss :math:`\ell` named by the first parameter.
-
-    Parameters
-    ----------
-    {parameters}
-
-    Attributes
-    ----------
-    out_activation_ : str
-        'exp' for the Poisson loss, else 'identity'.
-    {attributes}
-
-    See Also
-    --------
-    MLPClassifier : The same for classification.
-
-    References
-    ----------
-    {references}
-
-    Examples
-    --------
-    >>> from sklearn.datasets import make_regression
-    >>> from nnjit import MLPRegressor
-    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
-    >>> model = MLPRegressor(random_state=1, max_iter=2000, tol=0.1).fit(X, y)
-    >>> model.predict(X[:2]).shape
-    (2,)
+    The loss, `loss`, says which output activation it has.
     """
 
     # Targets
@@ -184,3 +143,11 @@ class MLPRegressor(_Parameters, RegressorMixin, BaseMultilayerPerceptron):
         tags = super().__sklearn_tags__()
         tags.target_tags.positive_only = self.loss == "poisson"
         return tags
+
+
+def __getattr__(name: str) -> Any:
+    if name == "MLPRegressor":  # as older pickles have it
+        from nnjit.estimators.mlp import MLPRegressor
+
+        return MLPRegressor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,7 +36,7 @@ def adam(m):
     one, sqrt = m.one, m.sqrt
 
     def rate(rate, beta_1, beta_2, epsilon, power_1, power_2):
-        return rate * sqrt(one - power_2) / (one - power_1)
+        return rate * (sqrt(one - power_2) / (one - power_1))
 
     def step(w, g, first_moment, second_moment, rate, beta_1, beta_2, epsilon):
         first = beta_1 * first_moment + (one - beta_1) * g

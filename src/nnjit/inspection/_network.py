@@ -121,7 +121,7 @@ def _transformed_target(estimator: TransformedTargetRegressor, y: Any) -> Any:
 def _with_plain_weights(network: Any, X: Any) -> Any:
     """Return the network, or a copy of it, with weights that are finite arrays of floats."""
     coefs, intercepts = checked_parameters(network, None if X is None else X.shape[1])
-    refuse_non_finite(coefs, intercepts)
+    refuse_non_finite({"coefs_": coefs, "intercepts_": intercepts})
     given = (*network.coefs_, *network.intercepts_)
     if any(a is not b for a, b in zip(given, (*coefs, *intercepts))):
         network = copy.copy(network)

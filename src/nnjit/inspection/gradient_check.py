@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from nnjit.estimators._arrays import engine_input, pack_parameters
-from nnjit.estimators._base import BaseMultilayerPerceptron
-from nnjit.inspection._network import check_loss, encode_target, find_network, layer_units
+from nnjit.estimators.mlp import BaseMultilayerPerceptron
+from nnjit.inspection._network import check_loss, encode_target, find_network
 from nnjit.training.engine import Engine
 
 
@@ -118,7 +118,7 @@ def check_gradient(
         )
     check_loss(network)
     engine, dataset = _double_engine(network, X, y, sample_weight)
-    packed = pack_parameters(network.coefs_, network.intercepts_)
+    packed = pack_parameters(*network._give_parameters())
 
     def loss_at(parameters: NDArray[np.float64]) -> float:
         return float(engine.loss_gradient(parameters, dataset, network.alpha)[0])
@@ -155,13 +155,8 @@ def _double_engine(
     """Return an engine for the network in float64, and the rows as it takes them."""
     from nnjit.backends import select
 
-    engine: Engine = select.make_engine(
-        layer_units(network),
-        network.activation,
-        network.out_activation_,
-        network.loss,
-        np.dtype(np.float64),
-    )
+    data, _ = network._give_parameters()
+    engine: Engine = select.make_engine(data, np.dtype(np.float64))
     target = encode_target(network, y)
     if network.out_activation_ == "softmax":
         target = target.argmax(axis=1)

@@ -17,7 +17,6 @@ from sklearn import neural_network
 from sklearn.base import ClassifierMixin
 
 from nnjit._types import Array, StochasticSolverName, names
-from nnjit.estimators._arrays import pack_parameters, unpack_parameters
 from nnjit.training.schedules import AdaptiveRate, InverseScalingRate, Schedule
 from nnjit.training.solvers import StochasticSolver, make_adam, make_sgd
 
@@ -312,13 +311,20 @@ def _power(base: float, exponent: int) -> float:
 
 
 def _cut(packed: Array, network: Any) -> list[Array]:
-    dtype = np.result_type(*network.coefs_, *network.intercepts_)
-    coefs, intercepts = unpack_parameters(packed, network.coefs_, network.intercepts_, dtype)
-    return coefs + intercepts
+    """Return a vector in pieces of the shapes of scikit-learn's parameters."""
+    parameters = network.coefs_ + network.intercepts_
+    ends = np.cumsum([a.size for a in parameters])
+    dtype = np.result_type(*parameters)
+    pieces = np.split(packed, ends[:-1])
+    return [piece.reshape(a.shape).astype(dtype) for piece, a in zip(pieces, parameters)]
 
 
 def _packed(arrays: list[Array], dtype: np.dtype[Any]) -> Array:
-    return pack_parameters(arrays, []).astype(dtype) if arrays else np.empty(0, dtype)
+    return (
+        np.concatenate([np.ravel(a) for a in arrays]).astype(dtype)
+        if arrays
+        else np.empty(0, dtype)
+    )
 
 
 def _schedule_name(schedule: Schedule) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, NamedTuple, Protocol
 
 __all__ = ["Layer", "Parameter"]
@@ -14,9 +15,17 @@ class Parameter(NamedTuple):
     shape: tuple[int, ...]
     penalized: bool  # by the L2 term
 
+    @property
+    def size(self) -> int:
+        """Number of its elements."""
+        return math.prod(self.shape)
+
 
 class Layer(Protocol):
-    """A layer as frozen data. `inputs` is the number of values that it reads for each row."""
+    """A layer as a frozen dataclass of plain data, which is what a checkpoint keeps of it.
+
+    `inputs` is the number of values that it reads for each row.
+    """
 
     kind: ClassVar[str]  # the name of its folder
 

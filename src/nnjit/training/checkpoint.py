@@ -24,8 +24,15 @@ from nnjit._types import Array
 from nnjit._version import __version__
 from nnjit._warnings import warn
 from nnjit.training.archive import Arrays, DamagedError, require, shown, unpack
-from nnjit.training.engine import Engine, Layers, Optimizer
-from nnjit.training.snapshot import GENERATORS, RunTerms, Snapshot, Tree, checked
+from nnjit.training.engine import Engine, Optimizer
+from nnjit.training.snapshot import (
+    GENERATORS,
+    RunTerms,
+    Snapshot,
+    Tree,
+    checked,
+    parameter_names,
+)
 from nnjit.training.state import TrainingState
 from nnjit.training.stopping import ScoreMonitor
 from nnjit.training.validation import Rows
@@ -114,7 +121,7 @@ class Checkpoint:
         if self._found is None:
             return
         found = self._found
-        engine.pack(*found.weights)
+        engine.pack(found.weights)
         state.rng = _restored_generator(state.rng, found.rng)
         state.order[:] = found.order
         state.loss_curve = found.loss_curve
@@ -178,14 +185,14 @@ class Checkpoint:
             "order": state.order,
             "loss_curve": np.array(state.loss_curve, dtype=np.float64),
             **self._rows,
-            **_flat_layers("weights", engine.unpack()),
+            **_named("weights", engine, engine.unpack()),
             **_split_tree(generator, "rng.")[1],
             **{f"solver.{name}": np.asarray(a) for name, a in optimizer.state().items()},
         }
         if isinstance(monitor, ScoreMonitor):
             arrays["scores"] = np.array(monitor.scores, dtype=np.float64)
-            best = [[np.asarray(a, engine.dtype) for a in part] for part in monitor.best_weights]
-            arrays.update(_flat_layers("best_weights", (best[0], best[1])))
+            best = [np.asarray(a, engine.dtype) for a in monitor.best_weights]
+            arrays.update(_named("best_weights", engine, best))
         return meta, arrays
 
 
@@ -422,12 +429,9 @@ def fingerprint(*arrays: Any) -> str:
 # The parts of a checkpoint
 
 
-def _flat_layers(prefix: str, layers: Layers) -> Arrays:
-    """Dictionary of the weights and biases of all layers."""
-    coefs, intercepts = layers
-    return {f"{prefix}.{i}": a for i, a in enumerate(coefs)} | {
-        f"{prefix}.bias.{i}": a for i, a in enumerate(intercepts)
-    }
+def _named(prefix: str, engine: Engine, parameters: list[Array]) -> Arrays:
+    """Return a network's parameters under their names."""
+    return dict(zip(parameter_names(engine.network, prefix), parameters, strict=True))
 
 
 def _split_tree(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:

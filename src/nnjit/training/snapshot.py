@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnjit._types import Array
+from nnjit.layers.network import Network
 from nnjit.training.archive import Arrays, DamagedError, require, shown
-from nnjit.training.engine import Layers
 from nnjit.training.solvers import StochasticSolver
 from nnjit.training.validation import Rows
 
@@ -40,8 +40,8 @@ class RunTerms:
         Rows of the data, training and validation.
     sample_weight : ndarray of shape (n_samples,) or None
         Their weights.
-    layers : list of (int, int)
-        Shapes of the weight matrices.
+    network : Network
+        The network that is trained.
     dtype : dtype
         Of the engine's parameters.
     solver : StochasticSolver
@@ -59,7 +59,7 @@ class RunTerms:
 
     n_samples: int
     sample_weight: Array | None
-    layers: list[tuple[int, int]]
+    network: Network
     dtype: np.dtype[Any]
     solver: StochasticSolver
     shuffle: bool
@@ -71,20 +71,15 @@ class RunTerms:
     count: int
 
     @property
-    def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.layers)
-
-    @property
     def most_bytes(self) -> int:
         """Size that no file of this run exceeds."""
         rows = 2 * self.n_samples + self.n_losses + self.n_scores
-        return 8 * (4 * self.n_parameters + rows) + _MOST_HISTORY
+        return 8 * (4 * self.network.n_parameters + rows) + _MOST_HISTORY
 
     @property
     def most_entries(self) -> int:
         """Number of arrays that no file of this run, or of one of another depth, exceeds."""
-        return 4096 + 8 * len(self.layers)
+        return 4096 + 8 * len(self.network.layers)
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ class Snapshot:
 
     rows: Rows | None
     order: NDArray[np.int64]
-    weights: Layers
+    weights: list[Array]
     solver_arrays: Arrays
     rng: Tree
     epoch: int
@@ -106,7 +101,7 @@ class Snapshot:
     best: float
     count: int
     scores: list[float]
-    best_weights: Layers | None
+    best_weights: list[Array] | None
 
 
 def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
@@ -267,17 +262,20 @@ def _history(values: _Values, name: str, length: int) -> list[float]:
     return found
 
 
-def _layers(values: _Values, prefix: str, dtypes: Sequence[Any], terms: RunTerms) -> Layers:
-    coefs = [
-        values.array(f"{prefix}.{i}", dtypes, shape, terms.dtype)
-        for i, shape in enumerate(terms.layers)
+def parameter_names(network: Network, prefix: str) -> list[str]:
+    """Return what the network's parameters are called in a file."""
+    kinds = {"weights": prefix, "biases": f"{prefix}.bias"}
+    return [f"{kinds[parameter.name]}.{layer}" for layer, parameter in network.parameters()]
+
+
+def _layers(values: _Values, prefix: str, dtypes: Sequence[Any], terms: RunTerms) -> list[Array]:
+    network = terms.network
+    arrays = [
+        values.array(name, dtypes, parameter.shape, terms.dtype)
+        for name, (_, parameter) in zip(parameter_names(network, prefix), network.parameters())
     ]
-    intercepts = [
-        values.array(f"{prefix}.bias.{i}", dtypes, (fan_out,), terms.dtype)
-        for i, (_, fan_out) in enumerate(terms.layers)
-    ]
-    require(all(np.isfinite(a).all() for a in coefs + intercepts), f"{prefix} are not finite")
-    return coefs, intercepts
+    require(all(np.isfinite(a).all() for a in arrays), f"{prefix} are not finite")
+    return arrays
 
 
 def _best(values: _Values, watched: list[float], highest: bool) -> float:
@@ -296,12 +294,12 @@ def _solver(
 ) -> tuple[Arrays, float, int]:
     """State of the engine's optimizer, the next rate, and the number of steps."""
     solver = terms.solver
-    two = solver.name == "adam"
+    n_parameters, two = terms.network.n_parameters, solver.name == "adam"
     arrays = {
         "learning_rate": values.array("solver.learning_rate", (np.float64,), ()),
         "clock": values.array("solver.clock", (np.float64,), (3,)),
-        "first": values.array("solver.first", (terms.dtype,), (terms.n_parameters,)),
-        "second": values.array("solver.second", (terms.dtype,), (terms.n_parameters * two,)),
+        "first": values.array("solver.first", (terms.dtype,), (n_parameters,)),
+        "second": values.array("solver.second", (terms.dtype,), (n_parameters * two,)),
     }
     rate = values.real("rate", 0.0, solver.rate)
     steps = values.integer("steps", 0, most_steps)

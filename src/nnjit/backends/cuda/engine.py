@@ -18,6 +18,7 @@ from nnjit.backends.cuda.updates import LOSS, RUNNING, SKIPPED
 from nnjit.backends.dataset import check_columns, check_targets
 from nnjit.backends.optimizer import hyper_vector
 from nnjit.core import layout, optimizers
+from nnjit.layers.network import as_mlp
 
 __all__ = ["CudaDataset", "CudaEngine"]
 
@@ -48,12 +49,12 @@ def on_device(method):
 
 
 class CudaEngine:
-    """One dense network in one precision, with its parameters on a CUDA device.
+    """One network in one precision, with its parameters on a CUDA device.
 
     Parameters
     ----------
-    layer_units : tuple of int
-    activation, out_activation, loss : str
+    network : nnjit.layers.network.Network
+        Of dense layers.
     dtype : numpy.float32 or numpy.float64
     ordinal : int, default=0
         Number of the device.
@@ -62,14 +63,15 @@ class CudaEngine:
     # A launch cannot be interrupted; see nnjit.training.loop. Some 0.1 s on a data-centre GPU.
     work_per_call = 1e12
 
-    def __init__(self, layer_units, activation, out_activation, loss, dtype, ordinal=0):
+    def __init__(self, network, dtype, ordinal=0):
+        self.network = network
         self.dtype = np.dtype(dtype)
-        self.layer_units = tuple(layer_units)
-        self.out_activation, self.loss = out_activation, loss
+        self.layer_units, activation = as_mlp(network)
+        self.out_activation, self.loss = network.output, network.loss
         self.ordinal = ordinal
         self._plan = self._full_batch = None
         self._single, self._real = self.dtype == np.float32, self.dtype.type
-        self._allocate(layer_table(self.layer_units, activation, out_activation))
+        self._allocate(layer_table(self.layer_units, activation, self.out_activation))
 
     @on_device
     def _allocate(self, table):
@@ -84,20 +86,28 @@ class CudaEngine:
 
     # -- parameters ---------------------------------------------------------------------
 
+    @property
+    def work_per_row(self):
+        """Multiply-adds of the forward pass for each row."""
+        return self.network.work
+
     @on_device
-    def pack(self, coefs, intercepts):
-        """Copy weight matrices (fan_in, fan_out) and biases (fan_out,) to the device."""
-        parts = [np.ravel(part) for part in (*coefs, *intercepts)]
+    def pack(self, arrays):
+        """Copy parameters to the device, arrays in the order of the network's `parameters`."""
+        parts = [np.ravel(arrays[number]) for number in self.network.packing()]
         self.params.copy_to_device(np.concatenate(parts).astype(self.dtype, copy=False))
 
     @on_device
     def unpack(self):
-        """Host copies of all weight matrices and of all biases."""
-        flat = self.params.copy_to_host()
-        pairs = list(zip(self.layer_units[:-1], self.layer_units[1:], strict=True))
-        ends = np.cumsum([*(a * b for a, b in pairs), *self.layer_units[1:]])
-        parts = [part.copy() for part in np.split(flat, ends[:-1])]
-        return [w.reshape(shape) for w, shape in zip(parts, pairs)], parts[len(pairs) :]
+        """Host copies of all parameters, in that order."""
+        flat, start = self.params.copy_to_host(), 0
+        named = [parameter for _, parameter in self.network.parameters()]
+        arrays = [None] * len(named)
+        for number in self.network.packing():
+            end = start + named[number].size
+            arrays[number] = flat[start:end].reshape(named[number].shape).copy()
+            start = end
+        return arrays
 
     # -- data ---------------------------------------------------------------------------
 
@@ -206,7 +216,7 @@ class CudaEngine:
         Parameters
         ----------
         packed : ndarray of shape (n_parameters,)
-            All weight matrices, then all biases, row by row.
+            Row by row, in the order that the network's `packing` says.
         dataset : CudaDataset
         alpha : float
 

@@ -130,4 +130,9 @@ def _value_identity(value):
     if not isinstance(value, types.FunctionType):
         return None
     identity = function_identity(value)
-    return identity and (*identity, repr(sorted((name, str(options[name])) for name in options)))
+    return identity and (*identity, repr(sorted((name, _option(options[name])) for name in options)))
+
+
+def _option(value):
+    """A compilation option as text that is the same in every process."""
+    return str(sorted(value) if isinstance(value, set | frozenset) else value)

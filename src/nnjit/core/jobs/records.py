@@ -29,6 +29,9 @@ class Record:
         fields = {}
         for base in reversed(cls.__mro__):
             fields |= vars(base).get("__annotations__", {}) if base is not Record else {}
+        taken = [name for name in fields if hasattr(np.record, name)]
+        if taken:  # a record of plain Python has them already
+            raise TypeError(f"fields of {cls.__name__} need other names: {', '.join(taken)}")
         cls.dtype = np.dtype([(name, kinds[kind]) for name, kind in fields.items()])
 
     @classmethod

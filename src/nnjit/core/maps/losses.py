@@ -1,0 +1,236 @@
+"""The end of the network: output activation, loss and its gradient for one block of rows.
+
+Everything is feature-major: ``work[z + t * stride + j]`` is output t of row j. The loss of a block
+is sum_j w_j l_j with l_j the sum, or the mean, over the outputs; the caller divides by the weights'
+sum. The delta left is w_j dl/dz, of the sum over the outputs in either case, times `delta_scale`.
+"""
+
+import functools
+
+import numpy as np
+
+from nnjit.core.compiler.jit import inline, vectorized
+from nnjit.core.compiler.units import Unit
+from nnjit.core.jobs.job import block_of, job_of, order_of, present, step_of, work_of
+from nnjit.core.jobs.records import view
+from nnjit.core.jobs.training import step_at
+from nnjit.core.maps.activations import copy
+from nnjit.core.maps.outputs import SOFTMAX, output_map, softmax_columns
+from nnjit.core.scalar import compiled, helper
+from nnjit.formulas import find_loss
+
+__all__ = ["loss_unit"]
+
+
+@vectorized
+def gather_column(values, width, column, order, rows, row):
+    """row[j] = values[order[j], column] for a row-major matrix of `width` columns."""
+    for j in range(rows):
+        row[j] = values[order[j] * width + column]
+
+
+@vectorized
+def weighted_sum(row, weights, rows):
+    """sum_j weights[j] row[j] in float64, in the order of j."""
+    total = 0.0
+    for j in range(rows):
+        total += float(weights[j]) * float(row[j])
+    return total
+
+
+@inline
+def load_weights(job, block, like):
+    """Weights of the block's rows in the workspace; 1 where there are none, and in the padding."""
+    work, at = work_of(job, block, like), job.weights_row * job.stride
+    given = view(job.weights_at, present(job.weights_at, job.n_samples), like)
+    w = work[at : at + block.lanes]
+    for j in range(block.lanes):
+        w[j] = 1
+    if given.shape[0] > 0:
+        order = order_of(block)
+        for j in range(block.rows):
+            w[j] = given[order[j]]
+    one = work[job.ones_row * job.stride : job.ones_row * job.stride + block.lanes]
+    for j in range(block.lanes):
+        one[j] = 1
+
+
+@inline
+def clear_delta(job, block, delta, like):
+    """Zeros where a block has no rows."""
+    work = work_of(job, block, like)
+    for t in range(job.outputs):
+        for j in range(block.rows, block.lanes):
+            work[delta + t * job.stride + j] = 0
+
+
+@functools.cache
+def loss_unit(name, output, single):
+    """Unit (job, block): output activation in place, delta of the logits, and the block's loss."""
+    entry = find_loss(name, output)
+    like = np.float32(0) if single else np.float64(0)
+    columns = _class_columns(entry, single) if entry.classes else _columns(entry, single)
+
+    def loss(job_at, block_at):
+        job, block = job_of(job_at), block_of(block_at)
+        step = step_of(step_at(job, job.n_steps - 1))
+        load_weights(job, block, like)
+        total = columns(job, block, step.output_row * job.stride, step.delta_row * job.stride)
+        clear_delta(job, block, step.delta_row * job.stride, like)
+        return total
+
+    suffix = "single" if single else "double"
+    return Unit(loss, f"loss_{name}_{output}_{suffix}", real=True)
+
+
+@functools.cache
+def take(n):
+    """Function of compiled code that returns n elements of a vector as a tuple."""
+    if n == 0:
+        return inline(lambda values, at: ())
+    rest = take(n - 1)
+    return inline(lambda values, at: (*rest(values, at), values[at + n - 1]))
+
+
+def _ordered(formula, reads, parameters):
+    """The formula with arguments (y, z, p, parameters), whatever of these it reads."""
+    names = ("y", "z", "p", *parameters)
+    places = tuple(names.index(read) for read in reads)
+    # a formula reads a handful of arguments: one body for each number of them
+    if len(places) == 1:
+        (a,) = places
+
+        @helper
+        def ordered(values):
+            return formula(values[a])
+
+    elif len(places) == 2:
+        a, b = places
+
+        @helper
+        def ordered(values):
+            return formula(values[a], values[b])
+
+    elif len(places) == 3:
+        a, b, c = places
+
+        @helper
+        def ordered(values):
+            return formula(values[a], values[b], values[c])
+
+    else:
+        a, b, c, d = places
+
+        @helper
+        def ordered(values):
+            return formula(values[a], values[b], values[c], values[d])
+
+    return ordered
+
+
+def _columns(entry, single):
+    """Function of compiled code: loss and delta of a block, output by output."""
+    like = np.float32(0) if single else np.float64(0)
+    real = type(like)
+    formulas = compiled(entry, single)
+    value = _ordered(formulas.value, entry.value_reads, entry.parameters)
+    slope = _ordered(formulas.slope, entry.slope_reads, entry.parameters)
+    apply = output_map(entry.output, single)
+    keeps_z = "z" in entry.value_reads + entry.slope_reads
+    mean, count = entry.mean_over_outputs, len(entry.parameters)
+    parameters_of = take(count)
+
+    @vectorized
+    def column_delta(y, z, p, parameters, weights, scale, delta):
+        for j in range(len(delta)):
+            delta[j] = slope((y[j], z[j], p[j], *parameters)) * weights[j] * scale
+
+    @vectorized
+    def column_loss(y, z, p, parameters, share):
+        """Replace y by the loss of each row for one output."""
+        for j in range(len(y)):
+            y[j] = value((y[j], z[j], p[j], *parameters)) * share
+
+    @inline
+    def columns(job, block, z, delta):
+        work, stride, rows, units = work_of(job, block, like), job.stride, block.rows, job.outputs
+        spare, order = job.spare_row * stride, order_of(block)
+        targets = view(job.targets_at, job.n_samples * units, like)
+        weights = work[job.weights_row * stride : job.weights_row * stride + rows]
+        scale = real(job.delta_scale)
+        share = real(1) / real(units) if mean else real(1)
+        parameters = parameters_of(view(job.loss_parameters_at, count, np.float64(0)), 0)
+        total = 0.0
+        y, kept = work[spare : spare + rows], work[spare + stride : spare + stride + rows]
+        if not keeps_z:
+            apply(work[z : z + (units - 1) * stride + block.lanes])
+        for t in range(units):
+            p = work[z + t * stride : z + t * stride + rows]
+            d = work[delta + t * stride : delta + t * stride + rows]
+            if keeps_z:
+                copy(p, kept)
+                apply(p)
+            gather_column(targets, units, t, order, rows, y)
+            column_delta(y, kept, p, parameters, weights, scale, d)
+            column_loss(y, kept, p, parameters, share)
+            total += weighted_sum(y, weights, rows)
+        return total
+
+    return columns
+
+
+def _factors(factor):
+    """Function of compiled code that multiplies delta by the factor of each row's class."""
+    if factor is None:
+        return inline(lambda work, delta, units, stride, chosen: None)
+
+    @vectorized
+    def weigh(work, delta, units, stride, chosen):
+        for t in range(units):
+            d = work[delta + t * stride : delta + t * stride + len(chosen)]
+            for j in range(len(chosen)):
+                d[j] = d[j] * factor(chosen[j])
+
+    return weigh
+
+
+def _class_columns(entry, single):
+    """The same for the number of a class under softmax."""
+    if entry.output != SOFTMAX:
+        raise ValueError(f"A loss of classes goes with {SOFTMAX!r}, got {entry.output!r}.")
+    like = np.float32(0) if single else np.float64(0)
+    real = type(like)
+    zero, one = real(0), real(1)
+    formulas = compiled(entry, single)
+    value = formulas.value
+    weigh = _factors(formulas.factor)
+
+    @vectorized
+    def class_columns(work, z, units, stride, delta, labels, order, rows, weights, spare):
+        chosen = work[spare : spare + rows]
+        # as reals, to be compared a vector at a time
+        label = work[spare + stride : spare + stride + rows]
+        for j in range(rows):
+            label[j] = labels[order[j]]
+        for t in range(units):
+            p = work[z + t * stride : z + t * stride + rows]
+            d = work[delta + t * stride : delta + t * stride + rows]
+            for j in range(rows):
+                d[j] = (p[j] - (one if label[j] == real(t) else zero)) * weights[j]
+            for j in range(rows):
+                chosen[j] = p[j] if label[j] == real(t) else chosen[j]
+        weigh(work, delta, units, stride, chosen)
+        for j in range(rows):
+            chosen[j] = value(chosen[j])
+        return weighted_sum(chosen, weights, rows)
+
+    @inline
+    def columns(job, block, z, delta):
+        work, stride, rows, units = work_of(job, block, like), job.stride, block.rows, job.outputs
+        labels = view(job.labels_at, job.n_samples, np.int32(0))
+        weights = work[job.weights_row * stride : job.weights_row * stride + rows]
+        spare = job.spare_row * stride
+        softmax_columns(work, z, units, block.lanes, stride, spare)
+        return class_columns(work, z, units, stride, delta, labels, order_of(block), rows, weights, spare)
+
+    return columns

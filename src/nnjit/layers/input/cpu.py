@@ -1,0 +1,42 @@
+"""Dense samples are gathered into a block's workspace, feature by feature."""
+
+import functools
+
+import numpy as np
+
+from nnjit.core.compiler.jit import inline
+from nnjit.core.compiler.units import Unit
+from nnjit.core.jobs.job import block_of, job_of, order_of, step_of, work_of
+from nnjit.core.jobs.records import view
+from nnjit.core.simd import lanes as lanes_of
+from nnjit.core.simd import transpose_into
+
+__all__ = ["units"]
+
+
+@inline
+def gather_rows(job, step, block, like):
+    """work[k, j] = x[start + order[j], k]."""
+    work, order, stride = work_of(job, block, like), order_of(block), job.stride
+    x = view(job.x_at, job.x_size, like)
+    at = step.output_row * stride
+    if job.x_column == 1:
+        transpose_into(block.rows, step.outputs, x, block.start * job.x_row, job.x_row, order, 0, 1,
+                       work, at, stride)  # fmt: skip
+        return
+    for k in range(step.outputs):
+        column = x[k * job.x_column : k * job.x_column + job.x_column]
+        row = work[at + k * stride : at + k * stride + block.lanes]
+        for j in range(block.lanes):
+            row[j] = column[block.start + order[min(j, block.rows - 1)]]
+
+
+@functools.cache
+def units(single):
+    """The units of the input in one precision; nothing flows back."""
+    like = np.float32(0) if single else np.float64(0)
+
+    def forward(job_at, step_at, block_at):
+        gather_rows(job_of(job_at), step_of(step_at), block_of(block_at), like)
+
+    return {"forward": Unit(forward, f"input_forward_{'single' if single else 'double'}")}
