@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from nnjit.core.activations import EXP, copy
+from nnjit.core.activations import EXP
 from nnjit.core.block import forward_block
 from nnjit.core.compiler.jit import inline
 from nnjit.core.layout import ACTIVATION, FAN_IN, FAN_OUT, UNITS_AT
+from nnjit.core.maps.activations import copy
 from nnjit.core.output import apply_output
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.simd import transpose_into

@@ -320,7 +320,11 @@ def _cut(packed: Array, network: Any) -> list[Array]:
 
 
 def _packed(arrays: list[Array], dtype: np.dtype[Any]) -> Array:
-    return np.concatenate([np.ravel(a) for a in arrays]).astype(dtype)
+    return (
+        np.concatenate([np.ravel(a) for a in arrays]).astype(dtype)
+        if arrays
+        else np.empty(0, dtype)
+    )
 
 
 def _schedule_name(schedule: Schedule) -> str:
