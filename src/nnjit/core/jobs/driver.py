@@ -22,7 +22,7 @@ from nnjit.core.compiler.units import Unit, call, call_for_real
 from nnjit.core.jobs.job import BATCH, DONE, GENERATION, OPEN, PHASE, STATE, Phase, job_of, phase_of
 from nnjit.core.jobs.records import view
 
-__all__ = ["Runner", "open_job", "runner"]
+__all__ = ["DRIVE", "Runner", "open_job", "runner"]
 
 _COUNT = 32  # bits of the number of tasks
 _MASK = 2**_COUNT - 1
@@ -74,6 +74,9 @@ def drive(job_at, worker):
                 close_task(job_at, state, phase_at, count)
 
 
+DRIVE = Unit(drive)
+
+
 @intrinsic
 def _call(typingctx, address, job_at, worker):
     def codegen(context, builder, signature, args):
@@ -100,7 +103,7 @@ class Runner:
         if numba.config.DISABLE_JIT:
             self.serial = lambda job_at, workers: drive(job_at, 0)
             return
-        self._address = Unit(drive).address
+        self._address = DRIVE.address
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # releases the GIL
         call = kind(self._address)
         self.serial = lambda job_at, workers: call(job_at, 0)
