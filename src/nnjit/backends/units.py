@@ -24,7 +24,7 @@ def all_units(single):
     yield "driver", "input", inputs.input_unit(single)
     for kind in kinds():
         for module in _modules(kind):
-            for name, unit in module.units(single).items():
+            for unit in module.units(single).values():
                 yield "layer", unit.function.__name__.rsplit("_", 1)[0], unit
     for name, entry in ACTIVATIONS.items():
         if entry.hidden and name != "identity":
