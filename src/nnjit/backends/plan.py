@@ -3,6 +3,8 @@
 Blocks, slots and chunks follow from the shapes alone, so that threads change no result.
 """
 
+import struct
+
 import numpy as np
 
 from nnjit.backends.layout import aligned_zeros, lanes_of, round_up, row_stride
@@ -40,6 +42,11 @@ FUSED_CHUNK = 16_384
 SPARSE_CHUNK = 65_536
 # Fused chunks that a network is cut into at least, so that threads have something to share.
 FUSED_CHUNKS = 8
+# What every prediction writes: neighbours in the record, written as one.
+_PREDICTED = ("x_at", "x_size", "x_row", "x_column", "n_samples", "out_at", "logits")
+_PREDICTED_AT = Job.dtype.fields[_PREDICTED[0]][1]
+_predicted = struct.Struct(f"{len(_PREDICTED)}q")
+assert np.diff(Job.places(*_PREDICTED)).tolist() == [1] * (len(_PREDICTED) - 1)
 # Bytes from one worker's block record to the next: no cache line is shared.
 _BLOCK_BYTES = 128
 
@@ -49,7 +56,7 @@ class _Plan:
 
     def __init__(self, engine, program):
         self._table, self._kept = Job.table(1), {}
-        self._job = self._table[0]
+        self._job, self._integers = self._table[0], self._table.view(np.int64)
         self._runner = runner()
         self.pace = Pace(self._runner)
         self._dtype, self._program = engine.dtype, program
@@ -119,7 +126,7 @@ class _Plan:
         self._keep(claims=self._claims)
 
     def _call(self, parallel, first, last, phase, tasks):
-        open_job(self._job, self._state, self._claims, first, last, phase, tasks)
+        open_job(self._integers, self._state, self._claims, first, last, phase, tasks)
         threads.call(self._runner, parallel, self._at, self._workers)
 
 
@@ -155,9 +162,13 @@ class ForwardPlan(_Plan):
     def run(self, data, n, out, logits):
         """Write the outputs of n rows to `out`; whether all is surely finite, see predict_block."""
         self.report[job.FINITE] = 1.0
-        self._keep_samples(data, n)
-        self._keep(out=out)
-        self._set(logits=logits)
+        x = data.x
+        _predicted.pack_into(
+            self._integers, _PREDICTED_AT,
+            address_of(x), x.size, data.x_row, data.x_column, n, address_of(out), logits,
+        )  # fmt: skip
+        if self._program.sparse:
+            self._keep(indices=data.indices, indptr=data.indptr)
         blocks = -(-n // self._rows)
         if self._claims.size < blocks:
             self._keep_claims(blocks)
@@ -165,7 +176,6 @@ class ForwardPlan(_Plan):
             self._run(False, 0, blocks)
         else:
             self.pace.run(self._run, 0, blocks)
-        self._kept["x"] = self._kept["out"] = None
         return bool(self.report[job.FINITE] == 1.0)
 
     def _run(self, parallel, first, last):

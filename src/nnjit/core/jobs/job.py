@@ -60,9 +60,11 @@ class Job(Record):
     x_size: int
     x_row: int  # elements from one row to the next (0 for CSR)
     x_column: int  # elements from one column to the next (0 for CSR)
+    n_samples: int
+    out_at: int  # (n_samples * outputs,), in a prediction
+    logits: int  # 1: without the output activation
     indices_at: int  # (x_size,) int32, CSR
     indptr_at: int  # (n_samples + 1,) int64, CSR
-    n_samples: int
     targets_at: int  # (n_samples * outputs,)
     labels_at: int  # (n_samples,) int32
     weights_at: int  # (n_samples,)
@@ -117,9 +119,6 @@ class Job(Record):
     clock_at: int  # float64
     n_powers: int
     powers_at: int  # (n_powers,) int64: whose powers, as entries of the settings
-    # prediction
-    out_at: int  # (n_samples * outputs,)
-    logits: int  # 1: without the output activation
 
 
 class Phase(Record):
