@@ -44,7 +44,7 @@ SPARSE_CHUNK = 65_536
 FUSED_CHUNKS = 8
 # What every prediction writes: neighbours in the record, written as one.
 _PREDICTED = ("x_at", "x_size", "x_row", "x_column", "n_samples", "out_at", "logits")
-_PREDICTED_AT = Job.dtype.fields[_PREDICTED[0]][1]
+_PREDICTED_AT = 8 * Job.places(*_PREDICTED)[0]  # bytes
 _predicted = struct.Struct(f"{len(_PREDICTED)}q")
 assert np.diff(Job.places(*_PREDICTED)).tolist() == [1] * (len(_PREDICTED) - 1)
 # Bytes from one worker's block record to the next: no cache line is shared.
