@@ -21,7 +21,7 @@ from engine_problems import (
     problem,
     tolerance,
 )
-from nnjit.backends import pace, plan
+from nnjit.backends import plan, tuner
 from nnjit.backends.select import make_engine
 from nnjit.core import threads
 from nnjit.layers.network import mlp
@@ -175,10 +175,10 @@ def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=Non
     order = np.random.default_rng(0).permutation(n)
     n_batches = -(-n // batch)
 
-    def always(pace, function, first, last):  # the choice left to the clock, forced
+    def always(tuner, function, first, last):  # the choice left to the clock, forced
         function(count > 1, first, last)
 
-    monkeypatch.setattr(pace.Pace, "run", always)
+    monkeypatch.setattr(tuner.Tuner, "run", always)
     losses = []
     for _ in range(2):
         bounds = [0, *[c for c in cuts if c < n_batches], n_batches]
@@ -254,10 +254,10 @@ def test_phases_are_counted_from_zero_again(driver, monkeypatch):
     """After a thousand million minibatches of one fit."""
     from nnjit.core.jobs import job
 
-    def always(pace, function, first, last):
+    def always(tuner, function, first, last):
         function(driver, first, last)
 
-    monkeypatch.setattr(pace.Pace, "run", always)
+    monkeypatch.setattr(tuner.Tuner, "run", always)
     units, n, batch = (64, 150, 7), 400, 200
     coefs, intercepts, X, y, _, _ = problem("multinomial", np.float64, n, units)
     results = []
@@ -381,7 +381,7 @@ def trained(units, n, batch, dtype, kind, loss, weighted, form=np.ascontiguousar
 def test_fused_chunks_move_the_parameters_as_the_others_do(
     units, n, batch, kind, dtype, monkeypatch
 ):
-    """Whole batches and a rest, one slot and several, padded rows, chunks of one tile."""
+    """Whole batches and a rest, one part and several, padded rows, chunks of one tile."""
     for loss, weighted in (("multinomial", True), ("squared_error", False)):
         monkeypatch.setattr(plan, "FUSED_WEIGHTS", 10**9)
         expected, expected_losses = trained(units, n, batch, dtype, kind, loss, weighted)

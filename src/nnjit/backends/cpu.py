@@ -155,7 +155,7 @@ class CpuEngine:
     def _run(plan, orders, epochs, alpha, first, last):
         plan.begin(orders, epochs, alpha)
         if plan.parallel:
-            plan.pace.run(plan.run, first, last)
+            plan.tuner.run(plan.run, first, last)
         else:
             plan.run(False, first, last)
 

@@ -82,7 +82,7 @@ class Job(Record):
     workers: int
     report_at: int  # (REPORT,) float64
     epoch_losses_at: int  # (epochs,) float64
-    # blocks of rows; slots are groups of blocks with a gradient of their own
+    # blocks of rows; parts are groups of blocks, each with a partial gradient
     blocks_at: int  # (workers,) Block records, block_bytes apart
     block_bytes: int
     work_at: int  # workspaces, work_bytes apart
@@ -96,8 +96,8 @@ class Job(Record):
     spare_row: int  # two free ones
     scratch_row: int  # sample-major scratch from here on
     batch_size: int  # or rows of a run
-    slots: int
-    losses_at: int  # (slots,) float64
+    n_parts: int
+    losses_at: int  # (n_parts,) float64
     # chunks of parameters
     chunks_at: int  # (n_chunks,) Chunk records
     n_chunks: int
@@ -108,7 +108,7 @@ class Job(Record):
     scratch_at: int  # (workers * scratch_size,)
     scratch_size: int
     scratch_bytes: int
-    grads_at: int  # (slots * n_flat,) unless fused
+    partials_at: int  # (n_parts * n_flat,) unless fused
     # the solver
     solver_at: int  # unit (job, chunk, gradient)
     vectors_at: int  # (n_vectors * n_flat,)
