@@ -140,7 +140,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     - `_as_attributes`, the fitted attributes that hold learned arrays; `coefs_`, which every
       network has since it ends in a dense layer, tells that there has been a fit;
     - `_give_parameters`, the fitted network and its arrays, read from those attributes;
-    - if it likes, `_present` (a quicker way to the same for predictions), `_check_architecture` (a
+    - if it likes, `_present_parameters` (a quicker way for predictions), `_check_architecture` (a
       better message), `_train` (another way to train), `_engine_rows` (a change of the rows),
       `_engine_device` and `_accepted_sparse` (what it cannot do).
 
@@ -232,14 +232,13 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         what is no network, or none of `n_features` features.
         """
 
-    def _present(self) -> tuple[Any, list[Array]]:
-        """Return the parameters for a prediction, and what else the engine for it depends on.
+    def _present_parameters(self) -> tuple[Any, list[Any]]:
+        """Return what else the fitted network depends on, and its parameters, for a prediction.
 
-        The second call with an equal answer may do without the checks of `_give_parameters`, so
-        that the first part has to hold the arrays' types.
+        A subclass may leave the checks of `_give_parameters` out: the parameters are used only if
+        they are of the types and shapes of those that have passed them, and all else is equal.
         """
-        network, arrays = self._give_parameters()
-        return (network, tuple([a.dtype for a in arrays]), self.device), arrays
+        return self._give_parameters()
 
     # What a kind of target supplies
 

@@ -15,6 +15,12 @@ from nnjit.estimators._device import to_host
 from nnjit.training.engine import Engine
 
 
+def _depends_on(estimator: Any, others: Any, arrays: list[Any]) -> tuple[Any, ...]:
+    """Return what an engine, and the validity of its network, depend on."""
+    types = tuple([(a.__class__, a.shape, a.dtype) for a in arrays])
+    return types, others, estimator.device
+
+
 class _Engines(threading.local):
     """The engine of each estimator, for one thread: an engine serves one call at a time."""
 
@@ -41,17 +47,18 @@ def prediction_engine(estimator: Any, n_features: int) -> Engine:
     kept = _ENGINES.by_estimator.get(estimator)
     if kept is not None:
         try:
-            depends_on, arrays = estimator._present()
-            if kept[0] == depends_on:
+            others, arrays = estimator._present_parameters()
+            if kept[0] == _depends_on(estimator, others, arrays):
                 engine = kept[1]
                 if engine.network.inputs == n_features:
                     engine.pack(arrays)  # of the very types that were checked
                     return engine
         except (AttributeError, TypeError, ValueError):
             pass  # something that is no network; what it is, the long way finds out
-    estimator._give_parameters(n_features)
+    _, arrays = estimator._give_parameters(n_features)
     engine = estimator._make_engine(ready=True)
-    _ENGINES.by_estimator[estimator] = estimator._present()[0], engine
+    others, _ = estimator._present_parameters()
+    _ENGINES.by_estimator[estimator] = _depends_on(estimator, others, arrays), engine
     return engine
 
 

@@ -76,18 +76,15 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
         coefs, intercepts = checked_parameters(self, n_features)
         return self._perceptron(units_of(coefs)), in_layers(coefs, intercepts)
 
-    def _present(self) -> tuple[Any, list[Array]]:
-        arrays = in_layers(self.coefs_, self.intercepts_)
-        key = (
-            tuple([(a.__class__, a.shape, a.dtype) for a in arrays]),
+    def _present_parameters(self) -> tuple[Any, list[Any]]:
+        others = (
             self.n_layers_,
             getattr(self, "n_outputs_", None),  # a regressor needs none
             self.activation,
             self.out_activation_,
             self.loss,
-            self.device,
         )
-        return key, arrays
+        return others, in_layers(self.coefs_, self.intercepts_)
 
     def _layer_units(self) -> list[int]:
         """Return the number of units of each layer, by the shapes of the parameters."""

@@ -2,7 +2,8 @@
 
 Each returns value(...) and slope(...), its derivative by the pre-activation z; their arguments are
 any of the target y, z, the output p and the loss's own parameters, by name. A loss of classes
-returns value(p) and factor(p) for the probability p of the row's class; factor is None where it is 1.
+returns value(p) and factor(p) for the probability p of the row's class; None stands for a factor
+of 1.
 
 Probabilities are clipped to [eps, 1 - eps], eps the spacing of numbers at 1, as in scikit-learn.
 """

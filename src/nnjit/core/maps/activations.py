@@ -61,7 +61,7 @@ def _in_place(formula, name, single):
 
 @functools.cache
 def backward_unit(name, single):
-    """Unit (z, h, delta, n): delta = delta phi'(z); what the formula does not read may be absent."""
+    """Unit (z, h, delta, n): delta = delta phi'(z); what the formula does not read may be 0."""
     entry, like = find_activation(name), _like(single)
     apply = _BACKWARD[entry.reads](compiled(entry, single).backward)
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnjit.core.compiler.jit import elementwise, inline, vectorized
+from nnjit.core.compiler.jit import inline, vectorized
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, order_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps.outputs import softmax_columns
-from nnjit.core.scalar import exp
+from nnjit.core.scalar import clip, exp
 from nnjit.core.simd import PLAIN, dot_product, product, transpose_into
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.layers.dense.cpu import prefer_dot
@@ -85,13 +85,6 @@ class Place(NamedTuple):
     delta: int
     stride: int
     rows: int
-
-
-@elementwise
-def clip(value, low, high):
-    """`value` in [low, high]; NaN stays NaN."""
-    raised = low if value < low else value
-    return high if raised > high else raised
 
 
 @inline
