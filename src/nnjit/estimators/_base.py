@@ -322,7 +322,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self.n_outputs_ = outputs
         X = engine_input(X, self._parameter_dtype()) if rows is None else rows
         self._train(X, target, sample_weight, incremental, fresh)
-        if not all(np.isfinite(a).all() for a in self._give_parameters()[1]):
+        if not all(np.isfinite(a).all() for a in self._present_parameters()[1]):
             raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
         return self
 
