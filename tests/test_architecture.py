@@ -110,10 +110,10 @@ def test_the_package_says_it_is_typed():
     assert (PACKAGE / "py.typed").is_file()
 
 
-def test_kernels_know_every_name_that_the_parameters_take():
-    from nnjit import _types
-    from nnjit.core import layout, optimizers
+def test_the_registries_know_every_name_that_the_parameters_take():
+    from nnjit import _types, formulas
 
-    assert set(_types.names(_types.ActivationName)) <= set(layout.ACTIVATIONS)
-    assert set(_types.names(_types.RegressionLossName)) <= set(layout.LOSSES)
-    assert set(_types.names(_types.StochasticSolverName)) <= set(optimizers.SOLVERS)
+    hidden = {name for name, entry in formulas.ACTIVATIONS.items() if entry.hidden}
+    assert set(_types.names(_types.ActivationName)) == hidden
+    assert set(_types.names(_types.RegressionLossName)) <= {name for name, _ in formulas.LOSSES}
+    assert set(_types.names(_types.StochasticSolverName)) == set(formulas.SOLVERS)

@@ -1,7 +1,8 @@
 """The Hadamard product on flat arrays."""
 
-from nnjit.core.activations import PIECE, copy
+from nnjit.core.arrays.activations import PIECE
 from nnjit.core.compiler.jit import elementwise, prange, twins
+from nnjit.core.maps.activations import copy
 
 __all__ = ["hadamard"]
 

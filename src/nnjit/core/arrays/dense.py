@@ -5,8 +5,8 @@ Training has a path of its own over whole networks; this one serves a layer at a
 
 import numpy as np
 
-from nnjit.core.activations import IDENTITY, activate_piece
 from nnjit.core.compiler.jit import elementwise, kernel, prange, twins
+from nnjit.core.compiler.units import call
 from nnjit.core.simd import PLAIN, product
 
 __all__ = ["affine", "column_sums"]
@@ -26,23 +26,22 @@ def _finish(block, reach, bias, rows, out):
 
 
 @elementwise
-def _affine_block(code, depth, a, a0, a_row, a_column, b, reach, bias, rows, out):
+def _affine_block(depth, a, a0, a_row, a_column, b, reach, bias, rows, out):
     sums = np.empty(rows * reach, out.dtype)
     product(
         rows, reach, depth, a, a0, a_row, a_column, b, 0, reach, sums, 0, reach, bias, 0, 0, 0,
         PLAIN, 0,
     )  # fmt: skip
     _finish(sums, reach, bias, rows, out)
-    if code != IDENTITY:
-        activate_piece(code, out)
 
 
 @twins
-def affine(code, depth, a, a_row, a_column, b, reach, bias, out):
+def affine(unit, depth, a, a_row, a_column, b, reach, bias, out):
     """out = phi(A B + bias) for A of m x depth and B of depth x n.
 
     Parameters
     ----------
+    unit : address of the `value_unit` of phi; 0 for the identity
     a : IN, A[i, k] at ``i * a_row + k * a_column``
     b : IN (depth * reach,), the rows of B padded to whole vectors
     bias : IN (n,)
@@ -50,13 +49,16 @@ def affine(code, depth, a, a_row, a_column, b, reach, bias, out):
     """
     n = len(bias)
     m = len(out) // n
+    size, to = out.itemsize, out.ctypes.data
     for block in prange((m + HEIGHT - 1) // HEIGHT):
         first = block * HEIGHT
         rows = min(HEIGHT, m - first)
         _affine_block(
-            code, depth, a, first * a_row, a_row, a_column, b, reach, bias, rows,
+            depth, a, first * a_row, a_row, a_column, b, reach, bias, rows,
             out[first * n : (first + rows) * n],
         )  # fmt: skip
+        if unit != 0:
+            call(unit, (to + first * n * size, rows * n))
 
 
 @kernel
