@@ -326,7 +326,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self.n_outputs_ = outputs
         X = self._engine_rows(engine_input(X, self._parameter_dtype()) if rows is None else rows)
         self._train(X, target, sample_weight, incremental, fresh)
-        if not all(np.isfinite(a).all() for a in self._give_parameters()[1]):
+        if not all(np.isfinite(a).all() for a in self._present_parameters()[1]):
             raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
         return self
 
@@ -438,10 +438,10 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             if X.dtype != engine.dtype and all_finite(X):
                 X = engine_input(X, engine.dtype)
             if X.dtype == engine.dtype:
-                X = self._engine_rows(X)
-                outputs, finite = engine.predict_checked(X)
+                taken = self._engine_rows(X)
+                outputs, finite = engine.predict_checked(taken)
                 if finite:
-                    return engine, X, outputs
+                    return engine, taken, outputs
         check_is_fitted(self)
         rows = rows_on_device(X, self._engine_device())
         X = host_rows(X) if rows is None else rows.stand_in()
