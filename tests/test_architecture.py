@@ -57,10 +57,10 @@ def test_only_the_micro_kernel_emits_ir():
         for path in PACKAGE.rglob("*.py")
         if any(name.startswith("llvmlite") for name in imported(path))
     }
-    # emit_*.py write the functions that simd.py declares, atomics.py single instructions; job.py
-    # and units.py call a function by its address, numba_internals.py links, sources.py and info.py
+    # emit_*.py write the functions that simd.py declares, atomics.py single instructions,
+    # units.py a call by address; numba_internals.py links, sources.py and info.py
     # ask for the processor's name.
-    others = {f"core/{name}.py" for name in ("simd", "atomics", "job")}
+    others = {f"core/{name}.py" for name in ("simd", "jobs/atomics")}
     others |= {f"core/compiler/{name}.py" for name in ("numba_internals", "sources", "units")}
     assert {name for name in users if not name.startswith("core/emit_")} <= others | {"cli/info.py"}
 

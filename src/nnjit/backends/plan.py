@@ -9,8 +9,7 @@ import numpy as np
 
 from nnjit.backends.layout import aligned_zeros, lanes_of, round_up, row_stride
 from nnjit.backends.tuner import Tuner
-from nnjit.core import threads
-from nnjit.core.jobs import job, prediction, training
+from nnjit.core.jobs import job, prediction, threads, training
 from nnjit.core.jobs.driver import open_job, runner
 from nnjit.core.jobs.job import Block, Chunk, Job, Phase
 from nnjit.core.jobs.records import address_of

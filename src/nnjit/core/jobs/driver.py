@@ -13,9 +13,9 @@ import functools
 import numba
 import numpy as np
 
-from nnjit.core.atomics import claim, fetch_add, load, store, wait
 from nnjit.core.compiler.jit import inline, kernel, prange
 from nnjit.core.compiler.units import Unit, call, call_for_real
+from nnjit.core.jobs.atomics import claim, fetch_add, load, store, wait
 from nnjit.core.jobs.job import (
     BATCH,
     DONE,
