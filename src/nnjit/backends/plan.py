@@ -202,6 +202,7 @@ class _BackwardPlan(_Plan):
         data = dataset.data
         self._keep_samples(data, dataset.n_samples)
         self._keep(targets=data.targets, labels=data.labels, weights=data.weights)
+        self._keep(loss_parameters=engine.loss_parameters)
         self._keep_workspaces(rows, self._workers, self.n_parts if self._fused else self._workers)
         self._set(
             loss_at=loss_unit(network.loss, network.output, program.single).address,

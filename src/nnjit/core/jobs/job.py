@@ -20,7 +20,11 @@ __all__ = [
     "block_of",
     "chunk_of",
     "job_of",
+    "order_of",
+    "params_of",
     "phase_of",
+    "present",
+    "step_at",
     "step_of",
     "work_of",
 ]
@@ -189,6 +193,12 @@ def params_of(job, like):
 def order_of(block):
     """Numbers of the block's rows."""
     return view(block.order_at, block.rows, np.int64(0))
+
+
+@inline
+def step_at(job, number):
+    """Address of a step's record."""
+    return view(job.steps_at, job.n_steps, np.int64(0))[number]
 
 
 @inline

@@ -13,11 +13,11 @@ from nnjit.core.jobs.job import (
     job_of,
     order_of,
     params_of,
+    step_at,
     step_of,
     work_of,
 )
 from nnjit.core.jobs.records import view
-from nnjit.core.jobs.training import step_at
 from nnjit.core.maps.activations import copy
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.simd import transpose_into
