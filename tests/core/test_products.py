@@ -11,11 +11,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from nnjit.core import simd
 from nnjit.core.compiler.jit import kernel
-from nnjit.core.emit_dot import emit_dot_product
-from nnjit.core.emit_product import emit_product
-from nnjit.core.emit_transpose import emit_transpose_into
 from nnjit.core.simd import (
     GATE,
     PLAIN,
@@ -27,6 +23,8 @@ from nnjit.core.simd import (
     product,
     transpose_into,
 )
+from nnjit.core.simd.objects import PRIMITIVES, module_of, optimized
+from nnjit.core.simd.targets import choose_tile
 
 DTYPES = [np.float32, np.float64]
 EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 100]
@@ -213,24 +211,14 @@ MACHINES = {
 }
 
 
-def assembly(target_name, emit, *arguments):
+def assembly(target_name, module):
     triple, cpu, features, _ = MACHINES[target_name]
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     machine = llvm.Target.from_triple(triple).create_target_machine(
         cpu=cpu, features=features, opt=3
     )
-    module = ir.Module()
-    module.triple = triple
-    module.data_layout = str(machine.target_data)
-    emit(module, *arguments)
-    parsed = llvm.parse_assembly(str(module))
-    parsed.verify()
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(3))
-    builder.getModulePassManager().run(parsed, builder)
-    for function in parsed.functions:  # nothing may be dropped as unused
-        function.linkage = "external" if not function.is_declaration else function.linkage
-    return machine.emit_assembly(parsed)
+    return machine.emit_assembly(optimized(module, machine))
 
 
 @jit_only
@@ -244,19 +232,9 @@ def test_other_machines(name, real):
     """
     target = TARGETS[name]
     length = target.bytes // (4 if isinstance(real, ir.FloatType) else 8)
-
-    def emit(module):
-        functions = [
-            emit_product(module, real, length, target.rows),
-            emit_dot_product(module, real, length),
-            emit_transpose_into(module, real, length),
-        ]
-        for function in module.functions:
-            if not function.is_declaration:
-                function.linkage = "external"
-        assert len(functions) == 3
-
-    text = assembly(name, emit)
+    text = "".join(
+        assembly(name, module_of(primitive, primitive, real, target)) for primitive in PRIMITIVES
+    )
     for token in MACHINES[name][3]:
         wanted = token if isinstance(real, ir.FloatType) else token.replace("ps", "pd")
         assert wanted in text, f"no {wanted} in the code for {name}"
@@ -292,9 +270,9 @@ def innermost_loop(body):
 def test_unknown_forced_tile(monkeypatch):
     monkeypatch.setenv("NNJIT_TILE", "abacus")
     with pytest.raises(ValueError, match="NNJIT_TILE must be one of"):
-        simd._choose_tile()
+        choose_tile()
     monkeypatch.setenv("NNJIT_TILE", "avx2")
-    assert simd._choose_tile() is TARGETS["avx2"]
+    assert choose_tile() is TARGETS["avx2"]
 
 
 @jit_only

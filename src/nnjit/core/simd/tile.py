@@ -2,7 +2,7 @@
 
 from llvmlite import ir
 
-from nnjit.core.emit_common import I64, Vectors, declare, integer, prefetch
+from nnjit.core.simd.vectors import I64, Vectors, declare, integer, prefetch
 
 __all__ = ["BIAS", "GATE", "PLAIN", "RELU", "SUM", "ZERO", "emit_tile"]
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from llvmlite import ir
 
-from nnjit.core.emit_common import (
+from nnjit.core.simd.tile import PLAIN, SUM, emit_tile
+from nnjit.core.simd.vectors import (
     CACHE_LINE,
     I64,
     Vectors,
@@ -16,9 +17,8 @@ from nnjit.core.emit_common import (
     integer,
     sweep,
 )
-from nnjit.core.emit_tile import PLAIN, SUM, emit_tile
 
-__all__ = ["emit_product"]
+__all__ = ["ARGUMENTS", "emit_product"]
 
 # A product is cut into blocks so that what a tile reads lies in the first-level cache: steps of
 # k, for which two vectors of B times so many rows do, and rows of A, which stay in the second.
@@ -26,7 +26,11 @@ _K_BLOCK = 224
 _ROW_BLOCK = 64
 
 
-def emit_product(module, real, length, tile_rows):
+# those of `emit_product`
+ARGUMENTS = "iiipiipipipiiiipiii"
+
+
+def emit_product(module, name, real, length, tile_rows):
     """C = A B + (bias, C or zero) in tiles of up to `tile_rows` x 2 vectors.
 
     Arguments: m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, end,
@@ -34,8 +38,7 @@ def emit_product(module, real, length, tile_rows):
     `_Stream`.
     """
     v = Vectors(real, length)
-    name = f"nnjit_product_{v.suffix}x{length}_{tile_rows}"
-    function, new = declare(module, name, real, "iiipiipipipiiiipiii")
+    function, new = declare(module, name, real, ARGUMENTS)
     if not new:
         return function
     m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, *rest = function.args
@@ -93,7 +96,7 @@ class _Block(NamedTuple):
 
 
 class _NextRows:
-    """The part of A that is asked for ahead, see emit_tile.py.
+    """The part of A that is asked for ahead, see tile.py.
 
     Where a row of A lies in one piece, the cache lines of the eight rows below the tile. Where
     A is a transpose, every line of it is on another page and far from the one before: those of
@@ -130,7 +133,7 @@ class _NextRows:
 
 
 class _Stream:
-    """Other memory asked for ahead, see emit_tile.py: what the caller works on next.
+    """Other memory asked for ahead, see tile.py: what the caller works on next.
 
     `ahead` elements of `mask` + 1 arrays (1, 2 or 4), `gap` elements apart, line by line over
     the tiles until there are no more.

@@ -1,7 +1,7 @@
 """Matrix products on register tiles: the only place of the package that emits IR.
 
 Primitives that kernels call like functions; matrices are (flat array, offset, strides). Each
-is an internal LLVM function (emit_*.py), and a few lines of NumPy when Numba's JIT is off.
+is an LLVM function that objects.py makes, and a few lines of NumPy when Numba's JIT is off.
 
 `product`
     ``C[i, j] = phi(start + sum_k A[i, k] B[k, j])``, start being 0, bias[i] or C[i, j] (`add`),
@@ -27,29 +27,20 @@ The shape of the tile is chosen for the machine (see `TARGETS`); LLVM lowers the
 AVX-512, AVX2, NEON or anything else.
 """
 
-import os
-from typing import NamedTuple
-
-import llvmlite.binding as llvm
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from nnjit.core.emit_dot import emit_dot_product
-from nnjit.core.emit_outer import emit_outer_product
-from nnjit.core.emit_product import emit_product
-from nnjit.core.emit_tile import GATE, PLAIN, RELU
-from nnjit.core.emit_transpose import emit_transpose_into
+from nnjit.core.simd.objects import declare_primitive
+from nnjit.core.simd.targets import TILE
+from nnjit.core.simd.tile import GATE, PLAIN, RELU
 
 __all__ = [
     "GATE",
     "PLAIN",
     "RELU",
-    "TARGETS",
-    "TILE",
-    "Tile",
     "dot_product",
     "lanes",
     "outer_product",
@@ -57,50 +48,6 @@ __all__ = [
     "product_ahead",
     "transpose_into",
 ]
-
-
-class Tile(NamedTuple):
-    """Register tile of a machine: vector bytes, rows and vectors of the accumulator block."""
-
-    name: str
-    bytes: int
-    rows: int
-    vectors: int
-
-
-# rows x vectors accumulators + vectors of B + one broadcast must fit the registers:
-# 32 of them on AVX-512 and NEON, 16 elsewhere.
-TARGETS = {
-    "avx512": Tile("avx512", 64, 8, 2),
-    "avx2": Tile("avx2", 32, 4, 2),
-    "neon": Tile("neon", 16, 8, 2),
-    "generic": Tile("generic", 16, 4, 2),
-}
-
-
-def _choose_tile():
-    forced = os.environ.get("NNJIT_TILE", "")
-    if forced:
-        if forced not in TARGETS:
-            raise ValueError(f"NNJIT_TILE must be one of {sorted(TARGETS)}, got {forced!r}")
-        return TARGETS[forced]
-    triple = llvm.get_process_triple()
-    if numba.config.CPU_NAME:  # the user compiles for another CPU than the host
-        features = str(numba.config.CPU_FEATURES or "")
-        present = {name[1:] for name in features.split(",") if name.startswith("+")}
-    else:
-        present = {name for name, on in llvm.get_host_cpu_features().items() if on}
-    if triple.startswith(("x86_64", "i686", "i386")):
-        if "avx512f" in present:
-            return TARGETS["avx512"]
-        if {"avx2", "fma"} <= present:
-            return TARGETS["avx2"]
-    elif triple.startswith(("aarch64", "arm64")):
-        return TARGETS["neon"]
-    return TARGETS["generic"]
-
-
-TILE = _choose_tile()
 
 
 def _real(dtype):
@@ -126,12 +73,17 @@ def _arguments(context, builder, kinds, values):
     return arguments
 
 
-def _call(emit, kinds):
-    """Signature and code generation of a primitive without a result."""
+def _call(name, dtype, kinds, unused=()):
+    """Signature and code generation of a primitive without a result.
+
+    `unused` are last arguments of the LLVM function that stay 0.
+    """
 
     def codegen(context, builder, signature, values):
-        function = emit(builder.module)
-        builder.call(function, _arguments(context, builder, signature.args, values))
+        function = declare_primitive(builder.module, name, _real(dtype))
+        arguments = _arguments(context, builder, signature.args, values)
+        arguments += [ir.Constant(kind, None) for kind in unused]
+        builder.call(function, arguments)
         return context.get_dummy_value()
 
     return types.void(*kinds), codegen
@@ -142,19 +94,12 @@ def _product(
     typingctx, m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
     end, gate,
 ):  # fmt: skip
-    signature = types.void(
-        m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
-        end, gate,
+    return _call(
+        "product", a.dtype,
+        (m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
+         end, gate),
+        unused=(_real(a.dtype).as_pointer(), *[ir.IntType(64)] * 3),
     )  # fmt: skip
-
-    def codegen(context, builder, signature, values):
-        function = emit_product(builder.module, _real(a.dtype), _lanes(a.dtype), TILE.rows)
-        arguments = _arguments(context, builder, signature.args, values)
-        no_stream = [arguments[3], *[context.get_constant(types.intp, 0)] * 3]
-        builder.call(function, arguments + no_stream)
-        return context.get_dummy_value()
-
-    return signature, codegen
 
 
 @intrinsic
@@ -162,11 +107,8 @@ def _product_ahead(
     typingctx, m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
     end, gate, stream, stream0, ahead, gap, mask,
 ):  # fmt: skip
-    def emit(module):
-        return emit_product(module, _real(a.dtype), _lanes(a.dtype), TILE.rows)
-
     return _call(
-        emit,
+        "product", a.dtype,
         (m, n, depth, a, a0, a_row, a_k, b, b0, b_k, c, c0, c_row, bias, bias0, biased, add,
          end, gate, stream, stream0, ahead, gap, mask),
     )  # fmt: skip
@@ -174,30 +116,24 @@ def _product_ahead(
 
 @intrinsic
 def _dot_product(typingctx, m, n, vectors, a, a0, a_row, b, b0, b_row, c, c0, c_row, add):
-    def emit(module):
-        return emit_dot_product(module, _real(a.dtype), _lanes(a.dtype))
-
-    return _call(emit, (m, n, vectors, a, a0, a_row, b, b0, b_row, c, c0, c_row, add))
+    return _call(
+        "dot_product", a.dtype, (m, n, vectors, a, a0, a_row, b, b0, b_row, c, c0, c_row, add)
+    )
 
 
 @intrinsic
 def _outer_product(typingctx, rows, vectors, a, a0, b, b0, d, d0, c, c0, c_row):
-    def emit(module):
-        return emit_outer_product(module, _real(a.dtype), _lanes(a.dtype))
-
-    return _call(emit, (rows, vectors, a, a0, b, b0, d, d0, c, c0, c_row))
+    return _call("outer_product", a.dtype, (rows, vectors, a, a0, b, b0, d, d0, c, c0, c_row))
 
 
 @intrinsic
 def _transpose_into(
     typingctx, rows, columns, source, s0, stride, index, index0, indexed, target, t0, t_row
 ):
-    def emit(module):
-        return emit_transpose_into(module, _real(source.dtype), _lanes(source.dtype))
-
     return _call(
-        emit, (rows, columns, source, s0, stride, index, index0, indexed, target, t0, t_row)
-    )
+        "transpose_into", source.dtype,
+        (rows, columns, source, s0, stride, index, index0, indexed, target, t0, t_row),
+    )  # fmt: skip
 
 
 @intrinsic

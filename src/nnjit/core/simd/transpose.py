@@ -2,19 +2,22 @@
 
 from llvmlite import ir
 
-from nnjit.core.emit_common import I64, Vectors, counted, declare, integer, prefetch
+from nnjit.core.simd.vectors import I64, Vectors, counted, declare, integer, prefetch
 
-__all__ = ["emit_transpose_into"]
+__all__ = ["ARGUMENTS", "emit_transpose_into"]
 
 
-def emit_transpose_into(module, real, length):
+# those of `emit_transpose_into`
+ARGUMENTS = "iipixipi"
+
+
+def emit_transpose_into(module, name, real, length, tile_rows):
     """target[j, i] = source[index[i], j] in square blocks, the last columns one by one.
 
     Rows taken through an index are asked for one block ahead: no two of them lie together.
     Arguments: rows, columns, source, stride, index, use_index, target, target_stride.
     """
-    name = f"nnjit_transpose_into_{Vectors(real, length).suffix}x{length}"
-    function, new = declare(module, name, real, "iipixipi")
+    function, new = declare(module, name, real, ARGUMENTS)
     if not new:
         return function
     rows, columns, source, stride, index, use_index, target, target_stride = function.args
