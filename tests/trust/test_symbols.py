@@ -20,8 +20,10 @@ JACOBIAN = """
 import os, sys
 import numpy as np
 import workload
-from nnjit.core.compiler import symbols
+from nnjit.core.compiler import numba_internals, symbols
 from nnjit.functional import softmax_jacobian
+if "ordinary" in sys.argv:
+    numba_internals._Trust.known = False
 kernels = workload.compiled()
 print(symbols._known)
 x = np.arange(12, dtype=sys.argv[1]).reshape(3, 4) / 8
@@ -31,9 +33,11 @@ print(sorted(symbols._known))
 """
 
 
-def jacobian(folder, dtype="float32", **environment):
+def jacobian(folder, way="quick", **environment):
     """Hash of the result, kernels compiled, and primitives known to the linker."""
-    output = run_python(JACOBIAN, dtype, NUMBA_CACHE_DIR=folder, PYTHONHASHSEED=0, **environment)
+    output = run_python(
+        JACOBIAN, "float32", way, NUMBA_CACHE_DIR=folder, PYTHONHASHSEED=0, **environment
+    )
     before, result, kernels, known = output.splitlines()
     assert before == "set()"
     return result, ast.literal_eval(kernels), {stem(name) for name in ast.literal_eval(known)}
@@ -90,6 +94,14 @@ def damage(path, content, how, others):
     else:
         content = others[0]
     path.write_bytes(content)
+
+
+def test_kernels_compiled_in_the_ordinary_way_find_them_too(cold, tmp_path):
+    """As with a version of Numba that nnjit's own way does not fit."""
+    result, kernels, known = jacobian(tmp_path, "ordinary")
+    assert kernels
+    assert (result, known) == (cold[1][0], NEEDED)
+    assert jacobian(tmp_path, "ordinary") == (result, [], NEEDED)
 
 
 def test_without_a_folder_tiles_are_compiled_in_memory(cold, tmp_path):

@@ -22,7 +22,22 @@ from nnjit.core.layout import (
     WEIGHTS,
 )
 from nnjit.core.output import apply_output, output_gradient
-from nnjit.core.simd import GATE, PLAIN, dot_product, product, product_ahead, transpose_into
+from nnjit.core.simd import (
+    FROM_BIAS,
+    FROM_C,
+    FROM_ZERO,
+    MASK,
+    PLAIN,
+    Epilogue,
+    Index,
+    Prefetch,
+    Prologue,
+    Rows,
+    Strided,
+    dot_product,
+    product,
+    transpose_into,
+)
 from nnjit.core.simd import RELU as TO_RELU
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.sparse import sparse_product, sparse_transposed_product
@@ -55,8 +70,8 @@ class Data(NamedTuple):
 def gather_inputs(data, n_features, base, order, start, rows, work, stride):
     """work[k, j] = x[base + order[start + j], k]."""
     if data.x_column == 1:
-        transpose_into(rows, n_features, data.x, base * data.x_row, data.x_row, order, start, 1,
-                       work, 0, stride)  # fmt: skip
+        transpose_into(rows, n_features, Rows(data.x, base * data.x_row, data.x_row),
+                       Index(order, start), Rows(work, 0, stride))  # fmt: skip
     else:
         lanes = (rows + lanes_of(work) - 1) // lanes_of(work) * lanes_of(work)
         for k in range(n_features):
@@ -97,10 +112,11 @@ def forward_block(
                 fan_out, work, across, layers[layer, ACROSS_ROW], z, stride,
             )  # fmt: skip
         else:
-            product_ahead(
-                fan_out, lanes, fan_in, params, weights, 1, layers[layer, STRIDE],
-                work, below, stride, work, z, stride, params, bias, 1, 0, end, 0,
-                data.x, coming, ahead if layer == 0 else 0, 0, 0,
+            product(
+                fan_out, lanes, fan_in, Strided(params, weights, 1, layers[layer, STRIDE]),
+                Rows(work, below, stride), Rows(work, z, stride),
+                Prologue(FROM_BIAS, params, bias), Epilogue(end, 0),
+                Prefetch(data.x, coming, ahead if layer == 0 else 0, 0, 1),
             )  # fmt: skip
         if hidden and end == PLAIN:
             activate_piece(code, work[z : z + (fan_out - 1) * stride + lanes])
@@ -142,16 +158,17 @@ def delta_block(layers, params, sparse, order, rows, work, stride, delta, across
         at = delta + (layers[layer, UNITS_AT] - n_inputs) * stride
         if needs_transpose(layers, layer, sparse, rows, width):
             target = across + layers[layer, ACROSS] * lanes
-            transpose_into(fan_out, lanes, work, at, stride, order, 0, 0,
-                           work, target, layers[layer, ACROSS_ROW])  # fmt: skip
+            transpose_into(fan_out, lanes, Rows(work, at, stride), None,
+                           Rows(work, target, layers[layer, ACROSS_ROW]))  # fmt: skip
         if layer > 0:
             below = layers[layer - 1, UNITS_AT] * stride
             target = at - fan_in * stride
             code = layers[layer - 1, ACTIVATION]
             product(
-                fan_in, lanes, fan_out, params, layers[layer, WEIGHTS], layers[layer, STRIDE], 1,
-                work, at, stride, work, target, stride, params, 0, 0, 0,
-                GATE if code == RELU else PLAIN, below - target,
+                fan_in, lanes, fan_out,
+                Strided(params, layers[layer, WEIGHTS], layers[layer, STRIDE], 1),
+                Rows(work, at, stride), Rows(work, target, stride), None,
+                Epilogue(MASK if code == RELU else PLAIN, below - target), None,
             )  # fmt: skip
             if code != RELU:
                 n = (fan_in - 1) * stride + lanes
@@ -161,12 +178,9 @@ def delta_block(layers, params, sparse, order, rows, work, stride, delta, across
 @inline
 def row_gradient(
     layer, first, n, layers, data, order, start, rows, work, stride, delta, across, vectors,
-    grads, g0, add, stream, stream0, ahead, gap, mask,
+    grads, g0, add, prefetch,
 ):  # fmt: skip
-    """dW (+)= inputs^T delta for n rows of a layer's weights from `first` on, to grads[g0:].
-
-    The last five name what is wanted next, see simd.py.
-    """
+    """dW (+)= inputs^T delta for n rows of a layer's weights from `first` on, to grads[g0:]."""
     width = lanes_of(work)
     fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
     row = layers[layer, STRIDE]
@@ -174,8 +188,8 @@ def row_gradient(
     below = (layers[layer, UNITS_AT] - fan_in + first) * stride
     if not needs_transpose(layers, layer, sparse, rows, width):
         at = delta + (layers[layer, UNITS_AT] - layers[0, FAN_IN]) * stride
-        dot_product(n, fan_out, vectors, work, below, stride, work, at, stride,
-                    grads, g0, row, add)  # fmt: skip
+        dot_product(n, fan_out, vectors, Rows(work, below, stride), Rows(work, at, stride),
+                    Rows(grads, g0, row), add)  # fmt: skip
         return
     across_row = layers[layer, ACROSS_ROW]
     source = across + layers[layer, ACROSS] * vectors * width
@@ -185,17 +199,18 @@ def row_gradient(
             add,
         )  # fmt: skip
     else:
-        product_ahead(n, fan_out, rows, work, below, stride, 1, work, source, across_row,
-                      grads, g0, row, grads, g0, 0, add, PLAIN, 0,
-                      stream, stream0, ahead, gap, mask)  # fmt: skip
+        product(
+            n, fan_out, rows, Strided(work, below, stride, 1), Rows(work, source, across_row),
+            Rows(grads, g0, row), Prologue(FROM_C if add else FROM_ZERO, grads, g0), None, prefetch,
+        )  # fmt: skip
 
 
 @inline
 def bias_gradient(layer, layers, work, stride, delta, ones, vectors, grads, g0, add):
     """db (+)= sum of delta over the rows, to grads[g0:]."""
     at = delta + (layers[layer, UNITS_AT] - layers[0, FAN_IN]) * stride
-    dot_product(layers[layer, FAN_OUT], 1, vectors, work, at, stride, work, ones, 0,
-                grads, g0, 1, add)  # fmt: skip
+    dot_product(layers[layer, FAN_OUT], 1, vectors, Rows(work, at, stride), Rows(work, ones, 0),
+                Rows(grads, g0, 1), add)  # fmt: skip
 
 
 @inline
@@ -267,7 +282,6 @@ def gradient_block(layers, data, order, start, rows, work, stride, units_total, 
     width = lanes_of(work)
     vectors = (rows + width - 1) // width
     at = offsets_of(layers, units_total, stride)
-    none = np.int64(0)
     for layer in range(layers.shape[0] - 1, -1, -1):
         bias_gradient(
             layer, layers, work, stride, at.delta, at.ones, vectors,
@@ -275,6 +289,5 @@ def gradient_block(layers, data, order, start, rows, work, stride, units_total, 
         )  # fmt: skip
         row_gradient(
             layer, np.int64(0), layers[layer, FAN_IN], layers, data, order, start, rows, work,
-            stride, at.delta, at.across, vectors, grads, g0 + layers[layer, WEIGHTS], add,
-            grads, g0, none, none, none,
+            stride, at.delta, at.across, vectors, grads, g0 + layers[layer, WEIGHTS], add, None,
         )  # fmt: skip

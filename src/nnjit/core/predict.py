@@ -7,8 +7,8 @@ from nnjit.core.block import forward_block
 from nnjit.core.compiler.jit import inline
 from nnjit.core.layout import ACTIVATION, FAN_IN, FAN_OUT, UNITS_AT
 from nnjit.core.output import apply_output
+from nnjit.core.simd import Rows, transpose_into
 from nnjit.core.simd import lanes as lanes_of
-from nnjit.core.simd import transpose_into
 
 __all__ = ["all_finite", "predict_block"]
 
@@ -27,12 +27,12 @@ def write_rows(work, z, stride, units, rows, order, out, at):
     whole = units // width * width
     if whole < units:
         inside = max(0, (rows * units - whole - width) // units + 1) // width * width
-        transpose_into(units - whole, inside, work, z + whole * stride, stride, order, 0, 0,
-                       out, at + whole, units)  # fmt: skip
+        transpose_into(units - whole, inside, Rows(work, z + whole * stride, stride), None,
+                       Rows(out, at + whole, units))  # fmt: skip
         for j in range(inside, rows):
             for t in range(whole, units):
                 out[at + j * units + t] = work[z + t * stride + j]
-    transpose_into(whole, rows, work, z, stride, order, 0, 0, out, at, units)
+    transpose_into(whole, rows, Rows(work, z, stride), None, Rows(out, at, units))
 
 
 @inline

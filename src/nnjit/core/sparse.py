@@ -1,7 +1,7 @@
 """Products of the first layer with CSR rows; nothing is densified."""
 
 from nnjit.core.compiler.jit import inline
-from nnjit.core.simd import transpose_into
+from nnjit.core.simd import Rows, transpose_into
 
 __all__ = ["sparse_product", "sparse_transposed_product"]
 
@@ -27,7 +27,7 @@ def sparse_product(
             w = params[at : at + fan_out]
             for t in range(fan_out):
                 out[t] += value * w[t]
-    transpose_into(rows, fan_out, work, across, across_row, order, 0, 0, work, z, stride)
+    transpose_into(rows, fan_out, Rows(work, across, across_row), None, Rows(work, z, stride))
 
 
 @inline

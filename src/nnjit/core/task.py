@@ -32,6 +32,7 @@ from nnjit.core.optimizers import (
     update_range,
 )
 from nnjit.core.predict import predict_block
+from nnjit.core.simd import Prefetch
 from nnjit.core.simd import lanes as lanes_of
 
 __all__ = ["RANGE_FIELDS", "predict_task", "slot_task", "squares_task", "update_task"]
@@ -171,8 +172,10 @@ def own_gradient(frame, part, start, rows, worker, real):
                 layer, part[ROW], part[ROWS], layers, data, order,
                 start + slot * frame[BLOCK_ROWS], n, work, stride, at.delta, at.across, vectors,
                 target, zero, min(slot, 1),
-                first if slot == 0 else params, part[LOW], size if slot < 2 else 0, gap,
-                both if slot == 0 else 0,
+                Prefetch(
+                    first if slot == 0 else params, part[LOW], size if slot < 2 else 0, gap,
+                    1 + both if slot == 0 else 1,
+                ),
             )  # fmt: skip
         else:
             bias_gradient(
