@@ -94,7 +94,7 @@ class Job(Record):
     work_bytes: int
     block_rows: int
     stride: int  # elements from one row of a workspace to the next
-    inputs_row: int  # rows of a workspace: the inputs, then
+    # rows of a workspace; the inputs are in front
     ones_row: int
     weights_row: int
     spare_row: int  # two free ones

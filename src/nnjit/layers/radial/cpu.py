@@ -16,7 +16,7 @@ from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, params_of, wor
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps.outputs import softmax_columns
 from nnjit.core.scalar import clip, exp
-from nnjit.core.simd import PLAIN, dot_product, product
+from nnjit.core.simd import Rows, Strided, dot_product, product
 from nnjit.core.simd import lanes as lanes_of
 
 __all__ = [
@@ -146,10 +146,9 @@ def forward(params, bumps, work, at):
     lanes, stride = at.vectors * lanes_of(work), at.stride
     norms = work[at.spare : at.spare + lanes]
     _squared_norms(work, at.inputs, bumps.inputs, stride, norms)
-    product(
-        bumps.centers, lanes, bumps.inputs, params, bumps.centers_at, bumps.row, 1,
-        work, at.inputs, stride, work, at.kept, stride, params, 0, 0, 0, PLAIN, 0,
-    )  # fmt: skip
+    centers = Strided(params, bumps.centers_at, bumps.row, 1)
+    inputs, kept = Rows(work, at.inputs, stride), Rows(work, at.kept, stride)
+    product(bumps.centers, lanes, bumps.inputs, centers, inputs, kept, None, None, None)
     for k in range(bumps.centers):
         c, d, h = bumps.centers_at + k * bumps.row, at.kept + k * stride, at.outputs + k * stride
         _exponents(
@@ -247,9 +246,11 @@ def inputs_delta(params, bumps, work, at, target):
     lanes, stride = at.vectors * lanes_of(work), at.stride
     total = work[at.spare : at.spare + lanes]
     _sums(work, at.delta, bumps.centers, stride, total)
+    centers = Strided(params, bumps.centers_at, 1, bumps.row)
+    delta = Rows(work, at.delta, stride)
     product(
-        bumps.inputs, lanes, bumps.centers, params, bumps.centers_at, 1, bumps.row,
-        work, at.delta, stride, work, target, stride, params, 0, 0, 0, PLAIN, 0,
+        bumps.inputs, lanes, bumps.centers, centers, delta, Rows(work, target, stride),
+        None, None, None,
     )  # fmt: skip
     for k in range(bumps.inputs):
         x, t = at.inputs + k * stride, target + k * stride
@@ -273,10 +274,8 @@ def centers_gradient(params, bumps, work, at, first, n, target, add):
     target : OUT or, with `add`, INOUT (n, row)
     """
     lanes, stride = at.vectors * lanes_of(work), at.stride
-    dot_product(
-        n, bumps.inputs, at.vectors, work, at.delta + first * stride, stride,
-        work, at.inputs, stride, target, 0, bumps.row, add,
-    )  # fmt: skip
+    delta, inputs = Rows(work, at.delta + first * stride, stride), Rows(work, at.inputs, stride)
+    dot_product(n, bumps.inputs, at.vectors, delta, inputs, Rows(target, 0, bumps.row), add)
     for k in range(n):
         g = at.delta + (first + k) * stride
         c = bumps.centers_at + (first + k) * bumps.row
