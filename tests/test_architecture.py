@@ -57,10 +57,10 @@ def test_only_the_micro_kernel_emits_ir():
         for path in PACKAGE.rglob("*.py")
         if any(name.startswith("llvmlite") for name in imported(path))
     }
-    # emit_*.py write the functions that simd.py declares, atomics.py single instructions; job.py
-    # and units.py call a function by its address, numba_internals.py links, sources.py and info.py
-    # ask for the processor's name.
-    others = {f"core/{name}.py" for name in ("simd", "atomics", "job")}
+    # emit_*.py write the functions that simd.py declares, atomics.py single instructions; job.py,
+    # driver.py and units.py call a function by its address, numba_internals.py links, sources.py
+    # and info.py ask for the processor's name.
+    others = {f"core/{name}.py" for name in ("simd", "atomics", "job", "jobs/driver")}
     others |= {f"core/compiler/{name}.py" for name in ("numba_internals", "sources", "units")}
     assert {name for name in users if not name.startswith("core/emit_")} <= others | {"cli/info.py"}
 
@@ -110,10 +110,9 @@ def test_the_package_says_it_is_typed():
     assert (PACKAGE / "py.typed").is_file()
 
 
-def test_kernels_know_every_name_that_the_parameters_take():
-    from nnjit import _types
-    from nnjit.core import layout, optimizers
+def test_every_name_that_type_checkers_know_is_an_entry():
+    from nnjit import _types, formulas
 
-    assert set(_types.names(_types.ActivationName)) <= set(layout.ACTIVATIONS)
-    assert set(_types.names(_types.RegressionLossName)) <= set(layout.LOSSES)
-    assert set(_types.names(_types.StochasticSolverName)) <= set(optimizers.SOLVERS)
+    assert set(_types.names(_types.ActivationName)) <= set(formulas.hidden_activations())
+    assert set(_types.names(_types.RegressionLossName)) <= set(formulas.regression_losses())
+    assert set(_types.names(_types.StochasticSolverName)) <= set(formulas.SOLVERS)

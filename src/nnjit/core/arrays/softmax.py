@@ -9,7 +9,7 @@ Matrices are passed flat, with the number of columns beside them.
 import numpy as np
 
 from nnjit.core.compiler.jit import elementwise, prange, twins
-from nnjit.core.output import column_maxima, softmax_columns, subtract_from_columns
+from nnjit.core.maps.outputs import column_maxima, softmax_columns, subtract_from_columns
 from nnjit.core.scalar import exp, log
 from nnjit.core.simd import lanes, outer_product, transpose_into
 
