@@ -190,19 +190,19 @@ def busy(stop):
 def threads(rounds):
     """Fits with all threads beside serial ones, on an idle machine and with one busy core."""
     import nnjit
-    from nnjit.backends.pace import Pace
+    from nnjit.backends.tuner import Tuner
 
-    chosen = Pace.run
+    chosen = Tuner.run
 
     def serial(pace, function, first, last):
         function(False, first, last)
 
     def fit(case, X, y, run):
-        Pace.run = run
+        Tuner.run = run
         try:
             estimator(nnjit, case).fit(X, y)
         finally:
-            Pace.run = chosen
+            Tuner.run = chosen
 
     for loaded in (False, True):
         stop = multiprocessing.Event()

@@ -61,12 +61,17 @@ class NumpyOptimizer:
         self.second = np.zeros(size, dtype)
 
     def state(self):
-        return {"first": self.first.copy(), "second": self.second.copy(), "t": np.array(self.t)}
+        return {
+            "learning_rate": self.learning_rate,
+            "steps": self.t,
+            "powers": np.zeros(0),
+            "vectors": {"first": self.first.copy(), "second": self.second.copy()},
+        }
 
     def load_state(self, state):
-        self.first[:] = state["first"]
-        self.second[:] = state["second"]
-        self.t = int(state["t"])
+        self.first[:] = state["vectors"]["first"]
+        self.second[:] = state["vectors"]["second"]
+        self.t = int(state["steps"])
 
     def update(self, gradient):
         self.t += 1

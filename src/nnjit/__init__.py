@@ -1,6 +1,7 @@
-"""Compiled multi-layer perceptrons with scikit-learn's interface.
+"""Compiled neural networks with scikit-learn's interface.
 
 `MLPClassifier` and `MLPRegressor` take the place of those of `sklearn.neural_network`;
+`RBFClassifier` and `RBFRegressor` are radial-basis-function networks;
 `nnjit.functional` has the kernels as functions of arrays. Importing compiles nothing and does not
 load Numba: that happens at the first fit, or when `functional` is first used.
 `nnjit.inspection` has plots and a gradient check.
@@ -14,10 +15,13 @@ from typing import TYPE_CHECKING
 from nnjit._version import __version__
 from nnjit.core import threads as _threads  # noqa: F401  (watches forks from now on)
 from nnjit.estimators.mlp import MLPClassifier, MLPRegressor
+from nnjit.estimators.radial import RBFClassifier, RBFRegressor
 
 __all__ = [
     "MLPClassifier",
     "MLPRegressor",
+    "RBFClassifier",
+    "RBFRegressor",
     "__version__",
     "functional",
     "inspection",

@@ -21,7 +21,7 @@ from engine_problems import (
     problem,
     tolerance,
 )
-from nnjit.backends import pace, plan
+from nnjit.backends import plan, tuner
 from nnjit.backends.select import make_engine
 from nnjit.core import threads
 from nnjit.layers.network import mlp
@@ -175,10 +175,10 @@ def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=Non
     order = np.random.default_rng(0).permutation(n)
     n_batches = -(-n // batch)
 
-    def always(pace, function, first, last):  # the choice left to the clock, forced
+    def always(tuner, function, first, last):  # the choice left to the clock, forced
         function(count > 1, first, last)
 
-    monkeypatch.setattr(pace.Pace, "run", always)
+    monkeypatch.setattr(tuner.Tuner, "run", always)
     losses = []
     for _ in range(2):
         bounds = [0, *[c for c in cuts if c < n_batches], n_batches]
@@ -187,7 +187,7 @@ def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=Non
              for a, b in itertools.pairwise(bounds)]
         )  # fmt: skip
     state = optimizer.state()
-    return [*engine.unpack(), state["first"], state["second"]], losses
+    return [*engine.unpack(), *state["vectors"].values()], losses
 
 
 @jit_only
@@ -252,12 +252,12 @@ def test_several_epochs_in_one_call(n, batch, dtype):
 @pytest.mark.parametrize("driver", [False, pytest.param(True, marks=jit_only)])
 def test_phases_are_counted_from_zero_again(driver, monkeypatch):
     """After a thousand million minibatches of one fit."""
-    from nnjit.core import job
+    from nnjit.core.jobs import job
 
-    def always(pace, function, first, last):
+    def always(tuner, function, first, last):
         function(driver, first, last)
 
-    monkeypatch.setattr(pace.Pace, "run", always)
+    monkeypatch.setattr(tuner.Tuner, "run", always)
     units, n, batch = (64, 150, 7), 400, 200
     coefs, intercepts, X, y, _, _ = problem("multinomial", np.float64, n, units)
     results = []
@@ -378,10 +378,10 @@ def trained(units, n, batch, dtype, kind, loss, weighted, form=np.ascontiguousar
         ((64, 150, 7), 900, 700),
     ],
 )
-def test_fused_ranges_move_the_parameters_as_the_others_do(
+def test_fused_chunks_move_the_parameters_as_the_others_do(
     units, n, batch, kind, dtype, monkeypatch
 ):
-    """Whole batches and a rest, one slot and several, padded rows, ranges of one tile."""
+    """Whole batches and a rest, one part and several, padded rows, chunks of one tile."""
     for loss, weighted in (("multinomial", True), ("squared_error", False)):
         monkeypatch.setattr(plan, "FUSED_WEIGHTS", 10**9)
         expected, expected_losses = trained(units, n, batch, dtype, kind, loss, weighted)
@@ -390,8 +390,8 @@ def test_fused_ranges_move_the_parameters_as_the_others_do(
         forms = (unsorted_csr, np.asfortranarray, np.ascontiguousarray)
         compiled = not numba.config.DISABLE_JIT
         for size, form in itertools.product(sizes, forms) if compiled else zip(sizes, forms):
-            monkeypatch.setattr(plan, "FUSED_RANGE", size)
-            monkeypatch.setattr(plan, "SPARSE_RANGE", size)
+            monkeypatch.setattr(plan, "FUSED_CHUNK", size)
+            monkeypatch.setattr(plan, "SPARSE_CHUNK", size)
             got, losses = trained(units, n, batch, dtype, kind, loss, weighted, form)
             limit = 1e-11 if dtype == np.float64 else 2e-4
             np.testing.assert_allclose(got, expected, rtol=0, atol=limit)
@@ -406,16 +406,13 @@ def test_parameter_padding_stays_zero(fused_from, monkeypatch):
     coefs, intercepts, X, y, _, _ = problem("multinomial", np.float32, 40, units)
     engine = engine_for("multinomial", "relu", units, np.float32)
     engine.pack(in_layers(coefs, intercepts))
-    assert engine._layout.n_flat > engine.network.n_parameters
+    assert engine.layout.n_flat > engine.network.n_parameters
     optimizer = engine.optimizer("adam")
     optimizer.learning_rate = 0.1
     engine.train(engine.dataset(X, y), np.arange(40), 10, optimizer, 0.1, 0, 4)
-    flat = engine._params.copy()
-    from nnjit.core.layout import weight_views
-
-    for parts in weight_views(engine._layout, flat):
-        for part in parts:
-            part[...] = 0
+    flat = engine.parameters.copy()
+    for parameter in engine.layout.views(flat):
+        parameter[...] = 0
     assert not flat.any()
 
 

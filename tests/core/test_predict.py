@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnjit.core.compiler.jit import kernel
-from nnjit.core.predict import all_finite, write_rows
+from nnjit.core.jobs.prediction import all_finite, write_rows
 from nnjit.core.simd import TILE
 
 DTYPES = [np.float32, np.float64]

@@ -14,7 +14,7 @@ import naive
 import nnjit
 from engine_problems import LOSSES, in_layers
 from engine_problems import network as engine_network
-from nnjit.backends import pace, plan
+from nnjit.backends import plan, tuner
 from nnjit.backends.select import make_engine
 
 # Around the vector widths, the register tiles and the blocks of rows.
@@ -223,7 +223,9 @@ def test_a_row_is_predicted_alone_as_among_thousands(dtype, parallel, monkeypatc
     engine = make_engine(engine_network(units, "logistic", "multinomial"), dtype)
     engine.pack(in_layers(coefs, intercepts))
     assert len(X) * (40 * 120 + 120 * 9) >= plan.PARALLEL_PREDICT
-    monkeypatch.setattr(pace.Pace, "run", lambda pace, run, first, last: run(parallel, first, last))
+    monkeypatch.setattr(
+        tuner.Tuner, "run", lambda tuner, run, first, last: run(parallel, first, last)
+    )
     whole = engine.predict(X)
     for i in (0, 1, 255, 256, 257, 1000, 2999):
         np.testing.assert_array_equal(engine.predict(X[i : i + 1]), whole[i : i + 1])

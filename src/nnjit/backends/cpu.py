@@ -1,5 +1,6 @@
 """The network on the CPU: parameters, workspaces and the calls into compiled kernels."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,6 @@ class CpuEngine:
     def __init__(self, network, dtype):
         self.network = network
         self.dtype = np.dtype(dtype)
-        self.loss_entry = find_loss(network.loss, network.output)
         self.layout = make_layout(network, self.dtype)
         self.parameters = aligned_zeros(self.layout.n_flat, self.dtype)
         self._views = self.layout.views(self.parameters)
@@ -51,6 +51,11 @@ class CpuEngine:
         self._current = None
         self._forward = None
         self._full_batch = None
+
+    @functools.cached_property
+    def loss_entry(self):
+        """The loss; a network that only predicts may have an output that goes with none."""
+        return find_loss(self.network.loss, self.network.output)
 
     def _program(self, sparse, training):
         """The network's `Program` for these; made once."""
@@ -150,7 +155,7 @@ class CpuEngine:
     def _run(plan, orders, epochs, alpha, first, last):
         plan.begin(orders, epochs, alpha)
         if plan.parallel:
-            plan.pace.run(plan.run, first, last)
+            plan.tuner.run(plan.run, first, last)
         else:
             plan.run(False, first, last)
 

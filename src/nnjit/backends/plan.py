@@ -1,19 +1,21 @@
 """Shapes of the work and the buffers for it: what is made once for many compiled calls.
 
-Blocks, slots and chunks follow from the shapes alone, so that threads change no result.
+Blocks, parts and chunks follow from the shapes alone, so that threads change no result.
 """
+
+import struct
 
 import numpy as np
 
 from nnjit.backends.layout import aligned_zeros, lanes_of, round_up, row_stride
-from nnjit.backends.pace import Pace
+from nnjit.backends.tuner import Tuner
 from nnjit.core import threads
 from nnjit.core.jobs import job, prediction, training
 from nnjit.core.jobs.driver import open_job, runner
 from nnjit.core.jobs.job import Block, Chunk, Job, Phase
 from nnjit.core.jobs.records import address_of
 from nnjit.core.maps.losses import loss_unit
-from nnjit.core.maps.outputs import output_unit
+from nnjit.core.maps.outputs import output_unit, overflows
 from nnjit.core.maps.solvers import gradient_unit, solver_unit
 from nnjit.core.simd import TILE
 
@@ -28,7 +30,7 @@ BLOCK_ROWS = 256
 PRODUCTS_PER_CALL = 1e9
 # Threads of a training job: its phases have few tasks more.
 MOST_WORKERS = 64
-# Elements of one chunk of parameters that reads its gradient from the slots' buffers.
+# Elements of one chunk of parameters that reads its gradient from the parts' buffers.
 CHUNK_SIZE = 8192
 # Such chunks that the weights are cut into at least where threads share them; their unit.
 PLAIN_CHUNKS, CHUNK_UNIT = 4, 128
@@ -40,6 +42,11 @@ FUSED_CHUNK = 16_384
 SPARSE_CHUNK = 65_536
 # Fused chunks that a network is cut into at least, so that threads have something to share.
 FUSED_CHUNKS = 8
+# What every prediction writes: neighbours in the record, written as one.
+_PREDICTED = ("x_at", "x_size", "x_row", "x_column", "n_samples", "out_at", "logits")
+_PREDICTED_AT = 8 * Job.places(*_PREDICTED)[0]  # bytes
+_predicted = struct.Struct(f"{len(_PREDICTED)}q")
+assert np.diff(Job.places(*_PREDICTED)).tolist() == [1] * (len(_PREDICTED) - 1)
 # Bytes from one worker's block record to the next: no cache line is shared.
 _BLOCK_BYTES = 128
 
@@ -49,9 +56,9 @@ class _Plan:
 
     def __init__(self, engine, program):
         self._table, self._kept = Job.table(1), {}
-        self._job = self._table[0]
+        self._job, self._integers = self._table[0], self._table.view(np.int64)
         self._runner = runner()
-        self.pace = Pace(self._runner)
+        self.tuner = Tuner(self._runner)
         self._dtype, self._program = engine.dtype, program
         self._state = aligned_zeros(job.STATE, np.int64)
         self.report = np.zeros(job.REPORT)
@@ -119,7 +126,7 @@ class _Plan:
         self._keep(claims=self._claims)
 
     def _call(self, parallel, first, last, phase, tasks):
-        open_job(self._job, self._state, self._claims, first, last, phase, tasks)
+        open_job(self._integers, self._state, self._claims, first, last, phase, tasks)
         threads.call(self._runner, parallel, self._at, self._workers)
 
 
@@ -140,7 +147,7 @@ class ForwardPlan(_Plan):
         if name != "identity":
             self._set(
                 output_at=output_unit(name, program.single).address,
-                output_overflows=name == "exp",
+                output_overflows=overflows(name, program.single),
             )
 
     def serves(self, n, sparse):
@@ -155,17 +162,20 @@ class ForwardPlan(_Plan):
     def run(self, data, n, out, logits):
         """Write the outputs of n rows to `out`; whether all is surely finite, see predict_block."""
         self.report[job.FINITE] = 1.0
-        self._keep_samples(data, n)
-        self._keep(out=out)
-        self._set(logits=logits)
+        x = data.x
+        _predicted.pack_into(
+            self._integers, _PREDICTED_AT,
+            address_of(x), x.size, data.x_row, data.x_column, n, address_of(out), logits,
+        )  # fmt: skip
+        if self._program.sparse:
+            self._keep(indices=data.indices, indptr=data.indptr)
         blocks = -(-n // self._rows)
         if self._claims.size < blocks:
             self._keep_claims(blocks)
         if self._workers == 1:
             self._run(False, 0, blocks)
         else:
-            self.pace.run(self._run, 0, blocks)
-        self._kept["x"] = self._kept["out"] = None
+            self.tuner.run(self._run, 0, blocks)
         return bool(self.report[job.FINITE] == 1.0)
 
     def _run(self, parallel, first, last):
@@ -174,17 +184,17 @@ class ForwardPlan(_Plan):
 
 
 class _BackwardPlan(_Plan):
-    """Buffers for gradients over one data set: slots, chunks and a solver's vectors."""
+    """Buffers for gradients over one data set: parts, chunks and a solver's vectors."""
 
     def __init__(self, engine, program, dataset, n_order, batch_size, fusing):
         super().__init__(engine, program)
         self.dataset, network = dataset, engine.network
         self._work = network.work
-        rows, self.slots = _blocks(self._work, batch_size, lanes_of(self._dtype))
-        self.parallel = self.slots > 1
+        rows, self.n_parts = _blocks(self._work, batch_size, lanes_of(self._dtype))
+        self.parallel = self.n_parts > 1
         self._fused = (
             fusing
-            and batch_size <= rows * self.slots
+            and batch_size <= rows * self.n_parts
             and engine.layout.n_penalized >= FUSED_WEIGHTS
             and program.rows_alone
         )
@@ -193,19 +203,19 @@ class _BackwardPlan(_Plan):
         data = dataset.data
         self._keep_samples(data, dataset.n_samples)
         self._keep(targets=data.targets, labels=data.labels, weights=data.weights)
-        self._keep_workspaces(rows, self._workers, self.slots if self._fused else self._workers)
+        self._keep_workspaces(rows, self._workers, self.n_parts if self._fused else self._workers)
         self._set(
             loss_at=loss_unit(network.loss, network.output, program.single).address,
             delta_scale=1.0,
-            slots=self.slots,
+            n_parts=self.n_parts,
             batch_size=batch_size,
             n_order=n_order,
             fused=self._fused,
         )
         self._keep_chunks(engine.layout)
-        self._losses, self._squares = np.zeros(self.slots), np.zeros(self._n_chunks)
+        self._losses, self._squares = np.zeros(self.n_parts), np.zeros(self._n_chunks)
         self._keep(losses=self._losses, squares=self._squares)
-        self._keep_claims(max(self.slots, self._n_chunks))
+        self._keep_claims(max(self.n_parts, self._n_chunks))
 
     def _keep_chunks(self, layout):
         """Cut the parameters into chunks, and make what their gradient is written to."""
@@ -217,7 +227,7 @@ class _BackwardPlan(_Plan):
             self._keep(scratch=aligned_zeros(self._workers * size, self._dtype))
         else:
             chunks = _plain_chunks(layout, self.parallel)
-            self._keep(grads=aligned_zeros(self.slots * layout.n_flat, self._dtype))
+            self._keep(partials=aligned_zeros(self.n_parts * layout.n_flat, self._dtype))
         self._n_chunks = len(chunks)
         pieces = [_piece(place) for place in _last_first(layout.places)]
         self._set(n_chunks=len(chunks), n_pieces=len(pieces))
@@ -248,7 +258,7 @@ class TrainPlan(_BackwardPlan):
         self._keep_phases(
             training.units(program.single),
             ("weigh_task", "before_first", 1),
-            ("slot_task", "after_slots", 2),
+            ("gradient_task", "after_gradients", 2),
             ("update_task", "after_update", 1),
         )
         self.epoch_batches = -(-n_order // batch_size)
@@ -288,7 +298,7 @@ class GradientPlan(_BackwardPlan):
         n = dataset.n_samples
         super().__init__(engine, program, dataset, n, n, fusing=False)
         # in runs of whole rounds of blocks, so that Ctrl-C is heard
-        round_ = self._rows * self.slots
+        round_ = self._rows * self.n_parts
         length = max(1, int(PRODUCTS_PER_CALL / self._work / round_)) * round_
         self._runs = -(-n // length)
         if engine.loss_entry.mean_over_outputs:
@@ -300,7 +310,7 @@ class GradientPlan(_BackwardPlan):
         self._set(n_vectors=1)
         self._keep_phases(
             training.units(program.single),
-            ("run_task", "after_run", 0),
+            ("run_gradient_task", "after_run", 0),
             ("update_task", "after_all", 1),
         )
         self._keep(order=np.arange(n))
@@ -310,7 +320,7 @@ class GradientPlan(_BackwardPlan):
         self._set(alpha=alpha)
         self.report[:] = 0.0
         if self.parallel:
-            self.pace.run(self._run, 0, self._runs)
+            self.tuner.run(self._run, 0, self._runs)
         else:
             for number in range(self._runs):
                 self._run(False, number, number + 1)
@@ -319,12 +329,12 @@ class GradientPlan(_BackwardPlan):
         return (self.report[job.LOSS] + 0.5 * alpha * self.report[job.PENALTY]) / weight
 
     def _run(self, parallel, first, last):
-        self._call(parallel, first, last, 0, self.slots)
+        self._call(parallel, first, last, 0, self.n_parts)
         return True
 
 
 def _blocks(work, batch_size, lanes):
-    """Rows of a block and slots for minibatches of so many rows of so much work each."""
+    """Rows of a block and parts for minibatches of so many rows of so much work each."""
     wanted = 1
     if batch_size * work >= PARALLEL_TRAIN and batch_size > lanes:
         wanted = 2 if batch_size <= 2 * BLOCK_ROWS else 4
@@ -356,27 +366,27 @@ def _plain_chunks(layout, parallel):
     size = CHUNK_SIZE
     if parallel:
         size = min(size, round_up(-(-layout.n_penalized // PLAIN_CHUNKS), CHUNK_UNIT))
-    parts = []
+    chunks = []
     for start, stop, penalized in (
         (0, layout.n_penalized, 1), (layout.n_penalized, layout.n_flat, 0)
     ):  # fmt: skip
         for low in range(start, stop, size):
-            parts.append((low, min(low + size, stop), penalized, 0, 0, 0, 0, 0, 0))
-    return parts
+            chunks.append((low, min(low + size, stop), penalized, 0, 0, 0, 0, 0, 0))
+    return chunks
 
 
 def _fused_chunks(layout, size):
     """Chunks of whole rows of one matrix, in multiples of the tile, and whole vectors."""
-    parts, height = [], TILE.rows
+    chunks, height = [], TILE.rows
     size = min(size, layout.n_penalized // FUSED_CHUNKS)
     for place in sorted(layout.places, key=lambda place: place.start):
         if len(place.shape) == 1:
-            parts.append(_piece(place))
+            chunks.append(_piece(place))
             continue
         step = max(height, size // place.row // height * height)
         for first in range(0, place.shape[0], step):
             rows = min(step, place.shape[0] - first)
             low = place.start + first * place.row
-            parts.append((low, low + rows * place.row, place.penalized, place.layer, place.piece,
+            chunks.append((low, low + rows * place.row, place.penalized, place.layer, place.piece,
                           first, rows, place.shape[1], place.row))  # fmt: skip
-    return parts
+    return chunks

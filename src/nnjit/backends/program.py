@@ -12,6 +12,7 @@ import numpy as np
 from nnjit.backends.layout import lanes_of, round_up, row_stride
 from nnjit.core.jobs.job import Step
 from nnjit.core.jobs.records import address_of
+from nnjit.core.maps.inputs import input_unit
 from nnjit.formulas import find_activation
 
 __all__ = ["Program", "Rows"]
@@ -70,7 +71,7 @@ class Program:
 
     def _input(self):
         step = Step.table(1)
-        step["forward_at"] = _cpu("input").units(self.single)["forward"].address
+        step["forward_at"] = input_unit(self.single).address
         step["outputs"] = self.sizes[0]
         return step
 

@@ -25,12 +25,23 @@ def make_engine(network, dtype, device="cpu", ready=False):
     Returns
     -------
     CpuEngine or CudaEngine
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        See `resolve`; and where the device has no code for a kind of layer, unless the CPU will
+        do, which is said once.
     """
     ordinal = resolve(device, ready)
     if ordinal is not None:
-        from nnjit.backends.cuda.engine import CudaEngine
+        from nnjit.backends.cuda.engine import CudaEngine, why_not
 
-        return CudaEngine(network, dtype, ordinal)
+        reason = why_not(network)
+        if reason is None:
+            return CudaEngine(network, dtype, ordinal)
+        if not (device == "auto" or ready):
+            raise ValueError(f"device={device!r} cannot be used: {reason}.")
+        _say_once(f"device={device!r} runs on the CPU: {reason}.")
     if "nnjit.backends.cpu" not in sys.modules:
         with undisturbed():
             import nnjit.backends.cpu  # noqa: F401

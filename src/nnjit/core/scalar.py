@@ -11,6 +11,7 @@ from nnjit.core.compiler.numba_internals import helper_options
 from nnjit.formulas.library import bodies
 
 __all__ = [
+    "clip",
     "compiled",
     "exp",
     "identity",
@@ -79,6 +80,13 @@ sigmoid_derivative = _public(
 tanh_derivative = _public(
     "tanh_derivative", "1 - h^2, the derivative at x by the output h = tanh(x)."
 )
+
+
+@helper
+def clip(value, low, high):
+    """`value` in [low, high]; NaN stays NaN."""
+    raised = low if value < low else value
+    return high if raised > high else raised
 
 
 @helper

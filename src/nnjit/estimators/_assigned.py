@@ -54,8 +54,8 @@ def checked_parameters(
         )
     _check_numbers(network, shapes)
     _check_activations(network)
-    coefs = [_as_floats(w, f"coefs_[{i}]") for i, w in enumerate(weights)]
-    return coefs, [_as_floats(b, f"intercepts_[{i}]") for i, b in enumerate(biases)]
+    coefs = [as_floats(w, f"coefs_[{i}]") for i, w in enumerate(weights)]
+    return coefs, [as_floats(b, f"intercepts_[{i}]") for i, b in enumerate(biases)]
 
 
 def _check_numbers(network: Any, shapes: list[tuple[int, ...]]) -> None:
@@ -117,7 +117,7 @@ def _shape_of(values: Any, name: str) -> tuple[int, ...]:
         raise ValueError(f"{name} must be an array of real numbers, got a ragged list.") from None
 
 
-def _as_floats(values: Any, name: str) -> Array:
+def as_floats(values: Any, name: str) -> Array:
     """Return an array of float32 or float64, which is `values` where it is one."""
     if type(values) in (np.ndarray, np.memmap) and values.dtype in _FLOATS:
         given: Array = values

@@ -133,7 +133,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
       network has since it ends in a dense layer, tells that there has been a fit;
     - `_give_parameters`, the fitted network and its arrays, read from those attributes;
     - if it likes, `_present_parameters` (a quicker way for predictions), `_check_architecture` (a
-      better message), `_train` (another way to train).
+      better message), `_train` (another way to train), `_engine_rows` (a change of the rows),
+      `_engine_device` and `_accepted_sparse` (what it cannot do).
 
     `NetworkClassifier` and `NetworkRegressor` derive from it as well. They supply what depends on
     the target: how it is validated and encoded (`_check_input`), how a held-out set is drawn and
@@ -147,6 +148,9 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     """
 
     _shared_docs = {"attributes": _ATTRIBUTES, "references": _REFERENCES}
+
+    # Formats of sparse matrices that X may come in; False where it has to be dense.
+    _accepted_sparse: Any = ["csr", "csc"]
 
     loss: Any  # declared by those that have it as a parameter
     loss_: float
@@ -300,7 +304,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             _, arrays = self._give_parameters()
             refuse_non_finite(self._as_attributes(arrays))
             self._take_parameters(arrays)
-        rows = rows_on_device(X, self.device)
+        rows = rows_on_device(X, self._engine_device())
         X = host_rows(X) if rows is None else rows.stand_in()
         X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
         sample_weight = validate_sample_weight(host_target(sample_weight), X)
@@ -312,9 +316,9 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             self._check_architecture(self._network(X.shape[1], outputs))
             self._check_output()
         self.n_outputs_ = outputs
-        X = engine_input(X, self._parameter_dtype()) if rows is None else rows
+        X = self._engine_rows(engine_input(X, self._parameter_dtype()) if rows is None else rows)
         self._train(X, target, sample_weight, incremental, fresh)
-        if not all(np.isfinite(a).all() for a in self._give_parameters()[1]):
+        if not all(np.isfinite(a).all() for a in self._present_parameters()[1]):
             raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
         return self
 
@@ -379,6 +383,14 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     # The network as an engine
 
+    def _engine_device(self) -> str:
+        """Return the device to compute on, or raise where this kind of network cannot."""
+        return self.device
+
+    def _engine_rows(self, X: Any) -> Any:
+        """Return rows, which are of the network's type, as the engine gets them."""
+        return X
+
     def _take_parameters(self, arrays: list[Array]) -> None:
         """Set the attributes that hold the parameters."""
         for name, value in self._as_attributes(arrays).items():
@@ -399,7 +411,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         With `ready` one on the CPU will do where the device cannot be used.
         """
         network, arrays = self._give_parameters()
-        device = {} if self.device == "cpu" else {"device": self.device, "ready": ready}
+        name = self._engine_device()
+        device = {} if name == "cpu" else {"device": name, "ready": ready}
         engine: Engine = select.make_engine(network, common_dtype(arrays), **device)
         engine.pack(arrays)
         return engine
@@ -417,16 +430,17 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             if X.dtype != engine.dtype and all_finite(X):
                 X = engine_input(X, engine.dtype)
             if X.dtype == engine.dtype:
+                X = self._engine_rows(X)
                 outputs, finite = engine.predict_checked(X)
                 if finite:
                     return engine, X, outputs
         check_is_fitted(self)
-        rows = rows_on_device(X, self.device)
+        rows = rows_on_device(X, self._engine_device())
         X = host_rows(X) if rows is None else rows.stand_in()
         refuse_dates(X, "X")
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        X = validate_data(self, X, accept_sparse=self._accepted_sparse, reset=False)
         engine = prediction_engine(self, X.shape[1])
-        X = engine_input(X, engine.dtype) if rows is None else rows
+        X = self._engine_rows(engine_input(X, engine.dtype) if rows is None else rows)
         outputs, finite = engine.predict_checked(X)
         if not finite:  # or a sum of them overflows
             refuse_overflow(self, engine, X, outputs)
@@ -656,7 +670,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = bool(self._accepted_sparse)
         return tags
 
     # Pickling

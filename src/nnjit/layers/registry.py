@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from importlib.util import find_spec
 from typing import Any
 
 import nnjit.layers
@@ -15,8 +16,8 @@ __all__ = ["find_kind", "kinds"]
 @functools.cache
 def kinds() -> tuple[str, ...]:
     """Return the names of all kinds of layers."""
-    folders = pkgutil.iter_modules(nnjit.layers.__path__)
-    return tuple(sorted(folder.name for folder in folders if folder.ispkg))
+    folders = [found.name for found in pkgutil.iter_modules(nnjit.layers.__path__) if found.ispkg]
+    return tuple(sorted(name for name in folders if find_spec(f"nnjit.layers.{name}.spec")))
 
 
 @functools.cache

@@ -40,7 +40,11 @@ class Optimizer(Protocol):
         """Number of updates done."""
 
     def state(self) -> dict[str, Any]:
-        """Return copies of everything that `load_state` needs to go on bit for bit."""
+        """Return copies of everything that `load_state` needs to go on bit for bit.
+
+        'learning_rate', 'steps', 'powers' (float64, of the hyperparameters that the solver names)
+        and 'vectors': by name, the parameters' packing.
+        """
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""

@@ -130,7 +130,10 @@ def _value_identity(value):
     if not isinstance(value, types.FunctionType):
         return None
     identity = function_identity(value)
-    return identity and (*identity, repr(sorted((name, _option(options[name])) for name in options)))
+    return identity and (
+        *identity,
+        repr(sorted((name, _option(options[name])) for name in options)),
+    )
 
 
 def _option(value):

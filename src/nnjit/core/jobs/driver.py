@@ -19,10 +19,21 @@ from numba.extending import intrinsic
 from nnjit.core.atomics import claim, fetch_add, load, store, wait
 from nnjit.core.compiler.jit import inline, kernel, prange
 from nnjit.core.compiler.units import Unit, call, call_for_real
-from nnjit.core.jobs.job import BATCH, DONE, GENERATION, OPEN, PHASE, STATE, Phase, job_of, phase_of
+from nnjit.core.jobs.job import (
+    BATCH,
+    DONE,
+    GENERATION,
+    OPEN,
+    PHASE,
+    STATE,
+    Job,
+    Phase,
+    job_of,
+    phase_of,
+)
 from nnjit.core.jobs.records import view
 
-__all__ = ["Runner", "open_job", "runner"]
+__all__ = ["DRIVE", "Runner", "open_job", "runner"]
 
 _COUNT = 32  # bits of the number of tasks
 _MASK = 2**_COUNT - 1
@@ -30,6 +41,7 @@ _END = -1
 # From here on the next job counts from 0 again; a job has far fewer phases than are left.
 _LAST_GENERATION = 2**30
 _PHASE_BYTES = Phase.dtype.itemsize
+_FIRST, _LAST = Job.places("first", "last")
 
 
 @inline
@@ -74,6 +86,9 @@ def drive(job_at, worker):
                 close_task(job_at, state, phase_at, count)
 
 
+DRIVE = Unit(drive)
+
+
 @intrinsic
 def _call(typingctx, address, job_at, worker):
     def codegen(context, builder, signature, args):
@@ -100,7 +115,7 @@ class Runner:
         if numba.config.DISABLE_JIT:
             self.serial = lambda job_at, workers: drive(job_at, 0)
             return
-        self._address = Unit(drive).address
+        self._address = DRIVE.address
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # releases the GIL
         call = kind(self._address)
         self.serial = lambda job_at, workers: call(job_at, 0)
@@ -123,10 +138,13 @@ def runner():
 
 
 def open_job(job, state, claims, first, last, phase, tasks):
-    """Enter what is to be done into a job and open its first phase, of so many tasks."""
+    """Enter what is to be done into a job and open its first phase, of so many tasks.
+
+    job : INOUT the record as int64s
+    """
     if state[GENERATION] > _LAST_GENERATION:
         state[GENERATION], claims[:] = 0, 0
-    job["first"], job["last"] = first, last
+    job[_FIRST], job[_LAST] = first, last
     state[PHASE], state[BATCH] = phase, first
     state[GENERATION] += 1
     state[OPEN] = state[GENERATION] << _COUNT | tasks if first < last else _END

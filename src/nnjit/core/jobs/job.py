@@ -60,9 +60,11 @@ class Job(Record):
     x_size: int
     x_row: int  # elements from one row to the next (0 for CSR)
     x_column: int  # elements from one column to the next (0 for CSR)
+    n_samples: int
+    out_at: int  # (n_samples * outputs,), in a prediction
+    logits: int  # 1: without the output activation
     indices_at: int  # (x_size,) int32, CSR
     indptr_at: int  # (n_samples + 1,) int64, CSR
-    n_samples: int
     targets_at: int  # (n_samples * outputs,)
     labels_at: int  # (n_samples,) int32
     weights_at: int  # (n_samples,)
@@ -80,7 +82,7 @@ class Job(Record):
     workers: int
     report_at: int  # (REPORT,) float64
     epoch_losses_at: int  # (epochs,) float64
-    # blocks of rows; slots are groups of blocks with a gradient of their own
+    # blocks of rows; parts are groups of blocks, each with a partial gradient
     blocks_at: int  # (workers,) Block records, block_bytes apart
     block_bytes: int
     work_at: int  # workspaces, work_bytes apart
@@ -94,8 +96,8 @@ class Job(Record):
     spare_row: int  # two free ones
     scratch_row: int  # sample-major scratch from here on
     batch_size: int  # or rows of a run
-    slots: int
-    losses_at: int  # (slots,) float64
+    n_parts: int
+    losses_at: int  # (n_parts,) float64
     # chunks of parameters
     chunks_at: int  # (n_chunks,) Chunk records
     n_chunks: int
@@ -106,7 +108,7 @@ class Job(Record):
     scratch_at: int  # (workers * scratch_size,)
     scratch_size: int
     scratch_bytes: int
-    grads_at: int  # (slots * n_flat,) unless fused
+    partials_at: int  # (n_parts * n_flat,) unless fused
     # the solver
     solver_at: int  # unit (job, chunk, gradient)
     vectors_at: int  # (n_vectors * n_flat,)
@@ -117,9 +119,6 @@ class Job(Record):
     clock_at: int  # float64
     n_powers: int
     powers_at: int  # (n_powers,) int64: whose powers, as entries of the settings
-    # prediction
-    out_at: int  # (n_samples * outputs,)
-    logits: int  # 1: without the output activation
 
 
 class Phase(Record):

@@ -1,11 +1,11 @@
 """The phases of training: what one task does, and what is done alone at the end of a phase.
 
-A minibatch is cut into slots, groups of blocks of rows. In the first phase each slot runs its
+A minibatch is cut into parts, groups of blocks of rows. In the first phase each part runs its
 blocks forward and backward; in the second the parameters move, chunk by chunk. A chunk's gradient
-comes in two ways: either it is added up from buffers that the slots filled before, or, fused, the
-chunk computes it for its own rows of a matrix from the values and deltas that the slots left, and
-moves these rows while the gradient is still in the cache. The second spares a large network one
-write and one read of a whole gradient for every slot.
+comes in two ways: either it is the sum of the parts' partial gradients, or, fused, the chunk
+computes it for its own rows of a matrix from the values and deltas that the parts left, and moves
+these rows while the gradient is still in the cache. The second spares a large network one write
+and one read of a whole gradient for every part.
 
 A task reads and writes what its number says and nothing else, so it does not matter who runs it.
 """
@@ -67,9 +67,9 @@ def batch_rows(job, batch):
 
 
 @inline
-def slots_of(job, rows):
-    """How many slots a minibatch of so many rows keeps busy."""
-    return min(job.slots, (rows + job.block_rows - 1) // job.block_rows)
+def parts_of(job, rows):
+    """How many parts a minibatch of so many rows keeps busy."""
+    return min(job.n_parts, (rows + job.block_rows - 1) // job.block_rows)
 
 
 @viewing
@@ -113,23 +113,23 @@ def backward_block(job_at, job, block_at):
 
 
 @inline
-def gradient_block(job_at, job, block_at, grads_at, itemsize, add):
+def gradient_block(job_at, job, block_at, partials_at, itemsize, add):
     """Gradients of all parameters from what `backward_block` left."""
     for number in range(job.n_pieces):
         chunk_at = job.pieces_at + number * CHUNK_BYTES
         chunk = chunk_of(chunk_at)
         call(
             step_of(chunk.step_at).gradient_at,
-            (job_at, chunk.step_at, block_at, chunk_at, grads_at + chunk.low * itemsize, add, 0),
+            (job_at, chunk.step_at, block_at, chunk_at, partials_at + chunk.low * itemsize, add, 0),
         )
 
 
 @inline
-def run_slot(job_at, slot, slots, batch, add, worker, like):
-    """Loss of all blocks of one slot of a minibatch, or run.
+def part_gradient(job_at, part, parts, batch, add, worker, like):
+    """Loss of all blocks of one part of a minibatch, or run.
 
-    Their gradient replaces (add = 0), or is added to, the slot's buffer, unless the chunks
-    compute it; the slot then has a single block.
+    Their gradient replaces (add = 0), or is added to, the part's buffer, unless the chunks
+    compute it; the part then has a single block.
     """
     job = job_of(job_at)
     params = params_of(job, like)
@@ -137,29 +137,29 @@ def run_slot(job_at, slot, slots, batch, add, worker, like):
     start, rows = batch_start(job, batch), batch_rows(job, batch)
     block_at = job.blocks_at + worker * job.block_bytes
     total = 0.0
-    first = slot * job.block_rows
+    first = part * job.block_rows
     while first < rows:
-        # whoever runs the slot next may be on another core: only what others read moves with it
-        work = slot if job.fused else worker
+        # whoever runs the part next may be on another core: only what others read moves with it
+        work = part if job.fused else worker
         n = min(job.block_rows, rows - first)
         enter_rows(job, block_of(block_at), start + first, n, lanes, work)
         total += backward_block(job_at, job, block_at)
         if not job.fused:
-            grads_at = job.grads_at + slot * job.n_flat * itemsize
-            gradient_block(job_at, job, block_at, grads_at, itemsize, add)
+            partials_at = job.partials_at + part * job.n_flat * itemsize
+            gradient_block(job_at, job, block_at, partials_at, itemsize, add)
         add = 1
-        first += slots * job.block_rows
+        first += parts * job.block_rows
     return total
 
 
 @vectorized
-def add_slots(grads, n_flat, slots, low, high):
-    """Add the partial gradients of slots 1, 2, ... to slot 0."""
-    total = grads[low:high]
-    for slot in range(1, slots):
-        part = grads[slot * n_flat + low : slot * n_flat + high]
+def add_partials(partials, n_flat, parts, low, high):
+    """Add the partial gradients of parts 1, 2, ... to that of part 0."""
+    total = partials[low:high]
+    for part in range(1, parts):
+        other = partials[part * n_flat + low : part * n_flat + high]
         for i in range(len(total)):
-            total[i] += part[i]
+            total[i] += other[i]
 
 
 @inline
@@ -172,31 +172,31 @@ def clear_padding(matrix, rows, columns, row):
 
 @inline
 def own_gradient(job_at, chunk_at, start, rows, worker, like):
-    """Gradient of a chunk, from what the slots left, in the worker's scratch; its address."""
+    """Gradient of a chunk, from what the parts left, in the worker's scratch; its address."""
     job, chunk = job_of(job_at), chunk_of(chunk_at)
     block_at = job.blocks_at + worker * job.block_bytes
     target_at = job.scratch_at + worker * job.scratch_bytes
     target = view(target_at, job.scratch_size, like)
     gradient_at = step_of(chunk.step_at).gradient_at
-    for slot in range(slots_of(job, rows)):
-        n = min(job.block_rows, rows - slot * job.block_rows)
+    for part in range(parts_of(job, rows)):
+        n = min(job.block_rows, rows - part * job.block_rows)
         enter_rows(
-            job, block_of(block_at), start + slot * job.block_rows, n, lanes_of(target), slot
+            job, block_of(block_at), start + part * job.block_rows, n, lanes_of(target), part
         )
         # wanted when the gradient is there: the solver's vectors, then the parameters
-        ahead = 1 if slot == 0 else 2 if slot == 1 else 0
-        call(gradient_at,
-             (job_at, chunk.step_at, block_at, chunk_at, target_at, min(slot, 1), ahead))  # fmt: skip
+        ahead = 1 if part == 0 else 2 if part == 1 else 0
+        add = min(part, 1)
+        call(gradient_at, (job_at, chunk.step_at, block_at, chunk_at, target_at, add, ahead))
     clear_padding(target, chunk.rows, chunk.columns, chunk.row)
     return target_at
 
 
 @inline
 def summed_gradient(job, chunk, rows, like):
-    """Gradient of a chunk, added up over the slots in the first slot's buffer; its address."""
-    grads = view(job.grads_at, job.slots * job.n_flat, like)
-    add_slots(grads, job.n_flat, slots_of(job, rows), chunk.low, chunk.high)
-    return job.grads_at + chunk.low * grads.itemsize
+    """Gradient of a chunk, added up over the parts in the first part's buffer; its address."""
+    partials = view(job.partials_at, job.n_parts * job.n_flat, like)
+    add_partials(partials, job.n_flat, parts_of(job, rows), chunk.low, chunk.high)
+    return job.partials_at + chunk.low * partials.itemsize
 
 
 @inline
@@ -234,13 +234,13 @@ def weight_of(job, batch, like):
 
 @inline
 def open_batch(job, batch, like):
-    """Go to the next minibatch that has weight; its slots, 0 at the end."""
+    """Go to the next minibatch that has weight; its parts, 0 at the end."""
     report = report_of(job)
     while batch < job.last:
         report[WEIGHT] = weight_of(job, batch, like)
         if report[WEIGHT] != 0.0:
             state_of(job)[BATCH] = batch
-            return slots_of(job, batch_rows(job, batch))
+            return parts_of(job, batch_rows(job, batch))
         report[SKIPPED] += 1.0
         batch += 1
     return 0
@@ -261,12 +261,12 @@ def penalty_of(job):
     return total_of(view(job.squares_at, job.n_chunks, np.float64(0)), job.n_chunks)
 
 
-def after_slots(job_at):
+def after_gradients(job_at):
     """Account for the loss of a minibatch; the chunks to move, 0 if it is not finite."""
     job = job_of(job_at)
     batch, report = state_of(job)[BATCH], report_of(job)
     rows = batch_rows(job, batch)
-    total = total_of(view(job.losses_at, job.slots, np.float64(0)), slots_of(job, rows))
+    total = total_of(view(job.losses_at, job.n_parts, np.float64(0)), parts_of(job, rows))
     loss = (total + 0.5 * job.alpha * report[PENALTY]) / report[WEIGHT]
     losses = view(job.epoch_losses_at, job.epochs, np.float64(0))
     losses[batch // job.epoch_batches] += loss * rows
@@ -278,13 +278,13 @@ def after_slots(job_at):
 
 
 def after_run(job_at):
-    """Add up the loss of a run of rows; the slots of the next one."""
+    """Add up the loss of a run of rows; the parts of the next one."""
     job = job_of(job_at)
     state = state_of(job)
-    losses = view(job.losses_at, job.slots, np.float64(0))
-    report_of(job)[LOSS] += total_of(losses, job.slots)
+    losses = view(job.losses_at, job.n_parts, np.float64(0))
+    report_of(job)[LOSS] += total_of(losses, job.n_parts)
     state[BATCH] += 1
-    return float(job.slots) if state[BATCH] < job.last else 0.0
+    return float(job.n_parts) if state[BATCH] < job.last else 0.0
 
 
 def after_all(job_at):
@@ -299,17 +299,17 @@ def units(single):
     """The units of the phases in one precision, by name."""
     like = np.float32(0) if single else np.float64(0)
 
-    def slot_task(job_at, number, count, worker):
+    def gradient_task(job_at, number, count, worker):
         job = job_of(job_at)
-        losses = view(job.losses_at, job.slots, np.float64(0))
+        losses = view(job.losses_at, job.n_parts, np.float64(0))
         batch = state_of(job)[BATCH]
-        losses[number] = run_slot(job_at, number, count, batch, 0, worker, like)
+        losses[number] = part_gradient(job_at, number, count, batch, 0, worker, like)
 
-    def run_task(job_at, number, count, worker):
+    def run_gradient_task(job_at, number, count, worker):
         job = job_of(job_at)
-        losses = view(job.losses_at, job.slots, np.float64(0))
+        losses = view(job.losses_at, job.n_parts, np.float64(0))
         batch = state_of(job)[BATCH]
-        losses[number] = run_slot(job_at, number, count, batch, min(batch, 1), worker, like)
+        losses[number] = part_gradient(job_at, number, count, batch, min(batch, 1), worker, like)
 
     def weigh_task(job_at, number, count, worker):
         job = job_of(job_at)
@@ -339,9 +339,9 @@ def units(single):
         return float(open_batch(job, state_of(job)[BATCH] + 1, like))
 
     suffix = "single" if single else "double"
-    tasks = [slot_task, run_task, weigh_task, update_task]
+    tasks = [gradient_task, run_gradient_task, weigh_task, update_task]
     made = {task.__name__: Unit(task, f"{task.__name__}_{suffix}") for task in tasks}
-    closes = [before_first, after_update, after_slots, after_run, after_all]
+    closes = [before_first, after_update, after_gradients, after_run, after_all]
     return made | {
         close.__name__: Unit(close, f"{close.__name__}_{suffix}", real=True) for close in closes
     }

@@ -231,6 +231,8 @@ def _class_columns(entry, single):
         weights = work[job.weights_row * stride : job.weights_row * stride + rows]
         spare = job.spare_row * stride
         softmax_columns(work, z, units, block.lanes, stride, spare)
-        return class_columns(work, z, units, stride, delta, labels, order_of(block), rows, weights, spare)
+        return class_columns(
+            work, z, units, stride, delta, labels, order_of(block), rows, weights, spare
+        )
 
     return columns

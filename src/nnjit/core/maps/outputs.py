@@ -14,7 +14,7 @@ from nnjit.core.jobs.training import step_at
 from nnjit.core.scalar import compiled, exp
 from nnjit.formulas import find_activation
 
-__all__ = ["SOFTMAX", "output_unit", "softmax_columns"]
+__all__ = ["SOFTMAX", "output_unit", "overflows", "softmax_columns"]
 
 SOFTMAX = "softmax"
 
@@ -84,6 +84,17 @@ def output_unit(name, single):
         apply(work_of(job, block, like)[z : z + (job.outputs - 1) * job.stride + block.rows])
 
     return Unit(output, f"output_{name}_{suffix}")
+
+
+@functools.cache
+def overflows(name, single):
+    """Whether finite logits may have infinite outputs."""
+    if name == SOFTMAX:
+        return False
+    most = np.finfo(np.float32 if single else np.float64).max
+    with np.errstate(over="ignore"):
+        ends = find_activation(name).numpy().value(np.array([-most, most]))
+    return not bool(np.isfinite(ends).all())
 
 
 @functools.cache

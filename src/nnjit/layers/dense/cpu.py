@@ -25,11 +25,12 @@ from nnjit.core.simd import GATE, PLAIN, RELU, dot_product, product, product_ahe
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.formulas import find_activation
 
-__all__ = ["MASKS_INPUTS", "ROWS_ALONE", "DenseStep", "make_step", "units"]
+__all__ = ["MASKS_INPUTS", "ROWS_ALONE", "VARIANTS", "DenseStep", "make_step", "units"]
 
 WEIGHTS, BIASES = range(2)  # pieces
 ROWS_ALONE = True  # some rows of the weights' gradient can be had without the others
 MASKS_INPUTS = True  # backward can end in the derivative of a ReLU below
+VARIANTS = ("csr",)  # modules with units of their own
 
 
 class DenseStep(Step):
@@ -68,7 +69,7 @@ def activate(job, step, block, like):
     """The activation in place; z is kept where its derivative needs it."""
     work, stride = work_of(job, block, like), job.stride
     at = step.output_row * stride
-    if step.kept_row >= 0:
+    if step.kept_row >= 0 and step.delta_row > 0:  # in training
         for t in range(step.outputs):
             z, kept = at + t * stride, (step.kept_row + t) * stride
             copy(work[z : z + block.lanes], work[kept : kept + block.lanes])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from nnjit.formulas import find_activation
 from nnjit.layers.layer import Parameter
 
 __all__ = ["Dense"]
@@ -38,8 +39,8 @@ class Dense:
         )
 
     def kept(self, inputs: int) -> int:
-        """Return 0, or the units where the derivative of the activation needs z beside h."""
-        return 0
+        """Return the units where the activation's derivative needs z beside h, else 0."""
+        return self.units if "z" in find_activation(self.activation).reads else 0
 
     def work(self, inputs: int) -> int:
         """Return the number of weights."""

@@ -8,10 +8,9 @@ from nnjit.core.compiler.jit import inline
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import block_of, job_of, order_of, step_of, work_of
 from nnjit.core.jobs.records import view
-from nnjit.core.simd import lanes as lanes_of
 from nnjit.core.simd import transpose_into
 
-__all__ = ["units"]
+__all__ = ["input_unit"]
 
 
 @inline
@@ -32,11 +31,11 @@ def gather_rows(job, step, block, like):
 
 
 @functools.cache
-def units(single):
-    """The units of the input in one precision; nothing flows back."""
+def input_unit(single):
+    """Unit (job, step, block): the block's rows, gathered into its workspace."""
     like = np.float32(0) if single else np.float64(0)
 
-    def forward(job_at, step_at, block_at):
+    def gather(job_at, step_at, block_at):
         gather_rows(job_of(job_at), step_of(step_at), block_of(block_at), like)
 
-    return {"forward": Unit(forward, f"input_forward_{'single' if single else 'double'}")}
+    return Unit(gather, f"input_{'single' if single else 'double'}")

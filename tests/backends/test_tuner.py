@@ -2,7 +2,7 @@
 
 import pytest
 
-from nnjit.backends import pace
+from nnjit.backends import tuner
 
 
 class Clock:
@@ -34,14 +34,14 @@ class Warm:
 
 @pytest.fixture
 def run(monkeypatch):
-    """Runs so many units by a `Pace` (a new one unless given) against a clock."""
-    machine = pace._Machine
+    """Runs so many units by a `Tuner` (a new one unless given) against a clock."""
+    machine = tuner._Machine
     for name in ("retry_at", "pause", "serial_time"):
-        monkeypatch.setattr(machine, name, {"pause": pace.RETRY}.get(name, 0.0))
+        monkeypatch.setattr(machine, name, {"pause": tuner.RETRY}.get(name, 0.0))
 
     def run(clock, units, job=None):
-        monkeypatch.setattr(pace, "time", clock)
-        job = job or pace.Pace(Warm)
+        monkeypatch.setattr(tuner, "time", clock)
+        job = job or tuner.Tuner(Warm)
         job.run(clock.work, 0, units)
         assert sum(n for _, n in clock.pieces) >= units
         return job
@@ -55,7 +55,7 @@ def test_the_faster_way_goes_on(run):
     assert faster.shared() > 0.99
     run(slower, 5000)
     assert slower.shared() < 0.02
-    assert pace._Machine.pause > pace.RETRY
+    assert tuner._Machine.pause > tuner.RETRY
 
 
 def test_a_slow_first_piece_does_not_have_threads_win(run):
@@ -74,9 +74,9 @@ def test_serial_pieces_last_until_threads_are_tried_again(run):
     clock = Clock(100e-6, 2e-3)
     run(clock, 20_000)
     lengths = [n * clock.serial for parallel, n in clock.pieces if not parallel]
-    assert max(lengths) > 0.9 * pace.PIECE  # not a hundred calls where four do
-    assert max(lengths) <= pace.PIECE
-    assert len(lengths) < 2.0 / pace.PIECE + 50
+    assert max(lengths) > 0.9 * tuner.PIECE  # not a hundred calls where four do
+    assert max(lengths) <= tuner.PIECE
+    assert len(lengths) < 2.0 / tuner.PIECE + 50
 
 
 def test_threads_that_wake_up_slowly_are_waited_for(run):
@@ -97,15 +97,15 @@ def test_a_busy_machine_is_tried_less_and_less_often(run):
     assert all(later > 1.5 * sooner for sooner, later in zip(gaps[:-1], gaps[1:], strict=True))
     # When it is free again, one stall on the way does not decide.
     clock.parallel, clock.stalls, clock.pieces = 60e-6, [0.004], []
-    clock.now = pace._Machine.retry_at
+    clock.now = tuner._Machine.retry_at
     run(clock, 1000, job)
     assert clock.shared() > 0.9
-    assert pace._Machine.pause == pace.RETRY
+    assert tuner._Machine.pause == tuner.RETRY
 
 
 def test_a_job_ends_when_the_work_says_so(run, monkeypatch):
     clock = Clock(100e-6, 60e-6)
-    monkeypatch.setattr(pace, "time", clock)
+    monkeypatch.setattr(tuner, "time", clock)
     calls = []
 
     def stops(parallel, first, last):
@@ -113,6 +113,6 @@ def test_a_job_ends_when_the_work_says_so(run, monkeypatch):
         calls.append((first, last))
         return len(calls) < 3
 
-    pace.Pace(Warm).run(stops, 0, 1000)
+    tuner.Tuner(Warm).run(stops, 0, 1000)
     assert len(calls) == 3
     assert [last for _, last in calls[:-1]] == [first for first, _ in calls[1:]]

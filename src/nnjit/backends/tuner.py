@@ -9,7 +9,7 @@ machine holds for the next ones.
 
 import time
 
-__all__ = ["Pace"]
+__all__ = ["Tuner"]
 
 # Serial seconds of this process before the parallel driver is compiled or loaded.
 FIRST_TRY_COLD = 0.05
@@ -34,7 +34,7 @@ class _Machine:
     serial_time = 0.0  # seconds of work that threads might have shared
 
 
-class Pace:
+class Tuner:
     """Timings of one job, in seconds per unit (a minibatch, a block of rows).
 
     Parameters

@@ -1,0 +1,192 @@
+"""Compiled radial layers against the oracle, around the edges of tiles, vectors and blocks."""
+
+import numpy as np
+import pytest
+
+import naive
+from nnjit.backends.layout import row_stride
+from nnjit.core.compiler.jit import kernel
+from nnjit.core.simd import TILE
+from nnjit.layers.radial.cpu import (
+    Bumps,
+    Place,
+    centers_gradient,
+    forward,
+    inputs_delta,
+    log_widths_gradient,
+    scaled_delta,
+)
+
+DTYPES = [np.float32, np.float64]
+# rows, inputs, centres
+SIZES = [
+    *((1, 1, 1), (1, 3, 2), (2, 2, 9), (7, 8, 7), (8, 4, 8), (9, 5, 33), (15, 16, 15), (16, 1, 16)),
+    *((17, 7, 17), (31, 33, 3), (33, 17, 5), (64, 36, 100), (65, 9, 1), (100, 3, 47), (256, 2, 4)),
+]
+MARGIN = 3  # elements before the parameters, to see that offsets are used
+
+
+@kernel
+def run(params, inputs, centers, row, normalized, work, stride, vectors, grads, add):
+    """All that a step asks of the layer; gradients in two parts, as two threads would."""
+    at_kept = inputs * stride + centers * stride
+    at_delta = at_kept + (centers + 1) * stride
+    bumps = Bumps(inputs, centers, 3, row, 3 + centers * row, normalized)
+    at = Place(0, inputs * stride, at_kept, at_delta - stride, at_delta, stride, vectors)
+    forward(params, bumps, work, at)
+    scaled_delta(params, bumps, work, at)
+    inputs_delta(params, bumps, work, at, at_delta + centers * stride)
+    half = centers // 2
+    for first, end in ((0, half), (half, centers)):
+        if first < end:
+            target = grads[5 + first * row : 5 + end * row]
+            centers_gradient(params, bumps, work, at, first, end - first, target, add)
+            target = grads[5 + centers * row + first : 5 + centers * row + end]
+            log_widths_gradient(work, at, first, end - first, target, add)
+
+
+class Layer:
+    """A radial layer in a workspace; `far` moves rows away so that distances are large."""
+
+    def __init__(self, sizes, dtype, normalized, seed=0, scale=1.0, far=0.0):
+        self.sizes, self.dtype, self.normalized = sizes, np.dtype(dtype), normalized
+        rows, inputs, centers = sizes
+        rng = np.random.default_rng(seed)
+        x = scale * rng.standard_normal((rows, inputs)) + far
+        c = scale * rng.standard_normal((centers, inputs))
+        log_widths = np.log(scale * np.sqrt(inputs)) + 0.3 * rng.standard_normal(centers)
+        dh = rng.standard_normal((rows, centers))
+        self.x, self.centers, self.log_widths, self.dh = (
+            a.astype(dtype) for a in (x, c, log_widths, dh)
+        )
+
+    def run(self, add=0, start=0.0):
+        """Return h, squared distances, and the gradients by inputs, centres and log-widths."""
+        rows, inputs, centers = self.sizes
+        row, stride = inputs + 2, row_stride(rows, self.dtype)
+        vectors = -(-rows // (TILE.bytes // self.dtype.itemsize))
+        params = np.full(MARGIN + centers * row + centers, np.nan, self.dtype)
+        self.matrix(params, MARGIN)[:, :inputs] = self.centers
+        params[-centers:] = self.log_widths
+        work = np.full((2 * inputs + 3 * centers + 1, stride), np.nan, self.dtype)
+        numbers = np.minimum(np.arange(stride), rows - 1)
+        work[:inputs] = self.x[numbers].T
+        delta = inputs + 2 * centers + 1
+        work[delta : delta + centers] = 0
+        work[delta : delta + centers, :rows] = self.dh.T
+        grads = np.full(2 + len(params), start, self.dtype)
+        run(
+            params, inputs, centers, row, int(self.normalized), work.ravel(), stride, vectors,
+            grads, add,
+        )  # fmt: skip
+        assert (grads[: 2 + MARGIN] == start).all()
+        by_centers = self.matrix(grads, 2 + MARGIN)
+        assert (by_centers[:, inputs:] == start).all(), "wrote between the centres"
+        h, kept = work[inputs : inputs + centers], work[inputs + centers : delta - 1]
+        by_inputs = work[delta + centers :]
+        return (
+            *(h[:, :rows].T, kept[:, :rows].T, by_inputs[:, :rows].T),
+            *(by_centers[:, :inputs], grads[-centers:]),
+        )
+
+    def matrix(self, flat, at):
+        _, inputs, centers = self.sizes
+        return flat[at : at + centers * (inputs + 2)].reshape(centers, inputs + 2)
+
+    def expected(self):
+        x, c, s, dh = (a.astype(float) for a in (self.x, self.centers, self.log_widths, self.dh))
+        h = naive.radial_forward(x, c, s, self.normalized)
+        return (
+            *(h, naive.squared_distances(x, c)),
+            *naive.radial_backward(dh, x, c, s, h, self.normalized),
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_forward_and_backward_follow_the_oracle(sizes, normalized, dtype):
+    layer = Layer(sizes, dtype, normalized)
+    tolerance = 100 * np.finfo(dtype).eps
+    for got, expected in zip(layer.run(), layer.expected()):
+        scale = max(1.0, np.abs(expected).max())
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gradients_are_added_to_those_of_other_rows(dtype):
+    layer = Layer((20, 5, 9), dtype, False)
+    for alone, added in zip(layer.run()[3:], layer.run(add=1, start=2.0)[3:]):
+        np.testing.assert_allclose(added, alone + 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_compiled_gradients_are_those_of_differences(normalized):
+    layer = Layer((11, 4, 6), np.float64, normalized)
+    _, _, *gradients = layer.run()
+    for name, gradient_ in zip(("x", "centers", "log_widths"), gradients):
+        start = getattr(layer, name)
+
+        def value(changed, name=name):
+            setattr(layer, name, changed)
+            return (layer.dh * layer.run()[0]).sum()
+
+        expected = naive.central_differences(value, start)
+        setattr(layer, name, start)
+        np.testing.assert_allclose(gradient_, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("normalized", [False, True])
+def test_a_row_does_not_depend_on_the_rows_beside_it(normalized, dtype):
+    layer = Layer((40, 5, 13), dtype, normalized)
+    together = layer.run()[0]
+    for number in (0, 17, 39):
+        alone = Layer((40, 5, 13), dtype, normalized)
+        alone.sizes = (1, 5, 13)
+        alone.x, alone.dh = layer.x[[number]], layer.dh[[number]]
+        np.testing.assert_array_equal(alone.run()[0][0], together[number])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_on_a_centre_is_at_no_negative_distance(dtype):
+    layer = Layer((16, 9, 16), dtype, False, scale=100.0)
+    layer.centers = layer.x.copy()
+    h, distances, *_ = layer.run()
+    assert (distances >= 0).all()
+    np.testing.assert_allclose(np.diag(h), 1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_out_of_reach_of_every_centre_has_no_gradient(dtype):
+    """Its squares overflow, and 0 times infinity would be NaN."""
+    layer, near = (Layer((5, 3, 4), dtype, False) for _ in range(2))
+    layer.x[2] = 4 * np.sqrt(np.finfo(dtype).max)
+    near.dh[2] = 0
+    h, _, _, *gradients = layer.run()
+    np.testing.assert_array_equal(h[2], 0)
+    for got, expected in zip(gradients, near.expected()[3:]):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normalized_outputs_of_a_row_out_of_reach_are_those_of_the_widest_bump(dtype):
+    layer = Layer((5, 3, 4), dtype, True)
+    layer.x[2] = 4 * np.sqrt(np.finfo(dtype).max)
+    np.testing.assert_array_equal(layer.run()[0][2], np.eye(4)[layer.log_widths.argmax()])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normalized_outputs_of_a_far_row_are_those_of_the_nearest_centre(dtype):
+    layer = Layer((6, 2, 5), dtype, True, far=300.0)
+    h = layer.run()[0]
+    np.testing.assert_allclose(h.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(h.argmax(axis=1), layer.expected()[0].argmax(axis=1))
+
+
+def test_nan_stays_nan():
+    layer = Layer((5, 3, 4), np.float64, False)
+    layer.x[1, 1] = np.nan
+    h = layer.run()[0]
+    assert np.isnan(h[1]).all()
+    assert np.isfinite(h[[0, 2, 3, 4]]).all()
