@@ -111,10 +111,9 @@ def test_the_package_says_it_is_typed():
     assert (PACKAGE / "py.typed").is_file()
 
 
-def test_the_registries_know_every_name_that_the_parameters_take():
+def test_every_name_that_type_checkers_know_is_an_entry():
     from nnjit import _types, formulas
 
-    hidden = {name for name, entry in formulas.ACTIVATIONS.items() if entry.hidden}
-    assert set(_types.names(_types.ActivationName)) == hidden
-    assert set(_types.names(_types.RegressionLossName)) <= {name for name, _ in formulas.LOSSES}
-    assert set(_types.names(_types.StochasticSolverName)) == set(formulas.SOLVERS)
+    assert set(_types.names(_types.ActivationName)) <= set(formulas.hidden_activations())
+    assert set(_types.names(_types.RegressionLossName)) <= set(formulas.regression_losses())
+    assert set(_types.names(_types.StochasticSolverName)) <= set(formulas.SOLVERS)

@@ -105,8 +105,13 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
     ) -> list[Array]:
         layer_units = list(network.sizes)
         self._initialize(self._indicators(target), layer_units, dtype)
-        self._check_initial_parameters(layer_units)
-        return self._give_parameters()[1]
+        coefs, intercepts = checked_parameters(self)
+        if units_of(coefs) != layer_units:  # an overridden method made them
+            raise ValueError(
+                f"The initial weights are those of layers of {units_of(coefs)} units; "
+                f"{layer_units} are asked for."
+            )
+        return in_layers(coefs, intercepts)
 
     def _indicators(self, target: Array) -> Array:
         """Return the target as scikit-learn hands it to `_initialize`, where that is overridden."""
@@ -115,15 +120,6 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
             return target
         one_hot: Array = target[:, np.newaxis] == np.arange(self._output_count(target))
         return one_hot
-
-    def _check_initial_parameters(self, layer_units: list[int]) -> None:
-        """Refuse what an overridden method made of another shape than the layers have."""
-        present = self._layer_units()
-        if present != layer_units:
-            raise ValueError(
-                f"The initial weights are those of layers of {present} units; {layer_units} are "
-                "asked for."
-            )
 
     # Named, called and given what scikit-learn's are, since subclasses override them.
 

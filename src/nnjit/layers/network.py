@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property, lru_cache
 from numbers import Integral
 from typing import Any
 
@@ -55,7 +56,7 @@ class Network:
         layers = " -> ".join(map(_text, (self.inputs, *self.layers)))
         return f"{layers}, output {self.output!r}, loss {self.loss!r}"
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Values of a row: the inputs, and the outputs of every layer."""
         sizes = [self.inputs]
@@ -68,11 +69,17 @@ class Network:
         """Outputs of the last layer."""
         return self.sizes[-1]
 
-    def parameters(self) -> Iterator[tuple[int, Parameter]]:
-        """Yield (number of the layer, parameter), layer by layer."""
-        for number, (layer, inputs) in enumerate(zip(self.layers, self.sizes, strict=False)):
-            for parameter in layer.parameters(inputs):
-                yield number, parameter
+    def parameters(self) -> tuple[tuple[int, Parameter], ...]:
+        """Return (number of the layer, parameter), layer by layer."""
+        return self._parameters
+
+    @cached_property
+    def _parameters(self) -> tuple[tuple[int, Parameter], ...]:
+        return tuple(
+            (number, parameter)
+            for number, (layer, inputs) in enumerate(zip(self.layers, self.sizes, strict=False))
+            for parameter in layer.parameters(inputs)
+        )
 
     def packing(self) -> tuple[int, ...]:
         """Return the order in which one vector holds all parameters, as numbers of theirs.
@@ -80,15 +87,19 @@ class Network:
         First those that are penalized, then the others, each in the order of `parameters`: for an
         MLP all weight matrices and then all biases, as scikit-learn has them.
         """
+        return self._packing
+
+    @cached_property
+    def _packing(self) -> tuple[int, ...]:
         penalized = [parameter.penalized for _, parameter in self.parameters()]
         return tuple(sorted(range(len(penalized)), key=lambda number: not penalized[number]))
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         """Elements of all parameters."""
         return sum(parameter.size for _, parameter in self.parameters())
 
-    @property
+    @cached_property
     def work(self) -> int:
         """Multiply-adds of the forward pass for each row."""
         return sum(
@@ -185,6 +196,14 @@ def mlp(
     -------
     Network
     """
+    return _mlp(inputs, tuple(hidden), outputs, activation, loss, output)
+
+
+@lru_cache(maxsize=64)
+def _mlp(
+    inputs: int, hidden: tuple[int, ...], outputs: int, activation: str, loss: str, output: str
+) -> Network:
+    """Make a network, which for a small one takes as long as some epochs, once."""
     layers = [Dense(units, activation) for units in hidden]
     return Network(inputs, (*layers, Dense(outputs)), loss, output)
 
