@@ -194,7 +194,7 @@ def threads(rounds):
 
     chosen = Tuner.run
 
-    def serial(pace, function, first, last):
+    def serial(tuner, function, first, last):
         function(False, first, last)
 
     def fit(case, X, y, run):

@@ -6,8 +6,8 @@
 
 Each library runs in a process of its own, so that no library's waiting threads disturb
 another's fit; one fits at a time, in turn. Times are whole fits as a user calls them, compile
-time apart. A missing library, or one that fails, is a dash. With --device cuda PyTorch is measured eager
-and with CUDA graphs, our own CPU goes along, and larger fits and a prediction come in
+time apart. A missing library, or one that fails, is a dash. With --device cuda PyTorch is measured
+eager and with CUDA graphs, our own CPU goes along, and larger fits and a prediction come in
 (peers_cuda.py).
 """
 

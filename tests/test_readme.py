@@ -55,11 +55,6 @@ def test_named_notebooks_are_there(name):
 @pytest.mark.parametrize(
     "path, names",
     [
-        ("core/activations.py", ["CODES", "activate_piece", "backward_piece", "_derivative_piece"]),
-        ("core/output.py", ["LOSSES", "column_loss", "column_delta"]),
-        ("core/optimizers.py", ["SOLVERS", "update_range"]),
-        ("training/solvers.py", ["make_adam"]),
-        ("estimators/_base.py", ["OUTPUT_ACTIVATIONS", "_make_solver"]),
         ("_types.py", ["ActivationName", "RegressionLossName", "StochasticSolverName"]),
     ],
 )

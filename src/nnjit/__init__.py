@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from nnjit._version import __version__
-from nnjit.core import threads as _threads  # noqa: F401  (watches forks from now on)
+from nnjit.core.jobs import threads as _threads  # noqa: F401  (watches forks from now on)
 from nnjit.estimators.mlp import MLPClassifier, MLPRegressor
 from nnjit.estimators.radial import RBFClassifier, RBFRegressor
 

@@ -31,9 +31,9 @@ from nnjit._types import ActivationName, Array, FloatArray
 from nnjit.core.arrays import activations, dense, losses
 from nnjit.core.arrays import hadamard as hadamard_kernels
 from nnjit.core.arrays import softmax as softmax_kernels
+from nnjit.core.jobs.threads import call
 from nnjit.core.maps.activations import backward_unit, derivative_unit, value_unit
 from nnjit.core.simd import TILE
-from nnjit.core.threads import call
 from nnjit.formulas import find_activation
 
 __all__ = [

@@ -23,7 +23,7 @@ from engine_problems import (
 )
 from nnjit.backends import plan, tuner
 from nnjit.backends.select import make_engine
-from nnjit.core import threads
+from nnjit.core.jobs import threads
 from nnjit.layers.network import mlp
 
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")

@@ -97,3 +97,20 @@ def test_entries_do_not_change():
     assert len({*ACTIVATIONS.values(), *LOSSES.values(), *SOLVERS.values()}) == (
         len(ACTIVATIONS) + len(LOSSES) + len(SOLVERS)
     )
+
+
+def test_what_is_offered_comes_from_the_entries():
+    assert {"identity", "logistic", "tanh", "relu"} <= set(registry.hidden_activations())
+    assert "exp" not in registry.hidden_activations()
+    assert {"squared_error", "poisson"} <= set(registry.regression_losses())
+    assert "log_loss" not in registry.regression_losses()
+    assert registry.outputs_of("log_loss") == ("logistic", "softmax")
+    assert registry.outputs_of("no such") == ()
+    assert registry.losses_of("exp") == ("poisson",)
+
+
+def test_activations_say_whether_they_saturate_or_die():
+    assert find_activation("relu").dies
+    assert not any(find_activation(name).dies for name in ("identity", "tanh", "logistic", "exp"))
+    assert find_activation("tanh").bounded and find_activation("logistic").bounded
+    assert not find_activation("relu").bounded

@@ -16,7 +16,7 @@ from nnjit.layers.layer import Parameter
 from nnjit.layers.network import Network, mlp
 from nnjit.training import loop
 from nnjit.training.initialization import glorot_uniform
-from nnjit.training.solvers import make_adam, make_sgd
+from nnjit.training.solvers import make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, ScoreMonitor
 from numpy_engine import make_engine
@@ -39,7 +39,7 @@ def run(engine=None, state=None, sample_weight=None, **changes):
         state = TrainingState(
             rng=np.random.RandomState(1),
             solver=changes.pop("solver", None)
-            or make_adam(learning_rate_init=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
+            or make_solver("adam", learning_rate_init=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
             monitor=changes.pop("monitor", None) or LossMonitor(1e-4, math.inf),
             order=np.arange(N_SAMPLES),
         )
@@ -158,12 +158,13 @@ def test_epochs_run_ahead_change_nothing(schedule, patience, tol, shuffle, monke
     """Same parameters, losses, rates and end, whether or not epochs share a call."""
 
     def trained():
-        solver = make_sgd(
+        solver = make_solver(
+            "sgd",
             learning_rate_init=0.05,
             learning_rate=schedule,
             power_t=0.3,
             momentum=0.9,
-            nesterovs_momentum=True,
+            nesterov=True,
         )
         return run(
             max_epochs=47, solver=solver, monitor=LossMonitor(tol, patience), shuffle=shuffle
@@ -206,13 +207,14 @@ def test_state_holds_all_that_is_needed_to_go_on(solver_name):
 
     def solver():
         if solver_name == "adam":
-            return make_adam(learning_rate_init=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
-        return make_sgd(
+            return make_solver("adam", learning_rate_init=0.01)
+        return make_solver(
+            "sgd",
             learning_rate_init=0.1,
             learning_rate="invscaling",
             power_t=0.3,
             momentum=0.9,
-            nesterovs_momentum=True,
+            nesterov=True,
         )
 
     whole, reference = run(solver=solver())
@@ -305,12 +307,13 @@ def test_loss_is_the_mean_over_the_rows_trained_on():
 
 
 def frozen_solver():
-    return make_sgd(
+    return make_solver(
+        "sgd",
         learning_rate_init=1e-300,
         learning_rate="constant",
         power_t=0.5,
         momentum=0.0,
-        nesterovs_momentum=False,
+        nesterov=False,
     )
 
 
@@ -344,12 +347,13 @@ def test_plateau_ends_the_run_after_patience_and_one_more_epoch():
 
 
 def test_adaptive_rate_falls_until_it_is_too_small(capsys):
-    solver = make_sgd(
+    solver = make_solver(
+        "sgd",
         learning_rate_init=1e-5,
         learning_rate="adaptive",
         power_t=0.5,
         momentum=0.0,
-        nesterovs_momentum=False,
+        nesterov=False,
     )
     _, state = run(
         solver=solver, monitor=LossMonitor(tol=1e9, patience=1), max_epochs=100, verbose=True

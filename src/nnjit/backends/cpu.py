@@ -57,6 +57,11 @@ class CpuEngine:
         """The loss; a network that only predicts may have an output that goes with none."""
         return find_loss(self.network.loss, self.network.output)
 
+    @functools.cached_property
+    def loss_parameters(self):
+        """Parameters of the loss, float64 in the order of its entry."""
+        return np.array(list(self.loss_entry.parameters.values()), np.float64)
+
     def _program(self, sparse, training):
         """The network's `Program` for these; made once."""
         key = sparse, training

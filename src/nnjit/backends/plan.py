@@ -9,8 +9,7 @@ import numpy as np
 
 from nnjit.backends.layout import aligned_zeros, lanes_of, round_up, row_stride
 from nnjit.backends.tuner import Tuner
-from nnjit.core import threads
-from nnjit.core.jobs import job, prediction, training
+from nnjit.core.jobs import job, prediction, threads, training
 from nnjit.core.jobs.driver import open_job, runner
 from nnjit.core.jobs.job import Block, Chunk, Job, Phase
 from nnjit.core.jobs.records import address_of
@@ -203,6 +202,7 @@ class _BackwardPlan(_Plan):
         data = dataset.data
         self._keep_samples(data, dataset.n_samples)
         self._keep(targets=data.targets, labels=data.labels, weights=data.weights)
+        self._keep(loss_parameters=engine.loss_parameters)
         self._keep_workspaces(rows, self._workers, self.n_parts if self._fused else self._workers)
         self._set(
             loss_at=loss_unit(network.loss, network.output, program.single).address,

@@ -87,7 +87,7 @@ def _both_twins() -> Iterator[None]:
 
     Which of them a fit runs is found out by timing, so no size of data could make sure of both.
     """
-    from nnjit.core import threads
+    from nnjit.core.jobs import threads
 
     choose: Callable[..., Any] = threads.call
 

@@ -14,17 +14,11 @@ __all__ = [
     "clip",
     "compiled",
     "exp",
-    "identity",
-    "identity_derivative",
     "log",
     "log1p",
-    "relu",
-    "relu_derivative",
     "sigmoid",
-    "sigmoid_derivative",
     "softplus",
     "tanh",
-    "tanh_derivative",
 ]
 
 _OPTIONS = {"fastmath": {"contract"}, "forceinline": True, **helper_options()}
@@ -71,15 +65,6 @@ tanh = _public("tanh", "Hyperbolic tangent.")
 log = _public("log", "Natural logarithm; -inf at 0, NaN below.")
 log1p = _public("log1p", "log(1 + x), accurate for small x.")
 softplus = _public("softplus", "log(1 + e^x) = -log(sigmoid(-x)).")
-relu = _public("relu", "max(x, 0); NaN stays NaN.")
-identity_derivative = _public("identity_derivative", "1, the derivative of the identity.")
-relu_derivative = _public("relu_derivative", "1 where the output h = relu(x) is above 0, else 0.")
-sigmoid_derivative = _public(
-    "sigmoid_derivative", "h (1 - h), the derivative at x by the output h = sigmoid(x)."
-)
-tanh_derivative = _public(
-    "tanh_derivative", "1 - h^2, the derivative at x by the output h = tanh(x)."
-)
 
 
 @helper
@@ -87,9 +72,3 @@ def clip(value, low, high):
     """`value` in [low, high]; NaN stays NaN."""
     raised = low if value < low else value
     return high if raised > high else raised
-
-
-@helper
-def identity(x):
-    """The linear activation x."""
-    return x

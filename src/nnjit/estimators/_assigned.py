@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from nnjit._types import ActivationName, Array, names
+from nnjit._types import Array
+from nnjit.formulas import ACTIVATIONS, hidden_activations
 
-HIDDEN_ACTIVATIONS = names(ActivationName)
+HIDDEN_ACTIVATIONS = hidden_activations()
 # What a network may be told to end in; a fit chooses among fewer.
-KNOWN_OUTPUTS = (*HIDDEN_ACTIVATIONS, "exp", "softmax")
+KNOWN_OUTPUTS = (*ACTIVATIONS, "softmax")
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 

@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from nnjit._types import Array, MatrixLike, StochasticSolverName, names
+from nnjit._types import Array, MatrixLike
 from nnjit._warnings import warn
 from nnjit.backends import select
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
@@ -47,11 +47,12 @@ from nnjit.estimators._validation import (
     validate_sample_weight,
 )
 from nnjit.estimators.parameters import Training
+from nnjit.formulas import SOLVERS, find_solver, losses_of
 from nnjit.layers.network import Network
 from nnjit.training.engine import Engine
 from nnjit.training.lbfgs import minimize_lbfgs
 from nnjit.training.loop import run_epochs
-from nnjit.training.solvers import StochasticSolver, make_adam, make_sgd
+from nnjit.training.solvers import StochasticSolver, make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
 from nnjit.training.validation import Rows, ValidationSplit, split_rows
@@ -65,17 +66,8 @@ NON_FINITE = (
     " contain large values and need to be preprocessed."
 )
 
-# The output activations that each loss goes with.
-OUTPUT_ACTIVATIONS = {
-    "squared_error": ("identity",),
-    "poisson": ("exp",),
-    "log_loss": ("logistic", "softmax"),
-}
-_LOSSES_BY_OUTPUT = {
-    output: [loss for loss, theirs in OUTPUT_ACTIVATIONS.items() if output in theirs]
-    for outputs in OUTPUT_ACTIVATIONS.values()
-    for output in outputs
-}
+# Where an estimator's parameter has another name than the hyperparameter of a solver's entry.
+_PARAMETER_OF = {"nesterov": "nesterovs_momentum"}
 
 _ATTRIBUTES = """
 loss_ : float
@@ -299,7 +291,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         return self
 
     def _check_solver(self) -> bool:
-        if self.solver not in names(StochasticSolverName):
+        if self.solver not in SOLVERS:
             raise AttributeError(
                 "partial_fit is only available for stochastic"
                 f" optimizers. {self.solver} is not stochastic."
@@ -345,7 +337,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self, X: Any, target: Array, sample_weight: Array | None, incremental: bool, fresh: bool
     ) -> None:
         """Train the parameters that are there; X is as the engine takes it."""
-        if self.solver in names(StochasticSolverName):
+        if self.solver in SOLVERS:
             self._train_stochastic(X, target, sample_weight, incremental, fresh)
         else:
             self._train_lbfgs(X, target, sample_weight)
@@ -410,7 +402,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     def _engine_loss(self) -> str:
         """Return `loss`, or one that goes with the output where either was changed since fit."""
-        fitting = _LOSSES_BY_OUTPUT.get(self.out_activation_, ["squared_error"])
+        fitting = losses_of(self.out_activation_) or ("squared_error",)
         return self.loss if self.loss in fitting else fitting[0]
 
     def _make_engine(self, ready: bool = False) -> Engine:
@@ -609,19 +601,16 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     def _make_solver(self, incremental: bool) -> StochasticSolver:
         if incremental and hasattr(self, "_optimizer"):
             return self._optimizer.copy()
-        if self.solver == "adam":
-            return make_adam(
-                learning_rate_init=self.learning_rate_init,
-                beta_1=self.beta_1,
-                beta_2=self.beta_2,
-                epsilon=self.epsilon,
-            )
-        return make_sgd(
+        hyperparameters = {
+            name: getattr(self, _PARAMETER_OF.get(name, name), default)
+            for name, default in find_solver(self.solver).hyperparameters.items()
+        }
+        return make_solver(
+            self.solver,
             learning_rate_init=self.learning_rate_init,
             learning_rate=self.learning_rate,
             power_t=self.power_t,
-            momentum=self.momentum,
-            nesterovs_momentum=self.nesterovs_momentum,
+            **hyperparameters,
         )
 
     def _minibatch_rows(self, n_samples: int) -> int:

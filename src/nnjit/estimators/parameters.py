@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Options, StrOptions
 from nnjit._types import ActivationName, RegressionLossName, ScheduleName, SolverName
 from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
 from nnjit.estimators._device import DeviceName
+from nnjit.formulas import SOLVERS, hidden_activations, regression_losses
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 Numbers: TypeAlias = Sequence[Any] | NDArray[Any]
@@ -41,7 +42,7 @@ class Architecture:
     )
     activation: ActivationName = parameter(
         default="relu",
-        kind=choice(ActivationName),
+        kind=choice(hidden_activations()),
         text="Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).",
         kw_only=False,
     )
@@ -99,7 +100,7 @@ class RegressionLoss:
 
     loss: RegressionLossName = parameter(
         default="squared_error",
-        kind=choice(RegressionLossName),
+        kind=choice(regression_losses()),
         text="""'squared_error' is half the squared error, averaged over rows and outputs.
             'poisson' is half the Poisson deviance, ``y log(y / o) - y + o`` with
             ``o = exp(z)``, for targets that are not negative.""",
@@ -113,7 +114,7 @@ class Solver:
 
     solver: SolverName = parameter(
         default="adam",
-        kind=choice(SolverName),
+        kind=choice((*SOLVERS, "lbfgs")),
         text="""'lbfgs' minimizes the loss over all rows by SciPy's L-BFGS-B; 'sgd' and 'adam' go
             through the rows in minibatches.""",
     )

@@ -12,12 +12,13 @@ from sklearn.metrics import r2_score
 
 from nnjit._types import Array, FloatArray, MatrixLike
 from nnjit.estimators._arrays import to_dtype
-from nnjit.estimators._base import OUTPUT_ACTIVATIONS, NetworkEstimator
+from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._device import as_given
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import flattened_column, validate_training_data
+from nnjit.formulas import find_loss, outputs_of
 from nnjit.training.scoring import R2
 
 
@@ -36,14 +37,19 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         if y.ndim == 1:
             y = y[:, np.newaxis]
         y = to_dtype(y, X.dtype if reset else self._parameter_dtype(), "y")
-        if self.loss == "poisson" and (y < 0).any():
-            raise ValueError("loss='poisson' needs y >= 0, but y has negative values.")
+        self._check_domain(y)
         return X, y
 
+    def _check_domain(self, y: Array) -> None:
+        domain = find_loss(self.loss, self._output_activation()).domain
+        if domain is not None and not domain.holds(y).all():
+            raise ValueError(f"loss={self.loss!r} needs {domain.text}, but y has {domain.outside}.")
+
     def _output_activation(self) -> str:
-        if self.loss not in OUTPUT_ACTIVATIONS:  # changed since a fit that checked it
+        outputs = outputs_of(self.loss)
+        if len(outputs) != 1:  # changed since a fit that checked it
             self._validate_params()
-        (activation,) = OUTPUT_ACTIVATIONS[self.loss]
+        (activation,) = outputs
         return activation
 
     def _output_count(self, target: Array) -> int:
@@ -141,7 +147,10 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = self.loss == "poisson"
+        domains = [find_loss(self.loss, output).domain for output in outputs_of(self.loss)]
+        tags.target_tags.positive_only = any(
+            domain is not None and not domain.holds(np.array([-1.0])).any() for domain in domains
+        )
         return tags
 
 

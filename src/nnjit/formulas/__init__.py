@@ -17,6 +17,10 @@ from nnjit.formulas.registry import (
     find_activation,
     find_loss,
     find_solver,
+    hidden_activations,
+    losses_of,
+    outputs_of,
+    regression_losses,
 )
 
 __all__ = [
@@ -31,6 +35,10 @@ __all__ = [
     "find_activation",
     "find_loss",
     "find_solver",
+    "hidden_activations",
     "losses",
+    "losses_of",
+    "outputs_of",
+    "regression_losses",
     "solvers",
 ]

@@ -163,28 +163,6 @@ def _exponential(fmt, exp_tail):
     return exp, sigmoid, tanh
 
 
-def _rectified(fmt):
-    """Bodies of relu and of all derivatives by the output in one format."""
-    zero, one = fmt.real(0), fmt.real(1)
-
-    def relu(x):
-        return zero if x < zero else x
-
-    def identity_derivative(h):
-        return one
-
-    def relu_derivative(h):
-        return one if h > zero else zero
-
-    def sigmoid_derivative(h):
-        return h * (one - h)
-
-    def tanh_derivative(h):
-        return one - h * h
-
-    return relu, identity_derivative, relu_derivative, sigmoid_derivative, tanh_derivative
-
-
 def _logarithm(fmt, atanh_tail, exp, helper):
     """Bodies of log, log1p and softplus in one format."""
     real, integer, bits = fmt.real, fmt.integer, fmt.mantissa_bits
@@ -259,7 +237,6 @@ def bodies(single, helper):
     functions = (
         *exponential,
         *_logarithm(fmt, tails[1], exponential[0], helper),
-        *_rectified(fmt),
     )
     return {function.__name__: function for function in functions}
 

@@ -50,7 +50,7 @@ def poisson(m):
     return value, slope
 
 
-@loss("log_loss", output="logistic", domain=BITS)
+@loss("log_loss", output="logistic", domain=BITS, regression=False)
 def binary_log_loss(m):
     """-log(p) where y is 1, -log(1 - p) where it is 0."""
     half, one, eps, log, clip, select = m.half, m.one, m.eps, m.log, m.clip, m.select
@@ -66,7 +66,7 @@ def binary_log_loss(m):
     return value, slope
 
 
-@loss("log_loss", output="softmax", classes=True)
+@loss("log_loss", output="softmax", classes=True, regression=False)
 def class_log_loss(m):
     """-log(p)."""
     one, eps, log, clip = m.one, m.eps, m.log, m.clip

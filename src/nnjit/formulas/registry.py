@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from nnjit.formulas.library import arrays, library
 
@@ -26,7 +29,11 @@ __all__ = [
     "find_activation",
     "find_loss",
     "find_solver",
+    "hidden_activations",
     "loss",
+    "losses_of",
+    "outputs_of",
+    "regression_losses",
     "solver",
 ]
 
@@ -129,6 +136,17 @@ class Activation(_Entry):
     def _tuple(self) -> type[Any]:
         return ActivationFormulas
 
+    @property
+    def bounded(self) -> bool:
+        """Whether both ends of the range are finite: it saturates at them."""
+        return math.isfinite(self.range[0]) and math.isfinite(self.range[1])
+
+    @property
+    def dies(self) -> bool:
+        """Whether value and derivative are 0 for z < 0, so that a unit may never learn again."""
+        formulas, z = self.numpy(), np.array([-1e3, -1.0, -1e-3])
+        return not (np.any(formulas.value(z)) or np.any(formulas.derivative(z)))
+
 
 class Domain(NamedTuple):
     """Which targets a loss takes.
@@ -168,6 +186,8 @@ class Loss(_Entry):
         Which y it takes; all real numbers if None.
     parameters : mapping of str to float
         Names and defaults of its parameters.
+    regression : bool
+        Whether it is offered for regression.
     classes : bool
         Whether y is the number of a class.
     value_reads, slope_reads : tuple of str
@@ -180,6 +200,7 @@ class Loss(_Entry):
     mean_over_outputs: bool = False
     domain: Domain | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
+    regression: bool = True
     classes: bool = False
     value_reads: tuple[str, ...] = field(init=False)
     slope_reads: tuple[str, ...] = field(init=False)
@@ -220,6 +241,8 @@ class Solver(_Entry):
         Names and defaults.
     powers : tuple of str
         Hyperparameters whose t-th powers `rate` gets in step t = 1, 2, ...
+    scheduled : bool
+        Whether a schedule of the learning rate applies to it; in scikit-learn to 'sgd' alone.
     """
 
     name: str
@@ -227,6 +250,7 @@ class Solver(_Entry):
     vectors: tuple[str, ...] = ()
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
     powers: tuple[str, ...] = ()
+    scheduled: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
@@ -311,6 +335,26 @@ def find_loss(name: str, output: str) -> Loss:
             f"together: {listed}"
         )
     return LOSSES[name, output]
+
+
+def hidden_activations() -> tuple[str, ...]:
+    """Return the names of the activations that are offered for hidden layers."""
+    return tuple(name for name, entry in ACTIVATIONS.items() if entry.hidden)
+
+
+def regression_losses() -> tuple[str, ...]:
+    """Return the names of the losses that are offered for regression."""
+    return tuple(dict.fromkeys(entry.name for entry in LOSSES.values() if entry.regression))
+
+
+def outputs_of(name: str) -> tuple[str, ...]:
+    """Return the output activations that a loss goes with, none if there is no such loss."""
+    return tuple(output for loss, output in LOSSES if loss == name)
+
+
+def losses_of(output: str) -> tuple[str, ...]:
+    """Return the losses that an output activation goes with."""
+    return tuple(name for name, theirs in LOSSES if theirs == output)
 
 
 def _found(entries: Mapping[str, Any], name: Any, kind: str) -> Any:

@@ -9,7 +9,7 @@ from nnjit.formulas.registry import solver
 __all__ = ["adam", "sgd"]
 
 
-@solver(vectors=("velocity",), hyperparameters={"momentum": 0.9, "nesterov": 1.0})
+@solver(vectors=("velocity",), hyperparameters={"momentum": 0.9, "nesterov": 1.0}, scheduled=True)
 def sgd(m):
     """Gradient descent with momentum, or Nesterov's where `nesterov` is 1, not 0.
 

@@ -7,36 +7,21 @@ Everything is computed in float64 from public attributes (`coefs_`, `intercepts_
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from scipy.special import softmax
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
-from nnjit.estimators._base import OUTPUT_ACTIVATIONS, NetworkEstimator
+from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
-
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    "identity": lambda z: z,
-    "logistic": expit,
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0.0),
-    "softmax": lambda z: softmax(z, axis=1),
-    "exp": np.exp,
-}
-# As functions of the activation's value a.
-DERIVATIVES: dict[str, Callable[[Any], Any]] = {
-    "identity": np.ones_like,
-    "logistic": lambda a: a * (1.0 - a),
-    "tanh": lambda a: 1.0 - a * a,
-    "relu": lambda a: (a > 0.0).astype(np.float64),
-}
+from nnjit.formulas import LOSSES, find_activation, outputs_of
 
 
 class Gradient(NamedTuple):
@@ -174,13 +159,24 @@ def known_names(estimator: Any) -> Any:
 
 def layer_values(network: Any, X: Any) -> list[Any]:
     """Return X and the activations of every layer, each (n_samples, units), in float64."""
-    values = [X]
-    last = len(network.coefs_) - 1
+    return [X, *(value for _, value in _layers(network, X))]
+
+
+def _layers(network: Any, X: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield pre-activations and activations of every layer."""
+    value, last = X, len(network.coefs_) - 1
     for depth, (weights, biases) in enumerate(zip(network.coefs_, network.intercepts_)):
         name = network.out_activation_ if depth == last else network.activation
-        logits = np.asarray(values[-1] @ weights.astype(np.float64)) + biases
-        values.append(ACTIVATIONS[name](logits))
-    return values
+        logits = np.asarray(value @ weights.astype(np.float64)) + biases
+        value = activated(name, logits)
+        yield logits, value
+
+
+def activated(name: str, logits: NDArray[np.float64]) -> Any:
+    """Return an activation, or the softmax of each row."""
+    if name == "softmax":
+        return softmax(logits, axis=1)
+    return find_activation(name).numpy().value(logits)
 
 
 def encode_target(network: Any, y: Any, n_outputs: int | None = None) -> NDArray[np.float64]:
@@ -200,8 +196,8 @@ def encode_target(network: Any, y: Any, n_outputs: int | None = None) -> NDArray
 
 
 def check_loss(network: Any) -> None:
-    """Refuse a loss and an output activation whose gradient by the logits is not ``o - y``."""
-    if network.out_activation_ not in OUTPUT_ACTIVATIONS.get(network.loss, ()):
+    """Refuse a loss and an output activation that do not go together."""
+    if network.out_activation_ not in outputs_of(network.loss):
         raise ValueError(
             f"out_activation_={network.out_activation_!r} does not go with loss={network.loss!r}."
         )
@@ -224,13 +220,13 @@ def _encoded(network: Any, y: Any) -> NDArray[np.float64]:
 def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
     r"""Return the gradient of the mean loss over the rows, L2 term left out.
 
-    .. math:: \delta_L = (o - y) / n, \quad
+    .. math:: \delta_L = \nabla_z C / n, \quad
         \delta_l = \delta_{l+1} W_{l+1}^T \circ \varphi'(z_l), \quad
         \nabla W_l = a_{l-1}^T \delta_l, \quad \nabla b_l = 1^T \delta_l
 
-    The first holds for every pair of loss and output activation that an MLP has (squared error
-    and identity, Poisson and exp, log loss and logistic or softmax). As scikit-learn's minibatch
-    solvers do, it adds up the squared error over the outputs.
+    with :math:`\nabla_z C = o - y` for squared error and identity, Poisson and exp, log loss and
+    logistic or softmax. As scikit-learn's minibatch solvers do, it adds up the squared error over
+    the outputs.
 
     Parameters
     ----------
@@ -244,13 +240,31 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
     Gradient
     """
     check_loss(network)
-    values = layer_values(network, X)
-    delta = (values[-1] - encode_target(network, y)) / X.shape[0]
+    logits, values = zip(*_layers(network, X))
+    values = (X, *values)
+    delta = _loss_slope(network, encode_target(network, y), logits[-1], values[-1]) / X.shape[0]
+    activation = find_activation(network.activation)
+    backward = activation.numpy().backward
     gradient = Gradient([], [])
     for depth in range(len(network.coefs_) - 1, -1, -1):
         gradient.weights.insert(0, np.asarray(values[depth].T @ delta))
         gradient.biases.insert(0, delta.sum(axis=0))
         if depth:
-            slope = DERIVATIVES[network.activation](values[depth])
-            delta = (delta @ network.coefs_[depth].T) * slope
+            known = {"z": logits[depth - 1], "h": values[depth]}
+            delta = delta @ network.coefs_[depth].T
+            delta = backward(delta, *[known[name] for name in activation.reads])
     return gradient
+
+
+def _loss_slope(network: Any, y: Any, z: Any, p: Any) -> NDArray[np.float64]:
+    """Return the derivative of each row's loss by the logits z of the outputs p."""
+    entry = LOSSES[network.loss, network.out_activation_]
+    formulas = entry.numpy()
+    if entry.classes:
+        slope = p - y
+        if formulas.factor is not None:
+            slope = slope * formulas.factor((p * y).sum(axis=1, keepdims=True))
+        return np.asarray(slope)
+    known = {"y": y, "z": z, "p": p}
+    known |= {name: getattr(network, name, value) for name, value in entry.parameters.items()}
+    return np.asarray(formulas.slope(*[known[name] for name in entry.slope_reads]))

@@ -19,7 +19,7 @@ from sklearn.base import ClassifierMixin
 from nnjit._types import Array, StochasticSolverName, names
 from nnjit.formulas.registry import find_solver
 from nnjit.training.schedules import AdaptiveRate, InverseScalingRate, Schedule
-from nnjit.training.solvers import StochasticSolver, make_adam, make_sgd
+from nnjit.training.solvers import StochasticSolver, make_solver
 
 __all__ = ["from_sklearn", "to_sklearn"]
 
@@ -264,7 +264,8 @@ def _our_solver(optimizer: Any, ours: Any) -> StochasticSolver | None:
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
     if isinstance(optimizer, AdamOptimizer):
-        solver = make_adam(
+        solver = make_solver(
+            "adam",
             learning_rate_init=optimizer.learning_rate_init,
             beta_1=optimizer.beta_1,
             beta_2=optimizer.beta_2,
@@ -273,12 +274,13 @@ def _our_solver(optimizer: Any, ours: Any) -> StochasticSolver | None:
         solver.steps = optimizer.t
         vectors = {"first_moment": optimizer.ms, "second_moment": optimizer.vs}
     elif isinstance(optimizer, SGDOptimizer):
-        solver = make_sgd(
+        solver = make_solver(
+            "sgd",
             learning_rate_init=optimizer.learning_rate_init,
             learning_rate=optimizer.lr_schedule,
             power_t=optimizer.power_t,
             momentum=optimizer.momentum,
-            nesterovs_momentum=optimizer.nesterov,
+            nesterov=bool(optimizer.nesterov),
         )
         solver.rate = float(optimizer.learning_rate)
         vectors = {"velocity": optimizer.velocities}

@@ -7,7 +7,7 @@ import numpy as np
 
 from nnjit.core.compiler.jit import elementwise, kernel, prange, twins
 from nnjit.core.compiler.units import call
-from nnjit.core.simd import PLAIN, product
+from nnjit.core.simd import Rows, Strided, product
 
 __all__ = ["affine", "column_sums"]
 
@@ -26,12 +26,9 @@ def _finish(block, reach, bias, rows, out):
 
 
 @elementwise
-def _affine_block(depth, a, a0, a_row, a_column, b, reach, bias, rows, out):
+def _affine_block(depth, a, b, reach, bias, rows, out):
     sums = np.empty(rows * reach, out.dtype)
-    product(
-        rows, reach, depth, a, a0, a_row, a_column, b, 0, reach, sums, 0, reach, bias, 0, 0, 0,
-        PLAIN, 0,
-    )  # fmt: skip
+    product(rows, reach, depth, a, Rows(b, 0, reach), Rows(sums, 0, reach), None, None, None)
     _finish(sums, reach, bias, rows, out)
 
 
@@ -54,7 +51,7 @@ def affine(unit, depth, a, a_row, a_column, b, reach, bias, out):
         first = block * HEIGHT
         rows = min(HEIGHT, m - first)
         _affine_block(
-            depth, a, first * a_row, a_row, a_column, b, reach, bias, rows,
+            depth, Strided(a, first * a_row, a_row, a_column), b, reach, bias, rows,
             out[first * n : (first + rows) * n],
         )  # fmt: skip
         if unit != 0:

@@ -11,7 +11,7 @@ import numpy as np
 from nnjit.core.compiler.jit import elementwise, prange, twins
 from nnjit.core.maps.outputs import column_maxima, softmax_columns, subtract_from_columns
 from nnjit.core.scalar import exp, log
-from nnjit.core.simd import lanes, outer_product, transpose_into
+from nnjit.core.simd import Rows, Vector, lanes, outer_product, transpose_into
 
 __all__ = ["log_softmax", "softmax", "softmax_jacobian", "softmax_vjp"]
 
@@ -41,15 +41,13 @@ def _to_columns(x, first, rows, n, work, width):
         for k in range(len(inside)):
             source[k] = inside[k]
         at = 0
-    index = np.empty(1, np.int64)  # rows are not taken through an index
-    transpose_into(rows, reach, source, at, n, index, 0, 0, work, 0, width)
+    transpose_into(rows, reach, Rows(source, at, n), None, Rows(work, 0, width))
 
 
 @elementwise
 def _to_rows(work, width, n, turned, reach):
     """turned[i * reach + j] = work[j * width + i]; what lies past column n has no meaning."""
-    index = np.empty(1, np.int64)
-    transpose_into(n, width, work, 0, width, index, 0, 0, turned, 0, reach)
+    transpose_into(n, width, Rows(work, 0, width), None, Rows(turned, 0, reach))
 
 
 @elementwise
@@ -153,7 +151,10 @@ def _jacobian_block(x, first, rows, n, out):
         whole = n
         if start + (n - 1) * n + reach > end:  # would run over into another thread's block
             whole = max(0, end - start - reach + n) // n
-        outer_product(whole, reach // length, s, at, negative, at, diagonal, at, out, start, n)
+        outer_product(
+            whole, reach // length, Vector(s, at), Vector(negative, at), Vector(diagonal, at),
+            Rows(out, start, n),
+        )  # fmt: skip
         if whole < n:
             _careful_rows(s, negative, diagonal, at, whole, n, out[start : start + n * n])
 

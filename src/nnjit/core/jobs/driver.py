@@ -12,13 +12,10 @@ import functools
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from nnjit.core.atomics import claim, fetch_add, load, store, wait
 from nnjit.core.compiler.jit import inline, kernel, prange
 from nnjit.core.compiler.units import Unit, call, call_for_real
+from nnjit.core.jobs.atomics import claim, fetch_add, load, store, wait
 from nnjit.core.jobs.job import (
     BATCH,
     DONE,
@@ -89,22 +86,10 @@ def drive(job_at, worker):
 DRIVE = Unit(drive)
 
 
-@intrinsic
-def _call(typingctx, address, job_at, worker):
-    def codegen(context, builder, signature, args):
-        integer = ir.IntType(64)
-        kind = ir.FunctionType(ir.VoidType(), [integer, integer])
-        function = builder.inttoptr(args[0], kind.as_pointer())
-        builder.call(function, args[1:])
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 3), codegen
-
-
 def share(address, job_at, workers):
     """Run the function at `address` in several threads."""
     for worker in prange(workers):
-        _call(address, job_at, worker)
+        call(address, (job_at, worker))
 
 
 class Runner:
@@ -117,8 +102,8 @@ class Runner:
             return
         self._address = DRIVE.address
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # releases the GIL
-        call = kind(self._address)
-        self.serial = lambda job_at, workers: call(job_at, 0)
+        function = kind(self._address)
+        self.serial = lambda job_at, workers: function(job_at, 0)
 
     @property
     def cold(self):

@@ -20,7 +20,11 @@ __all__ = [
     "block_of",
     "chunk_of",
     "job_of",
+    "order_of",
+    "params_of",
     "phase_of",
+    "present",
+    "step_at",
     "step_of",
     "work_of",
 ]
@@ -90,7 +94,7 @@ class Job(Record):
     work_bytes: int
     block_rows: int
     stride: int  # elements from one row of a workspace to the next
-    inputs_row: int  # rows of a workspace: the inputs, then
+    # rows of a workspace; the inputs are in front
     ones_row: int
     weights_row: int
     spare_row: int  # two free ones
@@ -189,6 +193,12 @@ def params_of(job, like):
 def order_of(block):
     """Numbers of the block's rows."""
     return view(block.order_at, block.rows, np.int64(0))
+
+
+@inline
+def step_at(job, number):
+    """Address of a step's record."""
+    return view(job.steps_at, job.n_steps, np.int64(0))[number]
 
 
 @inline

@@ -11,22 +11,21 @@ from nnjit.core.jobs.job import (
     REPORT,
     block_of,
     job_of,
-    order_of,
     params_of,
+    step_at,
     step_of,
     work_of,
 )
 from nnjit.core.jobs.records import view
-from nnjit.core.jobs.training import step_at
 from nnjit.core.maps.activations import copy
+from nnjit.core.simd import Rows, transpose_into
 from nnjit.core.simd import lanes as lanes_of
-from nnjit.core.simd import transpose_into
 
 __all__ = ["all_finite", "units", "write_rows"]
 
 
 @inline
-def write_rows(work, z, stride, units, rows, order, out, at):
+def write_rows(work, z, stride, units, rows, out, at):
     """out[at + j * units + t] = work[z + t * stride + j]; out is row-major.
 
     A row is written in whole vectors, the last of which may run over into the next row. So
@@ -39,12 +38,12 @@ def write_rows(work, z, stride, units, rows, order, out, at):
     whole = units // width * width
     if whole < units:
         inside = max(0, (rows * units - whole - width) // units + 1) // width * width
-        transpose_into(units - whole, inside, work, z + whole * stride, stride, order, 0, 0,
-                       out, at + whole, units)  # fmt: skip
+        rest = Rows(work, z + whole * stride, stride)
+        transpose_into(units - whole, inside, rest, None, Rows(out, at + whole, units))
         for j in range(inside, rows):
             for t in range(whole, units):
                 out[at + j * units + t] = work[z + t * stride + j]
-    transpose_into(whole, rows, work, z, stride, order, 0, 0, out, at, units)
+    transpose_into(whole, rows, Rows(work, z, stride), None, Rows(out, at, units))
 
 
 @inline
@@ -91,7 +90,7 @@ def predict_block(job_at, job, block_at, like):
         if job.output_overflows:
             finite = all_finite(work, z, units, rows, stride) and finite
     out = view(job.out_at, job.n_samples * units, like)
-    write_rows(work, z, stride, units, rows, order_of(block), out, block.start * units)
+    write_rows(work, z, stride, units, rows, out, block.start * units)
     inputs = step_of(step_at(job, 0)).outputs
     return finite and (job.x_column == 0 or all_finite(work, 0, inputs, rows, stride))
 

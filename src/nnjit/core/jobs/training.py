@@ -33,6 +33,7 @@ from nnjit.core.jobs.job import (
     job_of,
     params_of,
     present,
+    step_at,
     step_of,
 )
 from nnjit.core.jobs.records import view
@@ -91,11 +92,6 @@ def enter_rows(job, block, start, rows, lanes, work):
     block.lanes = (rows + lanes - 1) // lanes * lanes
     block.work_at = job.work_at + work * job.work_bytes
     block.next_size = 0
-
-
-@inline
-def step_at(job, number):
-    return view(job.steps_at, job.n_steps, np.int64(0))[number]
 
 
 @inline

@@ -8,7 +8,7 @@ from nnjit.core.compiler.jit import inline
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import block_of, job_of, order_of, step_of, work_of
 from nnjit.core.jobs.records import view
-from nnjit.core.simd import transpose_into
+from nnjit.core.simd import Index, Rows, transpose_into
 
 __all__ = ["input_unit"]
 
@@ -20,8 +20,9 @@ def gather_rows(job, step, block, like):
     x = view(job.x_at, job.x_size, like)
     at = step.output_row * stride
     if job.x_column == 1:
-        transpose_into(block.rows, step.outputs, x, block.start * job.x_row, job.x_row, order, 0, 1,
-                       work, at, stride)  # fmt: skip
+        source = Rows(x, block.start * job.x_row, job.x_row)
+        target = Rows(work, at, stride)
+        transpose_into(block.rows, step.outputs, source, Index(order, 0), target)
         return
     for k in range(step.outputs):
         column = x[k * job.x_column : k * job.x_column + job.x_column]

@@ -11,11 +11,11 @@ import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
 from nnjit.core.compiler.units import Unit
-from nnjit.core.jobs.job import block_of, job_of, order_of, present, step_of, work_of
+from nnjit.core.jobs.job import block_of, job_of, order_of, present, step_at, step_of, work_of
 from nnjit.core.jobs.records import view
-from nnjit.core.jobs.training import step_at
 from nnjit.core.maps.activations import copy
 from nnjit.core.maps.outputs import SOFTMAX, output_map, softmax_columns
+from nnjit.core.maps.tuples import cast, take
 from nnjit.core.scalar import compiled, helper
 from nnjit.formulas import find_loss
 
@@ -83,15 +83,6 @@ def loss_unit(name, output, single):
     return Unit(loss, f"loss_{name}_{output}_{suffix}", real=True)
 
 
-@functools.cache
-def take(n):
-    """Function of compiled code that returns n elements of a vector as a tuple."""
-    if n == 0:
-        return inline(lambda values, at: ())
-    rest = take(n - 1)
-    return inline(lambda values, at: (*rest(values, at), values[at + n - 1]))
-
-
 def _ordered(formula, reads, parameters):
     """The formula with arguments (y, z, p, parameters), whatever of these it reads."""
     names = ("y", "z", "p", *parameters)
@@ -138,7 +129,7 @@ def _columns(entry, single):
     apply = output_map(entry.output, single)
     keeps_z = "z" in entry.value_reads + entry.slope_reads
     mean, count = entry.mean_over_outputs, len(entry.parameters)
-    parameters_of = take(count)
+    parameters_of, in_precision = take(count), cast(real, count)
 
     @vectorized
     def column_delta(y, z, p, parameters, weights, scale, delta):
@@ -159,7 +150,8 @@ def _columns(entry, single):
         weights = work[job.weights_row * stride : job.weights_row * stride + rows]
         scale = real(job.delta_scale)
         share = real(1) / real(units) if mean else real(1)
-        parameters = parameters_of(view(job.loss_parameters_at, count, np.float64(0)), 0)
+        given = view(job.loss_parameters_at, count, np.float64(0))
+        parameters = in_precision(parameters_of(given, 0))
         total = 0.0
         y, kept = work[spare : spare + rows], work[spare + stride : spare + stride + rows]
         if not keeps_z:

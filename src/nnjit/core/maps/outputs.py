@@ -9,8 +9,7 @@ import numpy as np
 
 from nnjit.core.compiler.jit import vectorized
 from nnjit.core.compiler.units import Unit
-from nnjit.core.jobs.job import block_of, job_of, step_of, work_of
-from nnjit.core.jobs.training import step_at
+from nnjit.core.jobs.job import block_of, job_of, step_at, step_of, work_of
 from nnjit.core.scalar import compiled, exp
 from nnjit.formulas import find_activation
 

@@ -20,7 +20,7 @@ from nnjit.core.jobs.job import (
     params_of,
 )
 from nnjit.core.jobs.records import view
-from nnjit.core.maps.losses import take
+from nnjit.core.maps.tuples import cast, take
 from nnjit.core.scalar import compiled
 from nnjit.formulas import find_solver
 
@@ -91,31 +91,22 @@ def solver_unit(name, single):
 def _scalars(entry, real):
     """Function of compiled code: the rate of this step and the hyperparameters, in precision."""
     own, powers = take(len(entry.hyperparameters)), take(len(entry.powers))
-    cast = _cast(real, 1 + len(entry.hyperparameters))
+    in_precision = cast(real, 1 + len(entry.hyperparameters))
     rate = entry.functions(False, inline).rate  # in float64 whatever the network's precision
     if rate is None:
 
         @inline
         def scalars(base, settings, clock):
-            return cast((base, *own(settings, 0)))
+            return in_precision((base, *own(settings, 0)))
 
     else:
 
         @inline
         def scalars(base, settings, clock):
             values = own(settings, 0)
-            return cast((rate(base, *values, *powers(clock, POWERS)), *values))
+            return in_precision((rate(base, *values, *powers(clock, POWERS)), *values))
 
     return scalars
-
-
-@functools.cache
-def _cast(real, n):
-    """Function of compiled code that casts the members of a tuple of n."""
-    if n == 1:
-        return inline(lambda values: (real(values[0]),))
-    rest = _cast(real, n - 1)
-    return inline(lambda values: (*rest(values), real(values[n - 1])))
 
 
 def _no_vectors(step, single):

@@ -17,11 +17,26 @@ import numpy as np
 
 from nnjit.core.compiler.jit import inline
 from nnjit.core.compiler.units import Unit, call
-from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, order_of, params_of, work_of
+from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps import activations
 from nnjit.core.maps.activations import copy
-from nnjit.core.simd import GATE, PLAIN, RELU, dot_product, product, product_ahead, transpose_into
+from nnjit.core.simd import (
+    FROM_BIAS,
+    FROM_C,
+    FROM_ZERO,
+    MASK,
+    PLAIN,
+    RELU,
+    Epilogue,
+    Prefetch,
+    Prologue,
+    Rows,
+    Strided,
+    dot_product,
+    product,
+    transpose_into,
+)
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.formulas import find_activation
 
@@ -54,13 +69,13 @@ dense_step_of = reader(DenseStep)
 def forward_dense(job, step, block, like):
     """Affine map, and ReLU if the product does it."""
     params, work, stride = params_of(job, like), work_of(job, block, like), job.stride
-    ahead = view(block.next_at, block.next_size, like)
-    reads_samples = step.input_row == job.inputs_row
-    product_ahead(
-        step.outputs, block.lanes, step.inputs, params, step.weights, 1, step.row,
-        work, step.input_row * stride, stride, work, step.output_row * stride, stride,
-        params, step.biases, 1, 0, step.epilogue, 0,
-        ahead, 0, block.next_size if reads_samples else 0, 0, 0,
+    # the samples of the next block, asked for by the layer that reads those of this one
+    size = block.next_size if step.input_row == 0 else 0
+    product(
+        step.outputs, block.lanes, step.inputs, Strided(params, step.weights, 1, step.row),
+        Rows(work, step.input_row * stride, stride), Rows(work, step.output_row * stride, stride),
+        Prologue(FROM_BIAS, params, step.biases), Epilogue(step.epilogue, 0),
+        Prefetch(view(block.next_at, block.next_size, like), 0, size, 0, 1),
     )  # fmt: skip
 
 
@@ -118,9 +133,9 @@ def transposed_delta(job, step, block):
 def transpose_delta(job, step, block, like):
     """Lay the delta down sample by sample, in whole vectors."""
     work, stride = work_of(job, block, like), job.stride
-    transpose_into(step.outputs, block.lanes, work, step.delta_row * stride, stride,
-                   order_of(block), 0, 0,
-                   work, transposed_delta(job, step, block), step.transposed_row)  # fmt: skip
+    target = Rows(work, transposed_delta(job, step, block), step.transposed_row)
+    delta = Rows(work, step.delta_row * stride, stride)
+    transpose_into(step.outputs, block.lanes, delta, None, target)
 
 
 @inline
@@ -129,9 +144,9 @@ def backward_dense(job, step, block, like):
     params, work, stride = params_of(job, like), work_of(job, block, like), job.stride
     target, below = step.input_delta_row * stride, step.input_row * stride
     product(
-        step.inputs, block.lanes, step.outputs, params, step.weights, step.row, 1,
-        work, step.delta_row * stride, stride, work, target, stride, params, 0, 0, 0,
-        GATE if step.mask_inputs else PLAIN, below - target,
+        step.inputs, block.lanes, step.outputs, Strided(params, step.weights, step.row, 1),
+        Rows(work, step.delta_row * stride, stride), Rows(work, target, stride),
+        None, Epilogue(MASK if step.mask_inputs else PLAIN, below - target), None,
     )  # fmt: skip
 
 
@@ -144,18 +159,24 @@ def weight_gradient(job, step, block, chunk, target, add, ahead, like):
     work, stride = work_of(job, block, like), job.stride
     below = (step.input_row + chunk.first) * stride
     if prefer_dot(step.inputs, step.outputs, block.rows, lanes_of(work)):
-        dot_product(chunk.rows, step.outputs, block.lanes // lanes_of(work), work, below, stride,
-                    work, step.delta_row * stride, stride, target, 0, step.row, add)  # fmt: skip
+        dot_product(
+            chunk.rows, step.outputs, block.lanes // lanes_of(work), Rows(work, below, stride),
+            Rows(work, step.delta_row * stride, stride), Rows(target, 0, step.row), add,
+        )  # fmt: skip
         return
-    size = chunk.high - chunk.low if ahead > 0 else 0
     vectors = view(job.vectors_at, job.n_vectors * job.n_flat, like)
-    params = params_of(job, like)
-    product_ahead(
-        chunk.rows, step.outputs, block.rows, work, below, stride, 1,
-        work, transposed_delta(job, step, block), step.transposed_row,
-        target, 0, step.row, target, 0, 0, add, PLAIN, 0,
-        vectors if ahead == 1 else params, chunk.low, size, job.n_flat,
-        1 if ahead == 1 and job.n_vectors > 1 else 0,
+    prefetch = Prefetch(
+        vectors if ahead == 1 else params_of(job, like),
+        chunk.low,
+        chunk.high - chunk.low if ahead > 0 else 0,
+        job.n_flat,
+        2 if ahead == 1 and job.n_vectors > 1 else 1,
+    )
+    product(
+        chunk.rows, step.outputs, block.rows, Strided(work, below, stride, 1),
+        Rows(work, transposed_delta(job, step, block), step.transposed_row),
+        Rows(target, 0, step.row), Prologue(FROM_C if add else FROM_ZERO, target, 0), None,
+        prefetch,
     )  # fmt: skip
 
 
@@ -163,8 +184,9 @@ def weight_gradient(job, step, block, chunk, target, add, ahead, like):
 def bias_gradient(job, step, block, target, add, like):
     """db (+)= sum of delta over the rows."""
     work, stride = work_of(job, block, like), job.stride
-    dot_product(step.outputs, 1, block.lanes // lanes_of(work), work, step.delta_row * stride,
-                stride, work, job.ones_row * stride, 0, target, 0, 1, add)  # fmt: skip
+    delta, ones = Rows(work, step.delta_row * stride, stride), Rows(work, job.ones_row * stride, 0)
+    vectors = block.lanes // lanes_of(work)
+    dot_product(step.outputs, 1, vectors, delta, ones, Rows(target, 0, 1), add)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from nnjit.core.compiler.jit import inline
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import block_of, chunk_of, job_of, order_of, params_of, work_of
 from nnjit.core.jobs.records import view
-from nnjit.core.simd import transpose_into
+from nnjit.core.simd import Rows, transpose_into
 from nnjit.layers.dense.cpu import (
     BIASES,
     activate,
@@ -45,8 +45,10 @@ def forward_csr(job, step, block, like):
             w = params[at : at + n]
             for t in range(n):
                 out[t] += value * w[t]
-    transpose_into(block.rows, n, work, scratch, step.transposed_row, order, 0, 0,
-                   work, step.output_row * job.stride, job.stride)  # fmt: skip
+    source = Rows(work, scratch, step.transposed_row)
+    transpose_into(
+        block.rows, n, source, None, Rows(work, step.output_row * job.stride, job.stride)
+    )
 
 
 @inline

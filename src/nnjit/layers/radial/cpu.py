@@ -12,11 +12,20 @@ import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
 from nnjit.core.compiler.units import Unit
-from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, order_of, params_of, work_of
+from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps.outputs import softmax_columns
 from nnjit.core.scalar import clip, exp
-from nnjit.core.simd import PLAIN, dot_product, product, transpose_into
+from nnjit.core.simd import (
+    FROM_C,
+    FROM_ZERO,
+    Prologue,
+    Rows,
+    Strided,
+    dot_product,
+    product,
+    transpose_into,
+)
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.layers.dense.cpu import prefer_dot
 
@@ -214,10 +223,9 @@ def forward(params, bumps, work, at):
     lanes, stride = _lanes(work, at), at.stride
     norms = work[at.spare : at.spare + lanes]
     _squared_norms(work, at.inputs, bumps.inputs, stride, norms)
-    product(
-        bumps.centers, lanes, bumps.inputs, params, bumps.centers_at, bumps.row, 1,
-        work, at.inputs, stride, work, at.kept, stride, params, 0, 0, 0, PLAIN, 0,
-    )  # fmt: skip
+    centers = Strided(params, bumps.centers_at, bumps.row, 1)
+    inputs, kept = Rows(work, at.inputs, stride), Rows(work, at.kept, stride)
+    product(bumps.centers, lanes, bumps.inputs, centers, inputs, kept, None, None, None)
     _prepare(params, bumps, work, at)
     n, z = bumps.centers, at.outputs
     factors = work[at.of_centers : at.of_centers + n]
@@ -281,7 +289,7 @@ def _scale_normalized(work, delta, h, n, stride, mean, factors):
 
 
 @inline
-def scaled_delta(bumps, work, at, order):
+def scaled_delta(bumps, work, at):
     """Delta by the outputs, in place, becomes g: delta by the exponents divided by s^2.
 
     What the gradients need beside it is made as well.
@@ -290,7 +298,6 @@ def scaled_delta(bumps, work, at, order):
     work : INOUT workspace: `at.inputs` and `at.outputs` IN, `at.of_centers` and `at.delta` INOUT,
         `at.transposed` OUT; `at.spare` is overwritten
     at : Place
-    order : any array of int64, not read
     """
     n, lanes, stride = bumps.centers, _lanes(work, at), at.stride
     factors = work[at.of_centers : at.of_centers + n]
@@ -304,8 +311,11 @@ def scaled_delta(bumps, work, at, order):
     for k in range(n):
         totals[k] = _total(work[at.delta + k * stride : at.delta + k * stride + lanes])
     if not prefer_dot(n, bumps.inputs, at.rows, lanes_of(work)):
-        transpose_into(bumps.inputs, lanes, work, at.inputs, stride, order, 0, 0,
-                       work, at.transposed, at.across)  # fmt: skip
+        transpose_into(
+            bumps.inputs, lanes, Rows(work, at.inputs, stride), None,
+            Rows(work, at.transposed, at.across),
+        )  # fmt: skip
+
 
 
 @vectorized
@@ -328,9 +338,11 @@ def inputs_delta(params, bumps, work, at, target):
     lanes, stride = _lanes(work, at), at.stride
     total = work[at.spare : at.spare + lanes]
     _sums(work, at.delta, bumps.centers, stride, total)
+    centers = Strided(params, bumps.centers_at, 1, bumps.row)
+    delta = Rows(work, at.delta, stride)
     product(
-        bumps.inputs, lanes, bumps.centers, params, bumps.centers_at, 1, bumps.row,
-        work, at.delta, stride, work, target, stride, params, 0, 0, 0, PLAIN, 0,
+        bumps.inputs, lanes, bumps.centers, centers, delta, Rows(work, target, stride),
+        None, None, None,
     )  # fmt: skip
     for k in range(bumps.inputs):
         x, t = at.inputs + k * stride, target + k * stride
@@ -359,16 +371,15 @@ def centers_gradient(params, bumps, work, at, first, n, target, add):
     target : OUT or, with `add`, INOUT (n, row)
     """
     lanes, stride = _lanes(work, at), at.stride
-    g = at.delta + first * stride
+    g, out = at.delta + first * stride, Rows(target, 0, bumps.row)
     if prefer_dot(bumps.centers, bumps.inputs, at.rows, lanes_of(work)):
-        dot_product(
-            n, bumps.inputs, lanes // lanes_of(work), work, g, stride, work, at.inputs, stride,
-            target, 0, bumps.row, add,
-        )  # fmt: skip
+        delta, inputs = Rows(work, g, stride), Rows(work, at.inputs, stride)
+        dot_product(n, bumps.inputs, lanes // lanes_of(work), delta, inputs, out, add)
     else:
         product(
-            n, bumps.inputs, at.rows, work, g, stride, 1, work, at.transposed, at.across,
-            target, 0, bumps.row, target, 0, 0, add, PLAIN, 0,
+            n, bumps.inputs, at.rows, Strided(work, g, stride, 1),
+            Rows(work, at.transposed, at.across), out,
+            Prologue(FROM_C if add else FROM_ZERO, target, 0), None, None,
         )  # fmt: skip
     c = bumps.centers_at + first * bumps.row
     totals = at.of_centers + bumps.centers + first
@@ -430,7 +441,7 @@ def units(single):
         job, step, block = job_of(job_at), radial_step_of(step_at), block_of(block_at)
         params, work = params_of(job, like), work_of(job, block, like)
         bumps, at = _bumps_of(step), _place_of(job, step, block)
-        scaled_delta(bumps, work, at, order_of(block))
+        scaled_delta(bumps, work, at)
         if step.input_delta_row >= 0:
             inputs_delta(params, bumps, work, at, step.input_delta_row * job.stride)
 

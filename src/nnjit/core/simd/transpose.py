@@ -2,26 +2,29 @@
 
 from llvmlite import ir
 
-from nnjit.core.emit_common import I64, Vectors, counted, declare, integer, prefetch
+from nnjit.core.simd.vectors import I64, Vectors, counted, declare, integer, prefetch
 
-__all__ = ["emit_transpose_into"]
+__all__ = ["ARGUMENTS", "emit_transpose_into"]
 
 
-def emit_transpose_into(module, real, length):
+# those of `emit_transpose_into`
+ARGUMENTS = "iipixpi"
+
+
+def emit_transpose_into(module, name, real, length, tile_rows):
     """target[j, i] = source[index[i], j] in square blocks, the last columns one by one.
 
-    Rows taken through an index are asked for one block ahead: no two of them lie together.
-    Arguments: rows, columns, source, stride, index, use_index, target, target_stride.
+    Rows taken through an index are prefetched a block before: no two of them lie together.
+    Arguments: rows, columns, source, stride, index or a null pointer, target, target_stride.
     """
-    name = f"nnjit_transpose_into_{Vectors(real, length).suffix}x{length}"
-    function, new = declare(module, name, real, "iipixipi")
+    function, new = declare(module, name, real, ARGUMENTS)
     if not new:
         return function
-    rows, columns, source, stride, index, use_index, target, target_stride = function.args
+    rows, columns, source, stride, index, target, target_stride = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     square = _emit_transpose(module, real, length)
     last = builder.sub(rows, integer(1))
-    indexed = builder.icmp_signed("!=", use_index, integer(0))
+    indexed = builder.icmp_unsigned("!=", index, ir.Constant(index.type, None))
     blocks = builder.sdiv(builder.add(rows, integer(length - 1)), integer(length))
     with counted(builder, blocks) as down:  # few rows at a time, read from end to end
         row = builder.mul(down, integer(length))
@@ -37,7 +40,7 @@ def emit_transpose_into(module, real, length):
                     prefetch(builder, builder.gep(source, [builder.add(line, column)]), 2)
             builder.call(
                 square,
-                [source, index, use_index, row, last, stride, column, place, target_stride],
+                [source, index, row, last, stride, column, place, target_stride],
             )
     first = builder.and_(columns, integer(-length))
     with counted(builder, builder.mul(blocks, integer(length))) as row:
@@ -55,18 +58,18 @@ def emit_transpose_into(module, real, length):
 def _emit_transpose(module, real, length):
     """Emit (once) the transpose of a length x length block.
 
-    Arguments: source, index, use_index, row, last_row, stride, column, target,
-    target_stride. Source row i is ``row + i``, clamped to `last_row` and then taken through
-    `index` if `use_index`; target row j is the block's column j.
+    Arguments: source, index, row, last_row, stride, column, target, target_stride. Source row i is
+    ``row + i``, clamped to `last_row` and then taken through the index, if there is one; target
+    row j is the block's column j.
     """
     v = Vectors(real, length)
     name = f"nnjit_transpose_{v.suffix}x{length}"
-    function, new = declare(module, name, real, "pxiiiiipi")
+    function, new = declare(module, name, real, "pxiiiipi")
     if not new:
         return function
-    source, index, use_index, row, last, stride, column, target, target_stride = function.args
+    source, index, row, last, stride, column, target, target_stride = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    indexed = builder.icmp_signed("!=", use_index, integer(0))
+    indexed = builder.icmp_unsigned("!=", index, ir.Constant(index.type, None))
     block = []
     for i in range(length):
         number = _clamped(builder, builder.add(row, integer(i)), last)

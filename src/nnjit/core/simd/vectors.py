@@ -1,7 +1,7 @@
 """What every LLVM function of the matrix primitives is made with.
 
 Each `emit_*` adds one internal function to a module, or finds it there, and returns it.
-Strides and counts are in elements, 64-bit. See simd.py for what they compute.
+Strides and counts are in elements, 64-bit. See primitives.py for what they compute.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ __all__ = [
     "counted",
     "declare",
     "external",
+    "function_type",
     "heights",
     "integer",
     "prefetch",
@@ -35,17 +36,24 @@ def integer(value):
 def declare(module, name, real, arguments):
     """Declare the internal function `name`, or return (function, False) if it is there.
 
-    `arguments` has a letter for each: p for a pointer to reals, x to integers, i for an integer.
+    For `arguments` see `function_type`.
     """
     if name in module.globals:
         return module.globals[name], False
-    kinds = {"p": real.as_pointer(), "x": I64.as_pointer(), "i": I64}
-    function = ir.Function(module, ir.FunctionType(VOID, [kinds[a] for a in arguments]), name)
-    # identical in every module that carries it: the linker keeps one, and it stays a call
-    function.linkage = "linkonce_odr"
-    function.attributes.add("noinline")
+    function = ir.Function(module, function_type(real, arguments), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")  # one copy of a tile, however often it is called
     function.attributes.add("nounwind")
     return function, True
+
+
+def function_type(real, arguments):
+    """Type of a function without a result.
+
+    `arguments` has a letter for each: p for a pointer to reals, x to integers, i for an integer.
+    """
+    kinds = {"p": real.as_pointer(), "x": I64.as_pointer(), "i": I64}
+    return ir.FunctionType(VOID, [kinds[letter] for letter in arguments])
 
 
 def external(module, kind, name):
@@ -81,9 +89,18 @@ class Vectors:
         self.real = real
         self.length = length
         self.type = ir.VectorType(real, length)
-        self.suffix = "f32" if isinstance(real, ir.FloatType) else "f64"
-        self.align = 4 if isinstance(real, ir.FloatType) else 8
+        self.suffix = Vectors.suffix_of(real)
+        self.align = Vectors.size_of(real)
         self.zero = ir.Constant(self.type, [ir.Constant(real, 0.0)] * length)
+
+    @staticmethod
+    def suffix_of(real):
+        return "f32" if isinstance(real, ir.FloatType) else "f64"
+
+    @staticmethod
+    def size_of(real):
+        """Bytes of an element."""
+        return 4 if isinstance(real, ir.FloatType) else 8
 
     def load(self, builder, pointer):
         vector = builder.load(builder.bitcast(pointer, self.type.as_pointer()))
@@ -142,7 +159,8 @@ class Vectors:
         name = f"llvm.vector.reduce.fadd.v{self.length}{self.suffix}"
         signature = ir.FunctionType(self.real, [self.real, self.type])
         function = external(builder.module, signature, name)
-        return builder.call(function, [ir.Constant(self.real, 0.0), vector], fastmath=["reassoc"])
+        start = ir.Constant(self.real, -0.0)  # to which anything is added without an addition
+        return builder.call(function, [start, vector], fastmath=["reassoc"])
 
 
 def prefetch(builder, pointer, nearness=3):

@@ -2,18 +2,21 @@
 
 from llvmlite import ir
 
-from nnjit.core.emit_common import I64, Vectors, declare, integer, sweep
+from nnjit.core.simd.vectors import I64, Vectors, declare, integer, sweep
 
-__all__ = ["emit_dot_product"]
+__all__ = ["ARGUMENTS", "emit_dot_product"]
 
 
-def emit_dot_product(module, real, length):
+# those of `emit_dot_product`
+ARGUMENTS = "iiipipipii"
+
+
+def emit_dot_product(module, name, real, length, tile_rows):
     """C = [C +] A B^T in blocks of up to 4 x 4 dot products.
 
     Arguments: m, n, vectors, a, a_row, b, b_row, c, c_row, accumulate.
     """
-    name = f"nnjit_dots_{Vectors(real, length).suffix}x{length}"
-    function, new = declare(module, name, real, "iiipipipii")
+    function, new = declare(module, name, real, ARGUMENTS)
     if not new:
         return function
     m, n, vectors, a, a_row, b, b_row, c, c_row, accumulate = function.args
@@ -71,15 +74,19 @@ def _emit_dot(module, real, length, rows, columns):
         phi.add_incoming(later, body)
     builder.cbranch(builder.icmp_signed("<", n_next, count), body, after)
     builder.position_at_end(after)
+    totals = [v.sum(builder, result) for result in results]
+    elements = [
+        builder.gep(c, [builder.add(builder.mul(c_row, integer(i)), integer(j))])
+        for i in range(rows)
+        for j in range(columns)
+    ]
     adding = builder.icmp_signed("!=", accumulate, integer(0))
-    for i in range(rows):
-        for j in range(columns):
-            total = v.sum(builder, results[i * columns + j])
-            element = builder.gep(c, [builder.add(builder.mul(c_row, integer(i)), integer(j))])
-            with builder.if_else(adding) as (add, overwrite):
-                with add:
-                    builder.store(builder.fadd(builder.load(element), total), element)
-                with overwrite:
-                    builder.store(total, element)
+    with builder.if_else(adding) as (add, overwrite):
+        with add:
+            for total, element in zip(totals, elements, strict=True):
+                builder.store(builder.fadd(builder.load(element), total), element)
+        with overwrite:
+            for total, element in zip(totals, elements, strict=True):
+                builder.store(total, element)
     builder.ret_void()
     return function

@@ -2,48 +2,48 @@
 
 from llvmlite import ir
 
-from nnjit.core.emit_common import I64, Vectors, declare, integer, prefetch
+from nnjit.core.simd.vectors import I64, Vectors, declare, integer, prefetch
 
-__all__ = ["BIAS", "GATE", "PLAIN", "RELU", "SUM", "ZERO", "emit_tile"]
+__all__ = ["FROM_BIAS", "FROM_C", "FROM_ZERO", "MASK", "PLAIN", "RELU", "emit_tile"]
 
 
-class _Ahead:
+class _Prefetch:
     """What a tile asks for while it computes: one address for every step k.
 
-    That is ``start + (k & mask) fine + (k >> shift) coarse``.
+    That is ``start + (k & low) fine + (k >> shift) coarse``.
     """
 
-    def __init__(self, start, mask, fine, shift, coarse):
-        self.start, self.mask, self.fine = start, mask, fine
+    def __init__(self, start, low, fine, shift, coarse):
+        self.start, self.low, self.fine = start, low, fine
         self.shift, self.coarse = shift, coarse
 
     def fetch(self, builder, k):
-        fine = builder.mul(builder.and_(k, self.mask), self.fine)
+        fine = builder.mul(builder.and_(k, self.low), self.fine)
         coarse = builder.mul(builder.lshr(k, self.shift), self.coarse)
         prefetch(builder, builder.gep(self.start, [builder.add(fine, coarse)]))
 
 
-# How the sums of a tile begin, and what is done to them at the end: nothing, x where x > 0
-# and 0 elsewhere, or x where the same place of another matrix is positive and 0 elsewhere.
-ZERO, BIAS, SUM = range(3)
-PLAIN, RELU, GATE = range(3)
+# Prologue: what the sums of a tile begin with, zero, the row's bias or what C holds. Epilogue: what
+# is done to them at the end, nothing, x where x > 0 and 0 elsewhere, or x where the same place of
+# another matrix, the mask, is positive and 0 elsewhere.
+FROM_ZERO, FROM_BIAS, FROM_C = range(3)
+PLAIN, RELU, MASK = range(3)
 
 
 def emit_tile(module, real, length, rows, vectors, fetching):
     """Emit (once) the tile of `rows` x `vectors` and return its LLVM function.
 
-    Arguments: a, a_row, a_k, b, b_k, c, c_row, k, bias, begin, tail, end, gate and those of
-    `_Ahead`; strides and counts in elements; `begin` tells what the sums begin with: zero, the
-    bias or C; `tail` is the number of valid lanes of the last vector; `end` tells what is done
-    to the sums; the matrix that gates them lies `gate` elements behind C.
+    Arguments: a, a_row, a_k, b, b_row, c, c_row, k, prologue, bias, tail, epilogue, mask and those
+    of `_Prefetch`; strides and counts in elements; `tail` is the number of valid lanes of the last
+    vector; the mask lies `mask` elements behind C.
     """
     v = Vectors(real, length)
     name = f"nnjit_tile_{v.suffix}x{length}_{rows}x{vectors}"
-    function, new = declare(module, name, real, "piipipiipiiiipiiii")
+    function, new = declare(module, name, real, "piipipiiipiiipiiii")
     if not new:
         return function
-    a, a_row, a_k, b, b_k, c, c_row, depth, bias, begin, tail, *rest = function.args
-    end, gate, *ahead = rest
+    a, a_row, a_k, b, b_row, c, c_row, depth, prologue, bias, tail, *rest = function.args
+    epilogue, mask, *pattern = rest
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     a_rows = [builder.gep(a, [builder.mul(a_row, integer(i))]) for i in range(rows)]
     places = [
@@ -52,10 +52,11 @@ def emit_tile(module, real, length, rows, vectors, fetching):
         for j in range(vectors)
     ]
     tail = _Tail(builder, v, tail, vectors)
-    start = _tile_start(builder, v, bias, begin, places, tail)
-    ahead = _Ahead(*ahead) if fetching else None
-    sums = _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, start, vectors, ahead)
-    sums = _tile_end(builder, v, sums, end, [builder.gep(place, [gate]) for place in places], tail)
+    start = _tile_start(builder, v, prologue, bias, places, tail)
+    pattern = _Prefetch(*pattern) if fetching else None
+    sums = _tile_loop(builder, v, a_rows, a_k, b, b_row, depth, start, vectors, pattern)
+    masks = [builder.gep(place, [mask]) for place in places]
+    sums = _tile_end(builder, v, sums, epilogue, masks, tail)
     _tile_store(builder, v, sums, places, tail)
     builder.ret_void()
     return function
@@ -100,7 +101,7 @@ def _chosen(builder, v, code, otherwise, cases):
     return results
 
 
-def _tile_start(builder, v, bias, begin, places, tail):
+def _tile_start(builder, v, prologue, bias, places, tail):
     """Start vectors in row order: zeros, the row's bias, or what C holds."""
     vectors = tail._vectors
 
@@ -109,11 +110,11 @@ def _tile_start(builder, v, bias, begin, places, tail):
         splats = [v.splat(builder, builder.load(row)) for row in rows]
         return [splats[n // vectors] for n in range(len(places))]
 
-    cases = {BIAS: biases, SUM: lambda: tail.load(builder, v, places)}
-    return _chosen(builder, v, begin, [v.zero] * len(places), cases)
+    cases = {FROM_BIAS: biases, FROM_C: lambda: tail.load(builder, v, places)}
+    return _chosen(builder, v, prologue, [v.zero] * len(places), cases)
 
 
-def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, initial, vectors, ahead):
+def _tile_loop(builder, v, a_rows, a_k, b, b_stride, depth, initial, vectors, pattern):
     """The loop over k; returns rows x vectors sums in row order."""
     before = builder.block
     body = builder.append_basic_block("k")
@@ -125,8 +126,8 @@ def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, initial, vectors, ahead):
     b_row = builder.phi(b.type)
     sums = [builder.phi(v.type) for _ in initial]
     columns = [v.load(builder, builder.gep(b_row, [integer(j * v.length)])) for j in range(vectors)]
-    if ahead is not None:
-        ahead.fetch(builder, k)
+    if pattern is not None:
+        pattern.fetch(builder, k)
     results = []
     for i, row in enumerate(a_rows):
         scalar = v.splat(builder, builder.load(builder.gep(row, [a_offset])))
@@ -136,7 +137,7 @@ def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, initial, vectors, ahead):
     for phi, first, later in [
         (k, integer(0), k_next),
         (a_offset, integer(0), builder.add(a_offset, a_k)),
-        (b_row, b, builder.gep(b_row, [b_k])),
+        (b_row, b, builder.gep(b_row, [b_stride])),
         *zip(sums, initial, results, strict=True),
     ]:
         phi.add_incoming(first, before)
@@ -152,19 +153,19 @@ def _tile_loop(builder, v, a_rows, a_k, b, b_k, depth, initial, vectors, ahead):
     return final
 
 
-def _tile_end(builder, v, sums, end, gates, tail):
-    """The sums as they are stored. NaN stays NaN, a gate that is NaN is shut."""
+def _tile_end(builder, v, sums, epilogue, masks, tail):
+    """The sums as they are stored. NaN stays NaN, a mask that is NaN lets nothing through."""
 
     def above():
         return [builder.select(builder.fcmp_ordered("<", x, v.zero), v.zero, x) for x in sums]
 
-    def gated():
-        pairs = zip(sums, tail.load(builder, v, gates), strict=True)
+    def masked():
+        pairs = zip(sums, tail.load(builder, v, masks), strict=True)
         return [
-            builder.select(builder.fcmp_ordered(">", gate, v.zero), x, v.zero) for x, gate in pairs
+            builder.select(builder.fcmp_ordered(">", mask, v.zero), x, v.zero) for x, mask in pairs
         ]
 
-    return _chosen(builder, v, end, sums, {RELU: above, GATE: gated})
+    return _chosen(builder, v, epilogue, sums, {RELU: above, MASK: masked})
 
 
 def _tile_store(builder, v, sums, places, tail):

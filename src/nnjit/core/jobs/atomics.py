@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from nnjit.core.compiler.jit import inline
-from nnjit.core.emit_common import external
+from nnjit.core.simd.vectors import external
 
 __all__ = ["claim", "fetch_add", "load", "store", "wait"]
 

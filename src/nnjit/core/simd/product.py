@@ -1,4 +1,4 @@
-"""The matrix product: tiles over blocks that fit the caches, and what is asked for ahead."""
+"""The matrix product: tiles over blocks that fit the caches, and what is prefetched."""
 
 import contextlib
 import functools
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from llvmlite import ir
 
-from nnjit.core.emit_common import (
+from nnjit.core.simd.tile import FROM_C, PLAIN, emit_tile
+from nnjit.core.simd.vectors import (
     CACHE_LINE,
     I64,
     Vectors,
@@ -16,9 +17,8 @@ from nnjit.core.emit_common import (
     integer,
     sweep,
 )
-from nnjit.core.emit_tile import PLAIN, SUM, emit_tile
 
-__all__ = ["emit_product"]
+__all__ = ["ARGUMENTS", "emit_product"]
 
 # A product is cut into blocks so that what a tile reads lies in the first-level cache: steps of
 # k, for which two vectors of B times so many rows do, and rows of A, which stay in the second.
@@ -26,60 +26,60 @@ _K_BLOCK = 224
 _ROW_BLOCK = 64
 
 
-def emit_product(module, real, length, tile_rows):
-    """C = A B + (bias, C or zero) in tiles of up to `tile_rows` x 2 vectors.
+# those of `emit_product`
+ARGUMENTS = "iiipiipipiipiipiii"
 
-    Arguments: m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, end,
-    gate, stream, ahead, gap, mask; for `end` and `gate` see `emit_tile`, for the last four
-    `_Stream`.
+
+def emit_product(module, name, real, length, tile_rows):
+    """C = epilogue(prologue + A B) in tiles of up to `tile_rows` x 2 vectors.
+
+    Arguments: m, n, depth, a, a_row, a_k, b, b_row, c, c_row, prologue, bias, epilogue, mask, and
+    those of `_Requested`; for prologue, epilogue and mask see `emit_tile`.
     """
     v = Vectors(real, length)
-    name = f"nnjit_product_{v.suffix}x{length}_{tile_rows}"
-    function, new = declare(module, name, real, "iiipiipipipiiiipiii")
+    function, new = declare(module, name, real, ARGUMENTS)
     if not new:
         return function
-    m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, use_bias, accumulate, *rest = function.args
-    end, gate, *other = rest
+    m, n, depth, a, a_row, a_k, b, b_row, c, c_row, prologue, bias, *rest = function.args
+    epilogue, mask, *wanted = rest
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    adding = builder.icmp_signed("!=", accumulate, integer(0))
-    first_begin = builder.select(adding, integer(SUM), use_bias)
-    next_rows, stream = _NextRows(builder, m, n, a_row, a_k, v), _Stream(builder, *other, v)
+    next_rows, requested = _NextRows(builder, m, n, a_row, a_k, v), _Requested(builder, *wanted, v)
 
     def tiles(vectors, column, tail, pair, block):
         def row_group(height, row):
             tile = emit_tile(module, real, length, height, vectors, height == tile_rows)
             source = builder.gep(block.a, [builder.mul(row, a_row)])
             target = builder.gep(block.c, [builder.add(builder.mul(row, c_row), column)])
-            ahead = stream.or_else(builder, next_rows.of(builder, source, height, pair, block))
+            pattern = requested.or_else(builder, next_rows.of(builder, source, height, pair, block))
             builder.call(
                 tile,
-                [source, a_row, a_k, builder.gep(block.b, [column]), b_k, target, c_row,
-                 block.steps, builder.gep(block.bias, [row]), block.begin, tail, block.end, gate,
-                 *ahead],
+                [source, a_row, a_k, builder.gep(block.b, [column]), b_row, target, c_row,
+                 block.steps, block.prologue, builder.gep(block.bias, [row]), tail, block.epilogue,
+                 mask, *pattern],
             )  # fmt: skip
             if height == tile_rows:
-                stream.advance(builder, block.steps)
+                requested.advance(builder, block.steps)
 
         sweep(builder, block.rows, heights(tile_rows), row_group)
 
     with _blocks(builder, depth, _K_BLOCK) as (k, steps):
         first = builder.icmp_signed("==", k, integer(0))
-        begin = builder.select(first, first_begin, integer(SUM))
+        begin = builder.select(first, prologue, integer(FROM_C))
         last = builder.icmp_signed("==", builder.add(k, steps), depth)
-        at_end = builder.select(last, end, integer(PLAIN))
-        right = builder.gep(b, [builder.mul(k, b_k)])
+        end = builder.select(last, epilogue, integer(PLAIN))
+        right = builder.gep(b, [builder.mul(k, b_row)])
         with _blocks(builder, m, _ROW_BLOCK) as (row, rows):
             left = builder.gep(a, [builder.add(builder.mul(row, a_row), builder.mul(k, a_k))])
             target = builder.gep(c, [builder.mul(row, c_row)])
             start = builder.gep(bias, [row])
-            block = _Block(left, right, target, start, row, rows, steps, begin, at_end)
+            block = _Block(left, right, target, start, row, rows, steps, begin, end)
             _columns(builder, n, length, functools.partial(tiles, block=block))
     builder.ret_void()
     return function
 
 
 class _Block(NamedTuple):
-    """One block of a product: pointers to its corner, its sizes, how its sums begin and end."""
+    """One block of a product: pointers to its corner, its sizes, and what tiles do there."""
 
     a: ir.Value
     b: ir.Value
@@ -88,12 +88,12 @@ class _Block(NamedTuple):
     row: ir.Value
     rows: ir.Value
     steps: ir.Value
-    begin: ir.Value
-    end: ir.Value
+    prologue: ir.Value
+    epilogue: ir.Value
 
 
 class _NextRows:
-    """The part of A that is asked for ahead, see emit_tile.py.
+    """The part of A that is prefetched, see tile.py.
 
     Where a row of A lies in one piece, the cache lines of the eight rows below the tile. Where
     A is a transpose, every line of it is on another page and far from the one before: those of
@@ -129,30 +129,30 @@ class _NextRows:
         return [builder.select(self._across, next_block, below), *self._pattern]
 
 
-class _Stream:
-    """Other memory asked for ahead, see emit_tile.py: what the caller works on next.
+class _Requested:
+    """Other memory that is prefetched, see tile.py: what the caller works on next.
 
-    `ahead` elements of `mask` + 1 arrays (1, 2 or 4), `gap` elements apart, line by line over
-    the tiles until there are no more.
+    `length` elements of 1, 2 or 4 `arrays`, `gap` elements apart, line by line over the tiles
+    until there are no more.
     """
 
-    def __init__(self, builder, start, ahead, gap, mask, v):
-        self._start, self._gap, self._mask = start, gap, mask
+    def __init__(self, builder, start, length, gap, arrays, v):
+        self._start, self._gap = start, gap
+        self._low = builder.sub(arrays, integer(1))
         line = CACHE_LINE // v.align
         self._line = integer(line)
-        self._lines = builder.sdiv(builder.add(ahead, integer(line - 1)), self._line)
-        # 0, 1, 3 -> 0, 1, 2
-        self._shift = builder.sub(mask, builder.lshr(mask, integer(1)))
+        self._lines = builder.sdiv(builder.add(length, integer(line - 1)), self._line)
+        self._shift = builder.lshr(arrays, integer(1))
         self._position = builder.alloca(I64)
         builder.store(integer(0), self._position)
 
     def or_else(self, builder, pattern):
-        """The arguments for the next tile; `pattern` if the stream has ended."""
+        """The pattern for the next tile; the given one if there are no more."""
         position = builder.load(self._position)
         flowing = builder.icmp_signed("<", position, self._lines)
         place = builder.mul(position, self._line)
         own = [
-            builder.gep(self._start, [place]), self._mask, self._gap, self._shift, self._line
+            builder.gep(self._start, [place]), self._low, self._gap, self._shift, self._line
         ]  # fmt: skip
         return [builder.select(flowing, *pair) for pair in zip(own, pattern, strict=True)]
 

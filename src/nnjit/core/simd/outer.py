@@ -2,19 +2,22 @@
 
 from llvmlite import ir
 
-from nnjit.core.emit_common import Vectors, counted, declare, integer
+from nnjit.core.simd.vectors import Vectors, counted, declare, integer
 
-__all__ = ["emit_outer_product"]
+__all__ = ["ARGUMENTS", "emit_outer_product"]
 
 
-def emit_outer_product(module, real, length):
+# those of `emit_outer_product`
+ARGUMENTS = "iippppi"
+
+
+def emit_outer_product(module, name, real, length, tile_rows):
     """C = a b^T by whole vectors, but for its diagonal d; addresses only rise.
 
     Arguments: rows, vectors, a, b, d, c, c_row.
     """
     v = Vectors(real, length)
-    name = f"nnjit_outer_{v.suffix}x{length}"
-    function, new = declare(module, name, real, "iippppi")
+    function, new = declare(module, name, real, ARGUMENTS)
     if not new:
         return function
     rows, vectors, a, b, d, c, c_row = function.args
