@@ -317,7 +317,6 @@ def scaled_delta(bumps, work, at):
         )  # fmt: skip
 
 
-
 @vectorized
 def _subtract_products(target, x, sums):
     for j in range(len(sums)):
