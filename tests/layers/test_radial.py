@@ -7,17 +7,19 @@ import scipy.sparse as sp
 import naive
 from nnjit.backends.cpu import CpuEngine
 from nnjit.backends.layout import row_stride
-from nnjit.core.compiler.jit import kernel
+from nnjit.core.compiler.jit import kernel, renamed
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network
 from nnjit.layers.radial.cpu import (
     Bumps,
     Place,
     centers_gradient,
-    forward,
+    forward_normalized,
+    forward_plain,
     inputs_delta,
     log_widths_gradient,
-    scaled_delta,
+    scaled_delta_normalized,
+    scaled_delta_plain,
 )
 from nnjit.layers.radial.spec import Radial
 
@@ -30,28 +32,36 @@ SIZES = [
 MARGIN = 3  # elements before the parameters, to see that offsets are used
 
 
-@kernel
-def run(params, inputs, centers, row, normalized, work, stride, rows, grads, add):
-    """All that a step asks of the layer; gradients in two parts, as two threads would."""
-    at_kept = inputs * stride + centers * stride
-    at_delta = at_kept + (centers + 1) * stride
-    bumps = Bumps(inputs, centers, 3, row, 3 + centers * row, normalized)
-    at_last = at_delta + (centers + inputs) * stride
-    across = inputs + 64
-    at = Place(
-        0, inputs * stride, at_kept, at_delta - stride, at_last, at_last + 2 * centers, across,
-        at_delta, stride, rows,
-    )  # fmt: skip
-    forward(params, bumps, work, at)
-    scaled_delta(bumps, work, at)
-    inputs_delta(params, bumps, work, at, at_delta + centers * stride)
-    half = centers // 2
-    for first, end in ((0, half), (half, centers)):
-        if first < end:
-            target = grads[5 + first * row : 5 + end * row]
-            centers_gradient(params, bumps, work, at, first, end - first, target, add)
-            target = grads[5 + centers * row + first : 5 + centers * row + end]
-            log_widths_gradient(work, at, first, end - first, target, add)
+def run_with(forward, scaled_delta):
+    """A kernel of all that a step asks of the layer; gradients in two parts, as threads would."""
+
+    def run(params, inputs, centers, row, work, stride, rows, grads, add):
+        at_kept = inputs * stride + centers * stride
+        at_delta = at_kept + (centers + 1) * stride
+        bumps = Bumps(inputs, centers, 3, row, 3 + centers * row)
+        at_last, across = at_delta + (centers + inputs) * stride, inputs + 64
+        at = Place(
+            0, inputs * stride, at_kept, at_delta - stride, at_last, at_last + 2 * centers, across,
+            at_delta, stride, rows,
+        )  # fmt: skip
+        forward(params, bumps, work, at)
+        scaled_delta(bumps, work, at)
+        inputs_delta(params, bumps, work, at, at_delta + centers * stride)
+        half = centers // 2
+        for first, end in ((0, half), (half, centers)):
+            if first < end:
+                target = grads[5 + first * row : 5 + end * row]
+                centers_gradient(params, bumps, work, at, first, end - first, target, add)
+                target = grads[5 + centers * row + first : 5 + centers * row + end]
+                log_widths_gradient(work, at, first, end - first, target, add)
+
+    return kernel(renamed(run, f"run_{forward.__name__}"))
+
+
+RUN = {
+    False: run_with(forward_plain, scaled_delta_plain),
+    True: run_with(forward_normalized, scaled_delta_normalized),
+}
 
 
 class Layer:
@@ -85,8 +95,8 @@ class Layer:
         work[delta : delta + centers] = 0
         work[delta : delta + centers, :rows] = self.dh.T
         grads = np.full(2 + len(params), start, self.dtype)
-        run(
-            params, inputs, centers, row, int(self.normalized), flat, stride, rows, grads, add,
+        RUN[self.normalized](
+            params, inputs, centers, row, flat, stride, rows, grads, add,
         )  # fmt: skip
         assert (grads[: 2 + MARGIN] == start).all()
         by_centers = self.matrix(grads, 2 + MARGIN)
