@@ -6,7 +6,6 @@ import pytest
 import naive
 from nnjit.backends.layout import row_stride
 from nnjit.core.compiler.jit import kernel
-from nnjit.core.simd import TILE
 from nnjit.layers.radial.cpu import (
     Bumps,
     Place,
@@ -27,14 +26,19 @@ MARGIN = 3  # elements before the parameters, to see that offsets are used
 
 
 @kernel
-def run(params, inputs, centers, row, normalized, work, stride, vectors, grads, add):
+def run(params, inputs, centers, row, normalized, work, stride, rows, grads, add):
     """All that a step asks of the layer; gradients in two parts, as two threads would."""
     at_kept = inputs * stride + centers * stride
     at_delta = at_kept + (centers + 1) * stride
     bumps = Bumps(inputs, centers, 3, row, 3 + centers * row, normalized)
-    at = Place(0, inputs * stride, at_kept, at_delta - stride, at_delta, stride, vectors)
+    at_last = at_delta + (centers + inputs) * stride
+    across = inputs + 64
+    at = Place(
+        0, inputs * stride, at_kept, at_delta - stride, at_last, at_last + 2 * centers, across,
+        at_delta, stride, rows,
+    )  # fmt: skip
     forward(params, bumps, work, at)
-    scaled_delta(params, bumps, work, at)
+    scaled_delta(bumps, work, at, np.empty(1, np.int64))
     inputs_delta(params, bumps, work, at, at_delta + centers * stride)
     half = centers // 2
     for first, end in ((0, half), (half, centers)):
@@ -64,11 +68,12 @@ class Layer:
         """Return h, squared distances, and the gradients by inputs, centres and log-widths."""
         rows, inputs, centers = self.sizes
         row, stride = inputs + 2, row_stride(rows, self.dtype)
-        vectors = -(-rows // (TILE.bytes // self.dtype.itemsize))
         params = np.full(MARGIN + centers * row + centers, np.nan, self.dtype)
         self.matrix(params, MARGIN)[:, :inputs] = self.centers
         params[-centers:] = self.log_widths
-        work = np.full((2 * inputs + 3 * centers + 1, stride), np.nan, self.dtype)
+        height = 2 * inputs + 3 * centers + 1
+        flat = np.full(height * stride + 2 * centers + stride * (inputs + 64), np.nan, self.dtype)
+        work = flat[: height * stride].reshape(height, stride)
         numbers = np.minimum(np.arange(stride), rows - 1)
         work[:inputs] = self.x[numbers].T
         delta = inputs + 2 * centers + 1
@@ -76,8 +81,7 @@ class Layer:
         work[delta : delta + centers, :rows] = self.dh.T
         grads = np.full(2 + len(params), start, self.dtype)
         run(
-            params, inputs, centers, row, int(self.normalized), work.ravel(), stride, vectors,
-            grads, add,
+            params, inputs, centers, row, int(self.normalized), flat, stride, rows, grads, add,
         )  # fmt: skip
         assert (grads[: 2 + MARGIN] == start).all()
         by_centers = self.matrix(grads, 2 + MARGIN)

@@ -157,7 +157,7 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
         with np.errstate(over="ignore", invalid="ignore"):
             self._origin, self._unit = choose_origin_and_unit(X, n_centers, sample_weight)
             rows = self._engine_rows(X)
-            if not isinstance(init, str):
+            if np.shape(init) == (n_centers, X.shape[1]):  # else it is refused
                 init = (np.asarray(init, dtype=np.float64) - self._origin) / self._unit
             if not isinstance(width, str):
                 width = np.asarray(width, dtype=np.float64) / self._unit
@@ -315,7 +315,7 @@ def _checked(network: RadialNetwork, n_features: int | None) -> list[Array]:
 class _Defaults(Training, RadialLayer):
     alpha: float = parameter(default=0.01)
     learning_rate_init: float = parameter(
-        default=0.005,
+        default=0.001,
         text="""Learning rate of 'sgd' (its first) and 'adam'. Centres move in a unit of about a
             width.""",
     )
