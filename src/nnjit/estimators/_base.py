@@ -430,10 +430,10 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             if X.dtype != engine.dtype and all_finite(X):
                 X = engine_input(X, engine.dtype)
             if X.dtype == engine.dtype:
-                X = self._engine_rows(X)
-                outputs, finite = engine.predict_checked(X)
+                taken = self._engine_rows(X)
+                outputs, finite = engine.predict_checked(taken)
                 if finite:
-                    return engine, X, outputs
+                    return engine, taken, outputs
         check_is_fitted(self)
         rows = rows_on_device(X, self._engine_device())
         X = host_rows(X) if rows is None else rows.stand_in()

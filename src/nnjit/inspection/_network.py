@@ -19,6 +19,7 @@ from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
+from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
 from nnjit.formulas import LOSSES, find_activation, outputs_of
 
@@ -31,7 +32,7 @@ class Gradient(NamedTuple):
 
 
 def find_network(
-    estimator: Any, X: Any = None, y: Any = None, *, weights: bool = True
+    estimator: Any, X: Any = None, y: Any = None, *, weights: bool = True, any_kind: bool = False
 ) -> tuple[Any, Any, Any]:
     """Return the fitted MLP inside other estimators, and rows and targets as that MLP gets them.
 
@@ -44,6 +45,8 @@ def find_network(
         Rows and targets as `estimator` takes them.
     weights : bool, default=True
         Whether the weights are looked at and so have to be those of a network.
+    any_kind : bool, default=False
+        Whether every network of nnjit will do.
 
     Returns
     -------
@@ -66,7 +69,8 @@ def find_network(
             X = part[:-1].transform(X)
         if y is not None and isinstance(part, TransformedTargetRegressor):
             y = _transformed_target(part, y)
-    if not hasattr(part, "hidden_layer_sizes"):
+    other_kind = any_kind and isinstance(part, NetworkEstimator)
+    if not (other_kind or hasattr(part, "hidden_layer_sizes")):
         raise TypeError(
             "A multi-layer perceptron is needed (MLPClassifier or MLPRegressor), alone or in a "
             f"Pipeline, a TransformedTargetRegressor or a search; got {type(part).__name__}."
@@ -74,7 +78,8 @@ def find_network(
     check_is_fitted(part, "coefs_")
     if X is not None:
         refuse_dates(X, "X")
-        X = validate_data(part, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        sparse = getattr(part, "_accepted_sparse", True) and "csr"
+        X = validate_data(part, X, accept_sparse=sparse, dtype=np.float64, reset=False)
     return _with_plain_weights(part, X) if weights else part, X, y
 
 
@@ -104,6 +109,10 @@ def _transformed_target(estimator: TransformedTargetRegressor, y: Any) -> Any:
 
 def _with_plain_weights(network: Any, X: Any) -> Any:
     """Return the network, or a copy of it, with weights that are finite arrays of floats."""
+    if not hasattr(network, "hidden_layer_sizes"):
+        _, arrays = network._give_parameters(None if X is None else X.shape[1])
+        refuse_non_finite(network._as_attributes(arrays))
+        return network
     coefs, intercepts = checked_parameters(network, None if X is None else X.shape[1])
     refuse_non_finite({"coefs_": coefs, "intercepts_": intercepts})
     given = (*network.coefs_, *network.intercepts_)
@@ -170,9 +179,13 @@ def activated(name: str, logits: NDArray[np.float64]) -> Any:
     return find_activation(name).numpy().value(logits)
 
 
-def encode_target(network: Any, y: Any) -> NDArray[np.float64]:
-    """Return the target as the output layer should give it, (n_samples, n_outputs)."""
-    target, n_outputs = _encoded(network, y), network.coefs_[-1].shape[1]
+def encode_target(network: Any, y: Any, n_outputs: int | None = None) -> NDArray[np.float64]:
+    """Return the target as the output layer should give it, (n_samples, n_outputs).
+
+    The number of outputs is that of an MLP if none is given.
+    """
+    target = _encoded(network, y)
+    n_outputs = n_outputs or network.coefs_[-1].shape[1]
     if target.shape[1] == 1 and n_outputs == 2 and hasattr(network, "classes_"):
         target = np.hstack([1.0 - target, target])  # two outputs for two classes
     if target.shape[1] != n_outputs:
