@@ -38,7 +38,7 @@ def run(params, inputs, centers, row, normalized, work, stride, rows, grads, add
         at_delta, stride, rows,
     )  # fmt: skip
     forward(params, bumps, work, at)
-    scaled_delta(bumps, work, at, np.empty(1, np.int64))
+    scaled_delta(bumps, work, at)
     inputs_delta(params, bumps, work, at, at_delta + centers * stride)
     half = centers // 2
     for first, end in ((0, half), (half, centers)):
