@@ -10,12 +10,12 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import Unit, call
 from nnjit.core.jobs.job import block_of, job_of, order_of, present, step_at, step_of, work_of
 from nnjit.core.jobs.records import view
 from nnjit.core.maps.activations import copy
-from nnjit.core.maps.outputs import SOFTMAX, output_map, softmax_columns
-from nnjit.core.maps.tuples import cast, take
+from nnjit.core.maps.outputs import SOFTMAX, output_map
+from nnjit.core.maps.tuples import cast, pick, take
 from nnjit.core.scalar import compiled, helper
 from nnjit.formulas import find_loss
 
@@ -70,11 +70,14 @@ def loss_unit(name, output, single):
     entry = find_loss(name, output)
     like = np.float32(0) if single else np.float64(0)
     columns = _class_columns(entry, single) if entry.classes else _columns(entry, single)
+    activates = output != "identity" and not _keeps_z(entry)
 
     def loss(job_at, block_at):
         job, block = job_of(job_at), block_of(block_at)
         step = step_of(step_at(job, job.n_steps - 1))
         load_weights(job, block, like)
+        if activates:
+            call(job.output_at, (job_at, block_at))
         total = columns(job, block, step.output_row * job.stride, step.delta_row * job.stride)
         clear_delta(job, block, step.delta_row * job.stride, like)
         return total
@@ -84,39 +87,20 @@ def loss_unit(name, output, single):
 
 
 def _ordered(formula, reads, parameters):
-    """The formula with arguments (y, z, p, parameters), whatever of these it reads."""
+    """The formula as a function of the tuple (y, z, p, *parameters), whatever it reads of it."""
     names = ("y", "z", "p", *parameters)
-    places = tuple(names.index(read) for read in reads)
-    # a formula reads a handful of arguments: one body for each number of them
-    if len(places) == 1:
-        (a,) = places
+    chosen = pick(tuple(names.index(read) for read in reads))
 
-        @helper
-        def ordered(values):
-            return formula(values[a])
-
-    elif len(places) == 2:
-        a, b = places
-
-        @helper
-        def ordered(values):
-            return formula(values[a], values[b])
-
-    elif len(places) == 3:
-        a, b, c = places
-
-        @helper
-        def ordered(values):
-            return formula(values[a], values[b], values[c])
-
-    else:
-        a, b, c, d = places
-
-        @helper
-        def ordered(values):
-            return formula(values[a], values[b], values[c], values[d])
+    @helper
+    def ordered(values):
+        return formula(*chosen(values))
 
     return ordered
+
+
+def _keeps_z(entry):
+    """Whether the loss reads the logits, which the output activation is to leave alone."""
+    return "z" in entry.value_reads + entry.slope_reads
 
 
 def _columns(entry, single):
@@ -127,7 +111,7 @@ def _columns(entry, single):
     value = _ordered(formulas.value, entry.value_reads, entry.parameters)
     slope = _ordered(formulas.slope, entry.slope_reads, entry.parameters)
     apply = output_map(entry.output, single)
-    keeps_z = "z" in entry.value_reads + entry.slope_reads
+    keeps_z = _keeps_z(entry)
     mean, count = entry.mean_over_outputs, len(entry.parameters)
     parameters_of, in_precision = take(count), cast(real, count)
 
@@ -154,8 +138,6 @@ def _columns(entry, single):
         parameters = in_precision(parameters_of(given, 0))
         total = 0.0
         y, kept = work[spare : spare + rows], work[spare + stride : spare + stride + rows]
-        if not keeps_z:
-            apply(work[z : z + (units - 1) * stride + block.lanes])
         for t in range(units):
             p = work[z + t * stride : z + t * stride + rows]
             d = work[delta + t * stride : delta + t * stride + rows]
@@ -222,7 +204,6 @@ def _class_columns(entry, single):
         labels = view(job.labels_at, job.n_samples, np.int32(0))
         weights = work[job.weights_row * stride : job.weights_row * stride + rows]
         spare = job.spare_row * stride
-        softmax_columns(work, z, units, block.lanes, stride, spare)
         return class_columns(
             work, z, units, stride, delta, labels, order_of(block), rows, weights, spare
         )
