@@ -86,9 +86,8 @@ def loss_unit(name, output, single):
     return Unit(loss, f"loss_{name}_{output}_{suffix}", real=True)
 
 
-def _ordered(formula, reads, parameters):
-    """The formula as a function of the tuple (y, z, p, *parameters), whatever it reads of it."""
-    names = ("y", "z", "p", *parameters)
+def _ordered(formula, reads, names):
+    """The formula as a function of a tuple of what has these names, whatever it reads of it."""
     chosen = pick(tuple(names.index(read) for read in reads))
 
     @helper
@@ -108,8 +107,9 @@ def _columns(entry, single):
     like = np.float32(0) if single else np.float64(0)
     real = type(like)
     formulas = compiled(entry, single)
-    value = _ordered(formulas.value, entry.value_reads, entry.parameters)
-    slope = _ordered(formulas.slope, entry.slope_reads, entry.parameters)
+    names = ("y", "z", "p", *entry.parameters)
+    value = _ordered(formulas.value, entry.value_reads, names)
+    slope = _ordered(formulas.slope, entry.slope_reads, names)
     apply = output_map(entry.output, single)
     keeps_z = _keeps_z(entry)
     mean, count = entry.mean_over_outputs, len(entry.parameters)
@@ -156,16 +156,16 @@ def _columns(entry, single):
 def _factors(factor):
     """Function of compiled code that multiplies delta by the factor of each row's class."""
     if factor is None:
-        return inline(lambda work, delta, units, stride, chosen: None)
+        return inline(lambda work, delta, units, stride, chosen, parameters: None)
 
     @vectorized
-    def weigh(work, delta, units, stride, chosen):
+    def multiply(work, delta, units, stride, chosen, parameters):
         for t in range(units):
             d = work[delta + t * stride : delta + t * stride + len(chosen)]
             for j in range(len(chosen)):
-                d[j] = d[j] * factor(chosen[j])
+                d[j] = d[j] * factor((chosen[j], *parameters))
 
-    return weigh
+    return multiply
 
 
 def _class_columns(entry, single):
@@ -176,15 +176,17 @@ def _class_columns(entry, single):
     real = type(like)
     zero, one = real(0), real(1)
     formulas = compiled(entry, single)
-    value = formulas.value
-    weigh = _factors(formulas.factor)
+    names, count = ("p", *entry.parameters), len(entry.parameters)
+    value, factor = _ordered(formulas.value, entry.value_reads, names), formulas.factor
+    multiply = _factors(factor and _ordered(factor, entry.slope_reads, names))
+    parameters_of, in_precision = take(count), cast(real, count)
 
     @vectorized
-    def class_columns(work, z, units, stride, delta, labels, order, rows, weights, spare):
-        chosen = work[spare : spare + rows]
-        # as reals, to be compared a vector at a time
-        label = work[spare + stride : spare + stride + rows]
-        for j in range(rows):
+    def class_columns(
+        work, z, units, stride, delta, labels, order, weights, chosen, label, parameters
+    ):
+        rows = len(chosen)
+        for j in range(rows):  # as reals, to be compared a vector at a time
             label[j] = labels[order[j]]
         for t in range(units):
             p = work[z + t * stride : z + t * stride + rows]
@@ -193,9 +195,9 @@ def _class_columns(entry, single):
                 d[j] = (p[j] - (one if label[j] == real(t) else zero)) * weights[j]
             for j in range(rows):
                 chosen[j] = p[j] if label[j] == real(t) else chosen[j]
-        weigh(work, delta, units, stride, chosen)
+        multiply(work, delta, units, stride, chosen, parameters)
         for j in range(rows):
-            chosen[j] = value(chosen[j])
+            chosen[j] = value((chosen[j], *parameters))
         return weighted_sum(chosen, weights, rows)
 
     @inline
@@ -204,8 +206,11 @@ def _class_columns(entry, single):
         labels = view(job.labels_at, job.n_samples, np.int32(0))
         weights = work[job.weights_row * stride : job.weights_row * stride + rows]
         spare = job.spare_row * stride
+        chosen, label = work[spare : spare + rows], work[spare + stride : spare + stride + rows]
+        given = view(job.loss_parameters_at, count, np.float64(0))
         return class_columns(
-            work, z, units, stride, delta, labels, order_of(block), rows, weights, spare
-        )
+            work, z, units, stride, delta, labels, order_of(block), weights, chosen, label,
+            in_precision(parameters_of(given, 0)),
+        )  # fmt: skip
 
     return columns
