@@ -503,3 +503,33 @@ def test_centres_that_cannot_be_drawn(arguments, features, message):
         CentersDisplay(*arguments).plot(features=features)
     with pytest.raises(ValueError, match="as many rows of weights"):
         CentersDisplay(CENTERS, np.ones(3), weights=np.ones(2)).plot()
+
+
+@pytest.mark.parametrize("kind", ["RBFClassifier", "RBFRegressor"])
+def test_centres_of_an_estimator_in_a_pipeline(kind):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(5, 2, (60, 3)), columns=["length", "width", "depth"])
+    y = (X["length"] > 5).to_numpy()
+    y = np.where(y, "long", "short") if kind == "RBFClassifier" else y.astype(float)
+    network = getattr(nnjit, kind)(6, max_iter=2, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), network).fit(X, y)
+    display = rendered(CentersDisplay.from_estimator(pipeline, X, y, features=(0, 2)))
+    np.testing.assert_array_equal(display.points_.get_offsets(), network.centers_[:, [0, 2]])
+    np.testing.assert_allclose([circle.radius for circle in display.circles_], network.widths_)
+    assert display.ax_.get_ylabel() == "depth"
+    assert sum(len(rows.get_offsets()) for rows in display.rows_) == 60
+    assert abs(display.rows_[0].get_offsets()[:, 1].mean()) < 1, "not scaled"
+
+
+def test_centres_of_a_multilabel_network_without_rows():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 2)), rng.integers(0, 2, (30, 3))
+    network = nnjit.RBFClassifier(4, max_iter=2).fit(X, y)
+    assert len(CentersDisplay.from_estimator(network, X, y).circles_) == 4
+
+
+def test_a_network_without_centres_is_refused(classifier):
+    with pytest.raises(TypeError, match="A network with centres is needed"):
+        CentersDisplay.from_estimator(classifier)
+    with pytest.raises(TypeError, match="is needed"):
+        CentersDisplay.from_estimator(StandardScaler())

@@ -154,7 +154,8 @@ def known_names(estimator: Any) -> Any:
                 names = part[:-1].get_feature_names_out(names)
             except (AttributeError, ValueError):  # a step that cannot say
                 names = None
-    return names if names is None or len(names) == len(part.coefs_[0]) else None
+    inputs = len(part.centers_[0] if hasattr(part, "centers_") else part.coefs_[0])
+    return names if names is None or len(names) == inputs else None
 
 
 def layer_values(network: Any, X: Any) -> list[Any]:

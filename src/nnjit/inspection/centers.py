@@ -22,6 +22,7 @@ from nnjit.inspection._drawing import (
     default_names,
     new_axes,
 )
+from nnjit.inspection._network import find_network, known_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,6 +95,70 @@ class CentersDisplay:
         self.X = X
         self.y = y
         self.feature_names = feature_names
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any = None,
+        y: Any = None,
+        *,
+        features: tuple[int, int] = (0, 1),
+        feature_names: Any = None,
+        ax: Axes | None = None,
+    ) -> CentersDisplay:
+        """Draw the centres of a fitted radial-basis-function network.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted RBFClassifier or RBFRegressor, alone or in a Pipeline,
+            TransformedTargetRegressor or search.
+        X : array-like of shape (n_samples, n_features), default=None
+            Rows to draw behind the circles, as `estimator` takes them. They are drawn as the
+            network gets them: scaled, if a scaler comes before it.
+        y : array-like of shape (n_samples,), default=None
+            Their classes, or their values.
+        features : tuple of int, default=(0, 1)
+            The two features to draw, by their numbers.
+        feature_names : list of str, default=None
+            Names of the network's inputs. If None, those the estimator or the steps before it
+            know, or x0, x1, ...
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        CentersDisplay
+            Drawn.
+
+        Raises
+        ------
+        TypeError
+            If there is no network with centres.
+        ValueError
+            If there are fewer than two features or not those asked for.
+        """
+        network, X, y = find_network(estimator, X, y, any_kind=True)
+        if not hasattr(network, "centers_"):
+            raise TypeError(
+                "A network with centres is needed (RBFClassifier or RBFRegressor), got "
+                f"{type(network).__name__}."
+            )
+        classes = getattr(network, "classes_", None)
+        outputs = network.coefs_.shape[1]
+        if classes is not None and outputs not in (1, len(classes)):
+            classes = None
+        display = cls(
+            network.centers_,
+            network.widths_,
+            weights=network.coefs_,
+            classes=classes,
+            X=X,
+            y=y if y is None or np.ndim(y) == 1 else None,
+            feature_names=known_names(estimator) if feature_names is None else feature_names,
+        )
+        return display.plot(ax=ax, features=features)
 
     def plot(self, ax: Axes | None = None, *, features: tuple[int, int] = (0, 1)) -> CentersDisplay:
         """Draw the centres and their reach.

@@ -311,8 +311,10 @@ def scaled_delta(bumps, work, at):
     for k in range(n):
         totals[k] = _total(work[at.delta + k * stride : at.delta + k * stride + lanes])
     if not prefer_dot(n, bumps.inputs, at.rows, lanes_of(work)):
-        inputs, transposed = Rows(work, at.inputs, stride), Rows(work, at.transposed, at.across)
-        transpose_into(bumps.inputs, lanes, inputs, None, transposed)
+        transpose_into(
+            bumps.inputs, lanes, Rows(work, at.inputs, stride), None,
+            Rows(work, at.transposed, at.across),
+        )  # fmt: skip
 
 
 @vectorized
@@ -368,15 +370,14 @@ def centers_gradient(params, bumps, work, at, first, n, target, add):
     target : OUT or, with `add`, INOUT (n, row)
     """
     lanes, stride = _lanes(work, at), at.stride
-    g = at.delta + first * stride
+    g, out = at.delta + first * stride, Rows(target, 0, bumps.row)
     if prefer_dot(bumps.centers, bumps.inputs, at.rows, lanes_of(work)):
         delta, inputs = Rows(work, g, stride), Rows(work, at.inputs, stride)
-        vectors = lanes // lanes_of(work)
-        dot_product(n, bumps.inputs, vectors, delta, inputs, Rows(target, 0, bumps.row), add)
+        dot_product(n, bumps.inputs, lanes // lanes_of(work), delta, inputs, out, add)
     else:
         product(
             n, bumps.inputs, at.rows, Strided(work, g, stride, 1),
-            Rows(work, at.transposed, at.across), Rows(target, 0, bumps.row),
+            Rows(work, at.transposed, at.across), out,
             Prologue(FROM_C if add else FROM_ZERO, target, 0), None, None,
         )  # fmt: skip
     c = bumps.centers_at + first * bumps.row
