@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from nnjit._version import __version__
 from nnjit.core.jobs import threads as _threads  # noqa: F401  (watches forks from now on)
 from nnjit.estimators.mlp import MLPClassifier, MLPRegressor
-from nnjit.estimators.radial import RBFClassifier, RBFRegressor
 
 __all__ = [
     "MLPClassifier",
@@ -28,7 +27,13 @@ __all__ = [
     "show_versions",
 ]
 
-_MODULES = ("functional", "inspection")
+# What is imported when it is first asked for, and where it is; modules by their own names.
+_LATER = {
+    "RBFClassifier": "nnjit.estimators.radial",
+    "RBFRegressor": "nnjit.estimators.radial",
+    "functional": None,
+    "inspection": None,
+}
 
 
 def show_versions() -> None:
@@ -50,13 +55,19 @@ def show_versions() -> None:
 
 if TYPE_CHECKING:
     from nnjit import functional, inspection
+    from nnjit.estimators.radial import RBFClassifier, RBFRegressor
 else:  # a checker that saw this function would take every name for a module
 
     def __getattr__(name):
-        if name in _MODULES:
+        if name not in _LATER:
+            raise AttributeError(f"module 'nnjit' has no attribute {name!r}")
+        place = _LATER[name]
+        if place is None:
             return importlib.import_module(f"nnjit.{name}")
-        raise AttributeError(f"module 'nnjit' has no attribute {name!r}")
+        found = getattr(importlib.import_module(place), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULES])
+    return sorted({*globals(), *_LATER})

@@ -76,6 +76,8 @@ class _Plan:
             state=self._state,
             report=self.report,
         )
+        if engine.network.output != "identity":
+            self._set(output_at=output_unit(engine.network.output, program.single).address)
         self._at = address_of(self._table)
 
     def _set(self, **fields):
@@ -142,12 +144,7 @@ class ForwardPlan(_Plan):
         self._keep_phases(prediction.units(program.single), ("predict_task", "after_blocks", 0))
         self._keep(order=np.arange(self._rows))
         self._keep_claims(0)
-        name = engine.network.output
-        if name != "identity":
-            self._set(
-                output_at=output_unit(name, program.single).address,
-                output_overflows=overflows(name, program.single),
-            )
+        self._set(output_overflows=overflows(engine.network.output, program.single))
 
     def serves(self, n, sparse):
         """Whether n rows fit these buffers and threads."""

@@ -10,12 +10,12 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import Unit, call
 from nnjit.core.jobs.job import block_of, job_of, order_of, present, step_at, step_of, work_of
 from nnjit.core.jobs.records import view
 from nnjit.core.maps.activations import copy
-from nnjit.core.maps.outputs import SOFTMAX, output_map, softmax_columns
-from nnjit.core.maps.tuples import cast, take
+from nnjit.core.maps.outputs import SOFTMAX, output_map
+from nnjit.core.maps.tuples import cast, pick, take
 from nnjit.core.scalar import compiled, helper
 from nnjit.formulas import find_loss
 
@@ -70,11 +70,14 @@ def loss_unit(name, output, single):
     entry = find_loss(name, output)
     like = np.float32(0) if single else np.float64(0)
     columns = _class_columns(entry, single) if entry.classes else _columns(entry, single)
+    activates = output != "identity" and not _keeps_z(entry)
 
     def loss(job_at, block_at):
         job, block = job_of(job_at), block_of(block_at)
         step = step_of(step_at(job, job.n_steps - 1))
         load_weights(job, block, like)
+        if activates:
+            call(job.output_at, (job_at, block_at))
         total = columns(job, block, step.output_row * job.stride, step.delta_row * job.stride)
         clear_delta(job, block, step.delta_row * job.stride, like)
         return total
@@ -83,40 +86,20 @@ def loss_unit(name, output, single):
     return Unit(loss, f"loss_{name}_{output}_{suffix}", real=True)
 
 
-def _ordered(formula, reads, parameters):
-    """The formula with arguments (y, z, p, parameters), whatever of these it reads."""
-    names = ("y", "z", "p", *parameters)
-    places = tuple(names.index(read) for read in reads)
-    # a formula reads a handful of arguments: one body for each number of them
-    if len(places) == 1:
-        (a,) = places
+def _ordered(formula, reads, names):
+    """The formula as a function of a tuple of what has these names, whatever it reads of it."""
+    chosen = pick(tuple(names.index(read) for read in reads))
 
-        @helper
-        def ordered(values):
-            return formula(values[a])
-
-    elif len(places) == 2:
-        a, b = places
-
-        @helper
-        def ordered(values):
-            return formula(values[a], values[b])
-
-    elif len(places) == 3:
-        a, b, c = places
-
-        @helper
-        def ordered(values):
-            return formula(values[a], values[b], values[c])
-
-    else:
-        a, b, c, d = places
-
-        @helper
-        def ordered(values):
-            return formula(values[a], values[b], values[c], values[d])
+    @helper
+    def ordered(values):
+        return formula(*chosen(values))
 
     return ordered
+
+
+def _keeps_z(entry):
+    """Whether the loss reads the logits, which the output activation is to leave alone."""
+    return "z" in entry.value_reads + entry.slope_reads
 
 
 def _columns(entry, single):
@@ -124,10 +107,11 @@ def _columns(entry, single):
     like = np.float32(0) if single else np.float64(0)
     real = type(like)
     formulas = compiled(entry, single)
-    value = _ordered(formulas.value, entry.value_reads, entry.parameters)
-    slope = _ordered(formulas.slope, entry.slope_reads, entry.parameters)
+    names = ("y", "z", "p", *entry.parameters)
+    value = _ordered(formulas.value, entry.value_reads, names)
+    slope = _ordered(formulas.slope, entry.slope_reads, names)
     apply = output_map(entry.output, single)
-    keeps_z = "z" in entry.value_reads + entry.slope_reads
+    keeps_z = _keeps_z(entry)
     mean, count = entry.mean_over_outputs, len(entry.parameters)
     parameters_of, in_precision = take(count), cast(real, count)
 
@@ -154,8 +138,6 @@ def _columns(entry, single):
         parameters = in_precision(parameters_of(given, 0))
         total = 0.0
         y, kept = work[spare : spare + rows], work[spare + stride : spare + stride + rows]
-        if not keeps_z:
-            apply(work[z : z + (units - 1) * stride + block.lanes])
         for t in range(units):
             p = work[z + t * stride : z + t * stride + rows]
             d = work[delta + t * stride : delta + t * stride + rows]
@@ -174,16 +156,16 @@ def _columns(entry, single):
 def _factors(factor):
     """Function of compiled code that multiplies delta by the factor of each row's class."""
     if factor is None:
-        return inline(lambda work, delta, units, stride, chosen: None)
+        return inline(lambda work, delta, units, stride, chosen, parameters: None)
 
     @vectorized
-    def weigh(work, delta, units, stride, chosen):
+    def multiply(work, delta, units, stride, chosen, parameters):
         for t in range(units):
             d = work[delta + t * stride : delta + t * stride + len(chosen)]
             for j in range(len(chosen)):
-                d[j] = d[j] * factor(chosen[j])
+                d[j] = d[j] * factor((chosen[j], *parameters))
 
-    return weigh
+    return multiply
 
 
 def _class_columns(entry, single):
@@ -194,15 +176,17 @@ def _class_columns(entry, single):
     real = type(like)
     zero, one = real(0), real(1)
     formulas = compiled(entry, single)
-    value = formulas.value
-    weigh = _factors(formulas.factor)
+    names, count = ("p", *entry.parameters), len(entry.parameters)
+    value, factor = _ordered(formulas.value, entry.value_reads, names), formulas.factor
+    multiply = _factors(factor and _ordered(factor, entry.slope_reads, names))
+    parameters_of, in_precision = take(count), cast(real, count)
 
     @vectorized
-    def class_columns(work, z, units, stride, delta, labels, order, rows, weights, spare):
-        chosen = work[spare : spare + rows]
-        # as reals, to be compared a vector at a time
-        label = work[spare + stride : spare + stride + rows]
-        for j in range(rows):
+    def class_columns(
+        work, z, units, stride, delta, labels, order, weights, chosen, label, parameters
+    ):
+        rows = len(chosen)
+        for j in range(rows):  # as reals, to be compared a vector at a time
             label[j] = labels[order[j]]
         for t in range(units):
             p = work[z + t * stride : z + t * stride + rows]
@@ -211,9 +195,9 @@ def _class_columns(entry, single):
                 d[j] = (p[j] - (one if label[j] == real(t) else zero)) * weights[j]
             for j in range(rows):
                 chosen[j] = p[j] if label[j] == real(t) else chosen[j]
-        weigh(work, delta, units, stride, chosen)
+        multiply(work, delta, units, stride, chosen, parameters)
         for j in range(rows):
-            chosen[j] = value(chosen[j])
+            chosen[j] = value((chosen[j], *parameters))
         return weighted_sum(chosen, weights, rows)
 
     @inline
@@ -222,9 +206,11 @@ def _class_columns(entry, single):
         labels = view(job.labels_at, job.n_samples, np.int32(0))
         weights = work[job.weights_row * stride : job.weights_row * stride + rows]
         spare = job.spare_row * stride
-        softmax_columns(work, z, units, block.lanes, stride, spare)
+        chosen, label = work[spare : spare + rows], work[spare + stride : spare + stride + rows]
+        given = view(job.loss_parameters_at, count, np.float64(0))
         return class_columns(
-            work, z, units, stride, delta, labels, order_of(block), rows, weights, spare
-        )
+            work, z, units, stride, delta, labels, order_of(block), weights, chosen, label,
+            in_precision(parameters_of(given, 0)),
+        )  # fmt: skip
 
     return columns

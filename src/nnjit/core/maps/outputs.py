@@ -72,7 +72,7 @@ def output_unit(name, single):
             job, block = job_of(job_at), block_of(block_at)
             z = step_of(step_at(job, job.n_steps - 1)).output_row * job.stride
             work, spare = work_of(job, block, like), job.spare_row * job.stride
-            softmax_columns(work, z, job.outputs, block.rows, job.stride, spare)
+            softmax_columns(work, z, job.outputs, block.lanes, job.stride, spare)
 
         return Unit(output, f"output_{name}_{suffix}")
     apply = output_map(name, single)
@@ -80,7 +80,7 @@ def output_unit(name, single):
     def output(job_at, block_at):
         job, block = job_of(job_at), block_of(block_at)
         z = step_of(step_at(job, job.n_steps - 1)).output_row * job.stride
-        apply(work_of(job, block, like)[z : z + (job.outputs - 1) * job.stride + block.rows])
+        apply(work_of(job, block, like)[z : z + (job.outputs - 1) * job.stride + block.lanes])
 
     return Unit(output, f"output_{name}_{suffix}")
 

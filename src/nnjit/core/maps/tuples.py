@@ -4,7 +4,7 @@ import functools
 
 from nnjit.core.compiler.jit import inline
 
-__all__ = ["cast", "take"]
+__all__ = ["cast", "pick", "take"]
 
 
 @functools.cache
@@ -23,3 +23,12 @@ def cast(real, n):
         return inline(lambda values: ())
     rest = cast(real, n - 1)
     return inline(lambda values: (*rest(values), real(values[n - 1])))
+
+
+@functools.cache
+def pick(places):
+    """Function (values) of compiled code: the members of a tuple at these places."""
+    if not places:
+        return inline(lambda values: ())
+    rest, last = pick(places[:-1]), places[-1]
+    return inline(lambda values: (*rest(values), values[last]))
