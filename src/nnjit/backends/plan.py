@@ -300,14 +300,14 @@ class GradientPlan(_BackwardPlan):
         self._runs = -(-n // length)
         if engine.loss_entry.mean_over_outputs:
             self._set(delta_scale=1.0 / engine.network.outputs)
-        self._set(batch_size=length, epoch_batches=self._runs, epochs=1)
+        self._set(batch_size=length, epoch_batches=self._runs, epochs=1, accumulates=1)
         self.vector = aligned_zeros(engine.layout.n_flat, self._dtype)
         nothing = np.zeros(1)
         self._keep_solver(gradient_unit(program.single).address, self.vector, nothing, nothing)
         self._set(n_vectors=1)
         self._keep_phases(
             training.units(program.single),
-            ("run_gradient_task", "after_run", 0),
+            ("gradient_task", "after_run", 0),
             ("update_task", "after_all", 1),
         )
         self._keep(order=np.arange(n))

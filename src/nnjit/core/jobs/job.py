@@ -112,6 +112,7 @@ class Job(Record):
     scratch_at: int  # (workers * scratch_size,)
     scratch_size: int
     scratch_bytes: int
+    accumulates: int  # 1: gradients of all minibatches, or runs, of the job are added up
     partials_at: int  # (n_parts * n_flat,) unless fused
     # the solver
     solver_at: int  # unit (job, chunk, gradient)

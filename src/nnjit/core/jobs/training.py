@@ -299,13 +299,8 @@ def units(single):
         job = job_of(job_at)
         losses = view(job.losses_at, job.n_parts, np.float64(0))
         batch = state_of(job)[BATCH]
-        losses[number] = part_gradient(job_at, number, count, batch, 0, worker, like)
-
-    def run_gradient_task(job_at, number, count, worker):
-        job = job_of(job_at)
-        losses = view(job.losses_at, job.n_parts, np.float64(0))
-        batch = state_of(job)[BATCH]
-        losses[number] = part_gradient(job_at, number, count, batch, min(batch, 1), worker, like)
+        add = 1 if job.accumulates and batch > 0 else 0
+        losses[number] = part_gradient(job_at, number, count, batch, add, worker, like)
 
     def weigh_task(job_at, number, count, worker):
         job = job_of(job_at)
@@ -335,7 +330,7 @@ def units(single):
         return float(open_batch(job, state_of(job)[BATCH] + 1, like))
 
     suffix = "single" if single else "double"
-    tasks = [gradient_task, run_gradient_task, weigh_task, update_task]
+    tasks = [gradient_task, weigh_task, update_task]
     made = {task.__name__: Unit(task, f"{task.__name__}_{suffix}") for task in tasks}
     closes = [before_first, after_update, after_gradients, after_run, after_all]
     return made | {
