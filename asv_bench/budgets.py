@@ -226,6 +226,10 @@ def first_use(rounds):
     """Import, first fit ever, first fit of a process."""
     show("import beyond scikit-learn, s", start.Import().track_import_beyond_scikit_learn(), 0.35,
          "", most=True)  # fmt: skip
+    for dtype in ("float32", "float64"):
+        mlp, rbf = (start.first_use_seconds(use, dtype) for use in ("MLP", "RBF"))
+        show(f"first fit and prediction ever, {dtype}, CPU s", mlp, 5, "empty cache", most=True)
+        show(f"a radial network beyond that, {dtype}, CPU s", rbf - mlp, 1.5, "", most=True)
     with tempfile.TemporaryDirectory() as folder:
         environment = {"NUMBA_CACHE_DIR": folder}
         cold = start._seconds(start._FIRST_FIT, **environment)

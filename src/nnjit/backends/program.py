@@ -1,7 +1,17 @@
 """A network as a program: typed records of its steps, for one kind of input.
 
 A kind of layer says in its `cpu.py` which units compute it and what its record holds; here the
-values of a block of rows get their places, and neighbours are told of each other.
+values of a block of rows get their places, and neighbours are told of each other. Such a module has
+
+- ``units(single)``: its units in one precision, by name: forward, backward and gradient, see
+  `nnjit.core.jobs.job.Step`;
+- ``make_step(program, number, layer)``: the record of one layer, which `Program.place` completes;
+
+and, if it likes,
+
+- ``ROWS_ALONE``: the gradient of some rows of a matrix can be had without the others;
+- ``MASKS_INPUTS``: its backward pass can end in the derivative of a ReLU below;
+- ``VARIANTS``: names of modules beside it with units of their own, 'csr' where it takes CSR rows.
 """
 
 import importlib
@@ -55,6 +65,7 @@ class Program:
             [0, *[layer.kept(n) for layer, n in zip(network.layers, self.sizes, strict=False)]]
         ).tolist()
         self._kinds = [_cpu(layer.kind) for layer in network.layers]
+        self._check_input()
         self.rows = _rows(self._starts[-1], self.sizes[0], self._kept[-1], training)
         self.scratch = 0
         self.of_layer = [
@@ -67,7 +78,11 @@ class Program:
     @property
     def rows_alone(self):
         """Whether every kind can compute the gradient of some rows of a matrix alone."""
-        return all(kind.ROWS_ALONE for kind in self._kinds)
+        return all(getattr(kind, "ROWS_ALONE", False) for kind in self._kinds)
+
+    def _check_input(self):
+        if self.sparse and "csr" not in getattr(self._kinds[0], "VARIANTS", ()):
+            raise ValueError(f"A {self.network.layers[0].kind} layer takes no sparse rows.")
 
     def _input(self):
         step = Step.table(1)
@@ -103,7 +118,7 @@ class Program:
         return bool(
             activation
             and find_activation(activation).epilogue == "relu"
-            and self._kinds[number].MASKS_INPUTS
+            and getattr(self._kinds[number], "MASKS_INPUTS", False)
         )
 
     def masked_above(self, number):

@@ -7,11 +7,13 @@ from nnjit.core.maps import activations, inputs, losses, outputs, solvers
 from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
 from nnjit.layers.registry import kinds
 
-__all__ = ["all_units"]
+__all__ = ["FAMILIES", "all_units"]
+
+FAMILIES = ("driver", "layer", "activation", "loss", "output", "solver")
 
 
 def all_units(single):
-    """Yield (family, name, unit) of every unit in one precision.
+    """Yield (family, name, unit) of every unit in one precision, in the order of the families.
 
     Parameters
     ----------
@@ -32,6 +34,7 @@ def all_units(single):
             yield "activation", f"{name}, backward", activations.backward_unit(name, single)
     for name, output in LOSSES:
         yield "loss", f"{name}, {output}", losses.loss_unit(name, output, single)
+    for output in dict.fromkeys(output for _, output in LOSSES):
         if output != "identity":
             yield "output", output, outputs.output_unit(output, single)
     for name in SOLVERS:

@@ -29,6 +29,10 @@ class Layer(Protocol):
 
     kind: ClassVar[str]  # the name of its folder
 
+    @classmethod
+    def examples(cls) -> tuple[Layer, ...]:
+        """Return small layers of the kind: what every kind has to keep is tested with them."""
+
     def outputs(self, inputs: int) -> int:
         """Return the number of values for each row that the next layer reads."""
 

@@ -53,7 +53,7 @@ def inline(function):
 
 
 def viewing(function):
-    """Compile a helper that returns arrays made by `frame.view`, which own nothing."""
+    """Compile a helper that returns arrays made by `records.view`, which own nothing."""
     options = helper_options(ViewingHelperCompiler)
     return numba.njit(fastmath=set(FASTMATH), **options)(function)
 

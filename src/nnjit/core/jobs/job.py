@@ -135,18 +135,26 @@ class Phase(Record):
 
 
 class Step(Record):
-    """What every layer has; kinds add fields. Rows are those of a block's workspace."""
+    """What every layer has; kinds add fields. Rows are those of a block's workspace.
 
-    forward_at: int  # unit (job, step, block)
-    backward_at: int  # unit (job, step, block): delta_row -> input_delta_row
-    gradient_at: int  # unit (job, step, block, chunk, target, add, ahead)
-    inputs: int
+    Value k of the block's row j lies at ``(row + k) * stride + j``, delta being the derivative of
+    the loss by the layer's outputs. The last vector of rows is filled up: values there are any
+    numbers, deltas 0.
+    """
+
+    forward_at: int  # unit (job, step, block): from input_row to output_row
+    backward_at: int  # unit (job, step, block): from delta_row to input_delta_row
+    # unit (job, step, block, chunk, target, add, ahead): the gradient of a chunk's parameters, by
+    # values and delta, replaces or (add = 1) is added to what is at `target`; `ahead` says what is
+    # wanted next, see `nnjit.layers.dense.cpu.weight_gradient`
+    gradient_at: int
+    inputs: int  # values of a row
     outputs: int
     input_row: int
     output_row: int
     delta_row: int
     input_delta_row: int  # -1 where nobody asks for it
-    kept_row: int
+    kept_row: int  # of what the backward pass needs beside these; -1 where that is nothing
 
 
 class Block(Record):

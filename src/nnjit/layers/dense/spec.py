@@ -27,6 +27,11 @@ class Dense:
     activation: str = "identity"
     kind: ClassVar[str] = "dense"
 
+    @classmethod
+    def examples(cls) -> tuple[Dense, ...]:
+        """Return small layers of the kind, for tests."""
+        return cls(5, "tanh"), cls(3, "relu")
+
     def outputs(self, inputs: int) -> int:
         """Return the units."""
         return self.units

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
-from nnjit.core.compiler.units import Unit, call
+from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps.outputs import softmax_columns
@@ -36,14 +36,11 @@ __all__ = [
     "Place",
     "RadialStep",
     "centers_gradient",
-    "forward_normalized",
-    "forward_plain",
+    "forward",
     "inputs_delta",
-    "inputs_delta_unit",
     "log_widths_gradient",
     "make_step",
-    "scaled_delta_normalized",
-    "scaled_delta_plain",
+    "scaled_delta",
     "units",
 ]
 
@@ -58,10 +55,10 @@ class RadialStep(Step):
     centers: int  # offsets of the parameters
     row: int  # elements from one centre to the next
     log_widths: int
+    normalized: int  # 0 or 1
     of_centers: int  # in the scratch, elements of a row
     transposed: int
     across: int  # of which so many are the inputs' room
-    inputs_delta_at: int  # unit (job, step, block), unless nobody asks for it
 
 
 radial_step_of = reader(RadialStep)
@@ -75,6 +72,7 @@ class Bumps(NamedTuple):
     centers_at: int
     row: int  # elements from one centre to the next
     log_widths_at: int
+    normalized: int  # 0 or 1
 
 
 class Place(NamedTuple):
@@ -213,20 +211,7 @@ def _prepare(params, bumps, work, at):
 
 
 @inline
-def _products(params, bumps, work, at):
-    """x.c_k of every centre to `at.kept`, |x|^2 to `at.spare`, and `at.of_centers`."""
-    lanes, stride = _lanes(work, at), at.stride
-    _squared_norms(
-        work, at.inputs, bumps.inputs, stride, work[at.spare : at.spare + lanes]
-    )  # fmt: skip
-    centers = Strided(params, bumps.centers_at, bumps.row, 1)
-    inputs, kept = Rows(work, at.inputs, stride), Rows(work, at.kept, stride)
-    product(bumps.centers, lanes, bumps.inputs, centers, inputs, kept, None, None, None)
-    _prepare(params, bumps, work, at)
-
-
-@inline
-def forward_plain(params, bumps, work, at):
+def forward(params, bumps, work, at):
     """Outputs h of a block, and the squared distances, from its inputs.
 
     params : IN flat parameters
@@ -235,26 +220,23 @@ def forward_plain(params, bumps, work, at):
         OUT; `at.spare` is overwritten
     at : Place
     """
-    _products(params, bumps, work, at)
-    n, norms = bumps.centers, work[at.spare : at.spare + _lanes(work, at)]
+    lanes, stride = _lanes(work, at), at.stride
+    norms = work[at.spare : at.spare + lanes]
+    _squared_norms(work, at.inputs, bumps.inputs, stride, norms)
+    centers = Strided(params, bumps.centers_at, bumps.row, 1)
+    inputs, kept = Rows(work, at.inputs, stride), Rows(work, at.kept, stride)
+    product(bumps.centers, lanes, bumps.inputs, centers, inputs, kept, None, None, None)
+    _prepare(params, bumps, work, at)
+    n, z = bumps.centers, at.outputs
     factors = work[at.of_centers : at.of_centers + n]
     center_norms = work[at.of_centers + n : at.of_centers + 2 * n]
-    _bumps(
-        work, at.kept, at.outputs, n, at.stride, norms, factors, center_norms, _largest(work)
-    )  # fmt: skip
-
-
-@inline
-def forward_normalized(params, bumps, work, at):
-    """The same, divided by their sum over the centres."""
-    _products(params, bumps, work, at)
-    n, norms = bumps.centers, work[at.spare : at.spare + _lanes(work, at)]
-    factors = work[at.of_centers : at.of_centers + n]
-    center_norms = work[at.of_centers + n : at.of_centers + 2 * n]
-    _exponents(
-        work, at.kept, at.outputs, n, at.stride, norms, factors, center_norms, _largest(work)
-    )  # fmt: skip
-    softmax_columns(work, at.outputs, n, len(norms), at.stride, at.spare)
+    if bumps.normalized:
+        _exponents(
+            work, at.kept, z, n, stride, norms, factors, center_norms, _largest(work)
+        )  # fmt: skip
+        softmax_columns(work, z, n, lanes, stride, at.spare)
+    else:
+        _bumps(work, at.kept, z, n, stride, norms, factors, center_norms, _largest(work))
 
 
 @vectorized
@@ -307,21 +289,7 @@ def _scale_normalized(work, delta, h, n, stride, mean, factors):
 
 
 @inline
-def _for_gradients(bumps, work, at):
-    """Sums of g_k over the rows, and the inputs row by row if a product is to read them."""
-    n, lanes, stride = bumps.centers, _lanes(work, at), at.stride
-    totals = work[at.of_centers + n : at.of_centers + 2 * n]
-    for k in range(n):
-        totals[k] = _total(work[at.delta + k * stride : at.delta + k * stride + lanes])
-    if not prefer_dot(n, bumps.inputs, at.rows, lanes_of(work)):
-        transpose_into(
-            bumps.inputs, lanes, Rows(work, at.inputs, stride), None,
-            Rows(work, at.transposed, at.across),
-        )  # fmt: skip
-
-
-@inline
-def scaled_delta_plain(bumps, work, at):
+def scaled_delta(bumps, work, at):
     """Delta by the outputs, in place, becomes g: delta by the exponents divided by s^2.
 
     What the gradients need beside it is made as well.
@@ -331,19 +299,22 @@ def scaled_delta_plain(bumps, work, at):
         `at.transposed` OUT; `at.spare` is overwritten
     at : Place
     """
-    n, factors = bumps.centers, work[at.of_centers : at.of_centers + bumps.centers]
-    _scale_plain(work, at.delta, at.outputs, n, at.stride, _lanes(work, at), factors)
-    _for_gradients(bumps, work, at)
-
-
-@inline
-def scaled_delta_normalized(bumps, work, at):
-    """The same for outputs that are divided by their sum."""
-    n, factors = bumps.centers, work[at.of_centers : at.of_centers + bumps.centers]
-    mean = work[at.spare : at.spare + _lanes(work, at)]
-    _weighted_sums(work, at.delta, at.outputs, n, at.stride, mean)
-    _scale_normalized(work, at.delta, at.outputs, n, at.stride, mean, factors)
-    _for_gradients(bumps, work, at)
+    n, lanes, stride = bumps.centers, _lanes(work, at), at.stride
+    factors = work[at.of_centers : at.of_centers + n]
+    if bumps.normalized:
+        mean = work[at.spare : at.spare + lanes]
+        _weighted_sums(work, at.delta, at.outputs, n, stride, mean)
+        _scale_normalized(work, at.delta, at.outputs, n, stride, mean, factors)
+    else:
+        _scale_plain(work, at.delta, at.outputs, n, stride, lanes, factors)
+    totals = work[at.of_centers + n : at.of_centers + 2 * n]
+    for k in range(n):
+        totals[k] = _total(work[at.delta + k * stride : at.delta + k * stride + lanes])
+    if not prefer_dot(n, bumps.inputs, at.rows, lanes_of(work)):
+        transpose_into(
+            bumps.inputs, lanes, Rows(work, at.inputs, stride), None,
+            Rows(work, at.transposed, at.across),
+        )  # fmt: skip
 
 
 @vectorized
@@ -358,7 +329,7 @@ def inputs_delta(params, bumps, work, at, target):
 
     params : IN flat parameters
     bumps : Bumps
-    work : INOUT workspace: `at.inputs` IN, `at.delta` IN as the scaling leaves it, `target`
+    work : INOUT workspace: `at.inputs` IN, `at.delta` IN as `scaled_delta` leaves it, `target`
         OUT (inputs, stride); `at.spare` is overwritten
     at : Place
     target : offset in `work`
@@ -394,7 +365,7 @@ def centers_gradient(params, bumps, work, at, first, n, target, add):
 
     params : IN flat parameters; no others than these centres are read
     bumps : Bumps
-    work : IN workspace: `at.inputs`, and the rest as the scaling leaves it
+    work : IN workspace: `at.inputs`, and the rest as `scaled_delta` leaves it
     at : Place
     target : OUT or, with `add`, INOUT (n, row)
     """
@@ -420,7 +391,7 @@ def centers_gradient(params, bumps, work, at, first, n, target, add):
 def log_widths_gradient(work, at, first, n, target, add):
     """Gradient by n log-widths from `first` on: sum over the rows of g_k |x - c_k|^2.
 
-    work : IN workspace: `at.kept`, and `at.delta` as the scaling leaves it
+    work : IN workspace: `at.kept`, and `at.delta` as `scaled_delta` leaves it
     at : Place
     target : OUT or, with `add`, INOUT (n,)
     """
@@ -433,7 +404,9 @@ def log_widths_gradient(work, at, first, n, target, add):
 
 @inline
 def _bumps_of(step):
-    return Bumps(step.inputs, step.outputs, step.centers, step.row, step.log_widths)
+    return Bumps(
+        step.inputs, step.outputs, step.centers, step.row, step.log_widths, step.normalized
+    )
 
 
 @inline
@@ -454,37 +427,24 @@ def _place_of(job, step, block):
 
 
 @functools.cache
-def units(single, normalized):
+def units(single):
     """The units of a radial layer in one precision, by their fields in a `Step`."""
     like = np.float32(0) if single else np.float64(0)
-    forward = forward_normalized if normalized else forward_plain
-    scaled_delta = scaled_delta_normalized if normalized else scaled_delta_plain
 
-    def radial_forward(job_at, step_at, block_at):
+    def forward_radial(job_at, step_at, block_at):
         job, step, block = job_of(job_at), radial_step_of(step_at), block_of(block_at)
         work = work_of(job, block, like)
         forward(params_of(job, like), _bumps_of(step), work, _place_of(job, step, block))
 
-    def radial_backward(job_at, step_at, block_at):
+    def backward_radial(job_at, step_at, block_at):
         job, step, block = job_of(job_at), radial_step_of(step_at), block_of(block_at)
-        scaled_delta(_bumps_of(step), work_of(job, block, like), _place_of(job, step, block))
-        if step.inputs_delta_at != 0:
-            call(step.inputs_delta_at, (job_at, step_at, block_at))
+        params, work = params_of(job, like), work_of(job, block, like)
+        bumps, at = _bumps_of(step), _place_of(job, step, block)
+        scaled_delta(bumps, work, at)
+        if step.input_delta_row >= 0:
+            inputs_delta(params, bumps, work, at, step.input_delta_row * job.stride)
 
-    kind = f"radial_{'normalized_' if normalized else ''}"
-    suffix = "single" if single else "double"
-    return {
-        "forward": Unit(radial_forward, f"{kind}forward_{suffix}"),
-        "backward": Unit(radial_backward, f"{kind}backward_{suffix}"),
-        "gradient": _gradient_unit(single),
-    }
-
-
-@functools.cache
-def _gradient_unit(single):
-    like = np.float32(0) if single else np.float64(0)
-
-    def radial_gradient(job_at, step_at, block_at, chunk_at, target_at, add, ahead):
+    def gradient_radial(job_at, step_at, block_at, chunk_at, target_at, add, ahead):
         job, step, block = job_of(job_at), radial_step_of(step_at), block_of(block_at)
         chunk, work = chunk_of(chunk_at), work_of(job, block, like)
         target, at = view(target_at, chunk.high - chunk.low, like), _place_of(job, step, block)
@@ -494,21 +454,13 @@ def _gradient_unit(single):
         else:
             log_widths_gradient(work, at, 0, step.outputs, target, add)
 
-    return Unit(radial_gradient, f"radial_gradient_{'single' if single else 'double'}")
-
-
-@functools.cache
-def inputs_delta_unit(single):
-    """Unit (job, step, block): the delta of the layer below."""
-    like = np.float32(0) if single else np.float64(0)
-
-    def radial_inputs_delta(job_at, step_at, block_at):
-        job, step, block = job_of(job_at), radial_step_of(step_at), block_of(block_at)
-        bumps, at = _bumps_of(step), _place_of(job, step, block)
-        target = step.input_delta_row * job.stride
-        inputs_delta(params_of(job, like), bumps, work_of(job, block, like), at, target)
-
-    return Unit(radial_inputs_delta, f"radial_inputs_delta_{'single' if single else 'double'}")
+    suffix = "single" if single else "double"
+    functions = {
+        "forward": forward_radial,
+        "backward": backward_radial,
+        "gradient": gradient_radial,
+    }
+    return {name: Unit(function, f"radial_{name}_{suffix}") for name, function in functions.items()}
 
 
 def make_step(program, number, layer):
@@ -522,15 +474,11 @@ def make_step(program, number, layer):
         Of the layer.
     layer : nnjit.layers.radial.spec.Radial
     """
-    if program.sparse and number == 0:
-        raise ValueError("A radial layer reads dense rows.")
-    made = units(program.single, bool(layer.normalized))
-    step = program.place(RadialStep.table(1), number, made)
+    step = program.place(RadialStep.table(1), number, units(program.single))
     centers, log_widths = program.layout.of(number)
-    step["centers"], step["row"], step["log_widths"] = centers.start, centers.row, log_widths.start
+    step["centers"], step["row"] = centers.start, centers.row
+    step["log_widths"], step["normalized"] = log_widths.start, layer.normalized
     step["of_centers"], _ = program.take_scratch(layer.centers)
     if program.training:
         step["transposed"], step["across"] = program.take_scratch(program.sizes[number])
-        if number > 0:
-            step["inputs_delta_at"] = inputs_delta_unit(program.single).address
     return step

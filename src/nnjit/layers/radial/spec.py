@@ -55,6 +55,11 @@ class Radial:
         if self.centers < 1:
             raise ValueError(f"A radial layer needs at least one centre, got {self.centers}.")
 
+    @classmethod
+    def examples(cls) -> tuple[Radial, ...]:
+        """Return small layers of the kind, for tests."""
+        return cls(4), cls(3, normalized=True)
+
     def outputs(self, inputs: int) -> int:
         """Return the number of centres."""
         return self.centers
