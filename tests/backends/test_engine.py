@@ -398,6 +398,20 @@ def test_fused_chunks_move_the_parameters_as_the_others_do(
             np.testing.assert_allclose(losses, expected_losses, rtol=limit)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_padding_counts_as_work_where_minibatches_are_cut_into_parts(dtype):
+    """Which cut it is decides the order of sums, so that bits depend on it."""
+    units = (32, 512 // np.dtype(dtype).itemsize, 3)
+    engine = engine_for("multinomial", "tanh", units, dtype)
+    padding = engine.layout.n_flat - engine.network.n_parameters
+    assert padding > 0
+    n = -(-plan.PARALLEL_TRAIN // (engine.network.work + padding))
+    assert n * engine.network.work < plan.PARALLEL_TRAIN
+    _, _, X, y, _, _ = problem("multinomial", dtype, n, units)
+    made = plan.GradientPlan(engine, engine._program(False, training=True), engine.dataset(X, y))
+    assert made.n_parts == 2
+
+
 @pytest.mark.parametrize("fused_from", [0, 10**9])
 def test_parameter_padding_stays_zero(fused_from, monkeypatch):
     """Rows 512 bytes apart are padded; the padding must not take part."""

@@ -5,6 +5,7 @@ import pytest
 
 from nnjit.layers.radial.initialization import (
     choose_centers,
+    choose_origin_and_unit,
     choose_widths,
     default_centers,
     squared_distances,
@@ -125,6 +126,14 @@ def test_one_centre_reaches_as_far_as_the_rows():
     np.testing.assert_allclose(choose_widths(np.zeros((1, 2)), "nearest", x), np.sqrt(5))
     assert choose_widths(np.zeros((1, 2)), "nearest", np.zeros((4, 2))) == 1
     assert choose_widths(np.zeros((1, 2)), "nearest") == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_are_all_the_same_are_measured_in_units_of_one(dtype):
+    for x in (np.full((1, 3), 0.1, dtype), np.full((7, 3), 0.1, dtype), np.zeros((2, 1), dtype)):
+        origin, unit = choose_origin_and_unit(x, 1)
+        np.testing.assert_array_equal(origin, x[0])
+        assert origin.dtype == dtype and unit == 1
 
 
 def test_centres_that_coincide_have_a_tenth_of_the_usual_width():

@@ -137,7 +137,7 @@ class ForwardPlan(_Plan):
     def __init__(self, engine, program, n):
         super().__init__(engine, program)
         self._rows = min(BLOCK_ROWS, round_up(n, lanes_of(self._dtype)))
-        self._work_needed = PARALLEL_PREDICT / engine.network.work
+        self._work_needed = PARALLEL_PREDICT / _work(engine)
         parallel = n >= self._work_needed and n > BLOCK_ROWS
         self._workers = threads.thread_count() if parallel else 1
         self._keep_workspaces(self._rows, self._workers, self._workers)
@@ -185,7 +185,7 @@ class _BackwardPlan(_Plan):
     def __init__(self, engine, program, dataset, n_order, batch_size, fusing):
         super().__init__(engine, program)
         self.dataset, network = dataset, engine.network
-        self._work = network.work
+        self._work = _work(engine)
         rows, self.n_parts = _blocks(self._work, batch_size, lanes_of(self._dtype))
         self.parallel = self.n_parts > 1
         self._fused = (
@@ -328,6 +328,11 @@ class GradientPlan(_BackwardPlan):
     def _run(self, parallel, first, last):
         self._call(parallel, first, last, 0, self.n_parts)
         return True
+
+
+def _work(engine):
+    """Multiply-adds of the forward pass for each row; padding is read as well."""
+    return engine.network.work + engine.layout.n_flat - engine.network.n_parameters
 
 
 def _blocks(work, batch_size, lanes):

@@ -109,10 +109,12 @@ def choose_origin_and_unit(
     origin : ndarray of shape (n_features,)
         Of the type of `x`.
     unit : float
-        A power of two, so that dividing by it rounds nothing.
+        A power of two, so that dividing by it rounds nothing; 1 where all rows are the same.
     """
     if sample_weight is not None:
         x = x[sample_weight > 0]
+    if (x == x[0]).all():
+        return x[0].copy(), 1.0
     origin = x.mean(axis=0, dtype=np.float64)
     sample = _distinct_rows(x, min(n_centers, len(x)), np.random.RandomState(0))
     around = sample.astype(np.float64) - origin
