@@ -2,19 +2,26 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import naive
+from nnjit.backends.cpu import CpuEngine
 from nnjit.backends.layout import row_stride
-from nnjit.core.compiler.jit import kernel
+from nnjit.core.compiler.jit import kernel, renamed
+from nnjit.layers.dense.spec import Dense
+from nnjit.layers.network import Network
 from nnjit.layers.radial.cpu import (
     Bumps,
     Place,
     centers_gradient,
-    forward,
+    forward_normalized,
+    forward_plain,
     inputs_delta,
     log_widths_gradient,
-    scaled_delta,
+    scaled_delta_normalized,
+    scaled_delta_plain,
 )
+from nnjit.layers.radial.spec import Radial
 
 DTYPES = [np.float32, np.float64]
 # rows, inputs, centres
@@ -25,28 +32,36 @@ SIZES = [
 MARGIN = 3  # elements before the parameters, to see that offsets are used
 
 
-@kernel
-def run(params, inputs, centers, row, normalized, work, stride, rows, grads, add):
-    """All that a step asks of the layer; gradients in two parts, as two threads would."""
-    at_kept = inputs * stride + centers * stride
-    at_delta = at_kept + (centers + 1) * stride
-    bumps = Bumps(inputs, centers, 3, row, 3 + centers * row, normalized)
-    at_last = at_delta + (centers + inputs) * stride
-    across = inputs + 64
-    at = Place(
-        0, inputs * stride, at_kept, at_delta - stride, at_last, at_last + 2 * centers, across,
-        at_delta, stride, rows,
-    )  # fmt: skip
-    forward(params, bumps, work, at)
-    scaled_delta(bumps, work, at)
-    inputs_delta(params, bumps, work, at, at_delta + centers * stride)
-    half = centers // 2
-    for first, end in ((0, half), (half, centers)):
-        if first < end:
-            target = grads[5 + first * row : 5 + end * row]
-            centers_gradient(params, bumps, work, at, first, end - first, target, add)
-            target = grads[5 + centers * row + first : 5 + centers * row + end]
-            log_widths_gradient(work, at, first, end - first, target, add)
+def run_with(forward, scaled_delta):
+    """A kernel of all that a step asks of the layer; gradients in two parts, as threads would."""
+
+    def run(params, inputs, centers, row, work, stride, rows, grads, add):
+        at_kept = inputs * stride + centers * stride
+        at_delta = at_kept + (centers + 1) * stride
+        bumps = Bumps(inputs, centers, 3, row, 3 + centers * row)
+        at_last, transposed_row = at_delta + (centers + inputs) * stride, inputs + 64
+        at = Place(
+            0, inputs * stride, at_kept, at_delta - stride, at_last, at_last + 2 * centers,
+            transposed_row, at_delta, stride, rows,
+        )  # fmt: skip
+        forward(params, bumps, work, at)
+        scaled_delta(bumps, work, at)
+        inputs_delta(params, bumps, work, at, at_delta + centers * stride)
+        half = centers // 2
+        for first, end in ((0, half), (half, centers)):
+            if first < end:
+                target = grads[5 + first * row : 5 + end * row]
+                centers_gradient(params, bumps, work, at, first, end - first, target, add)
+                target = grads[5 + centers * row + first : 5 + centers * row + end]
+                log_widths_gradient(work, at, first, end - first, target, add)
+
+    return kernel(renamed(run, f"run_{forward.__name__}"))
+
+
+RUN = {
+    False: run_with(forward_plain, scaled_delta_plain),
+    True: run_with(forward_normalized, scaled_delta_normalized),
+}
 
 
 class Layer:
@@ -80,8 +95,8 @@ class Layer:
         work[delta : delta + centers] = 0
         work[delta : delta + centers, :rows] = self.dh.T
         grads = np.full(2 + len(params), start, self.dtype)
-        run(
-            params, inputs, centers, row, int(self.normalized), flat, stride, rows, grads, add,
+        RUN[self.normalized](
+            params, inputs, centers, row, flat, stride, rows, grads, add,
         )  # fmt: skip
         assert (grads[: 2 + MARGIN] == start).all()
         by_centers = self.matrix(grads, 2 + MARGIN)
@@ -194,3 +209,80 @@ def test_nan_stays_nan():
     h = layer.run()[0]
     assert np.isnan(h[1]).all()
     assert np.isfinite(h[[0, 2, 3, 4]]).all()
+
+
+RADIAL, DENSE = Radial(6), Dense(3)
+NETWORKS = {
+    "plain": (RADIAL, DENSE),
+    "normalized": (Radial(6, normalized=True), DENSE),
+    "above tanh": (Dense(5, "tanh"), RADIAL, DENSE),
+    "above relu": (Dense(5, "relu"), Radial(6, normalized=True), DENSE),
+    "two": (RADIAL, Radial(4, normalized=True), DENSE),
+    "below relu": (RADIAL, Dense(5, "relu"), DENSE),
+}
+
+
+def engine_of(layers, dtype, inputs=4, seed=0):
+    network = Network(inputs, layers, "log_loss", "softmax")
+    rng = np.random.default_rng(seed)
+    arrays = [
+        rng.standard_normal(parameter.shape) * (0.3 if parameter.name == "log_widths" else 1)
+        for _, parameter in network.parameters()
+    ]
+    engine = CpuEngine(network, dtype)
+    engine.pack([array.astype(dtype) for array in arrays])
+    return engine, arrays
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradient_of_a_network_with_radial_layers_is_that_of_differences(name, weighted):
+    engine, arrays = engine_of(NETWORKS[name], np.float64)
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((37, 4)), rng.integers(0, 3, 37)
+    data = engine.dataset(x, y, rng.uniform(0.5, 2, 37) if weighted else None)
+    packed = np.concatenate([arrays[number].ravel() for number in engine.network.packing()])
+    _, gradient = engine.loss_gradient(packed, data, 0.3)
+    expected = naive.central_differences(lambda p: engine.loss_gradient(p, data, 0.3)[0], packed)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("rows, inputs, centers, batch", [(70, 4, 6, 32), (700, 60, 300, 512)])
+def test_epochs_follow_the_oracle(rows, inputs, centers, batch, normalized, dtype):
+    """The larger one in several parts, each chunk of parameters with its own gradient."""
+    layers = (Radial(centers, normalized), Dense(3))
+    engine, parameters = engine_of(layers, dtype, inputs)
+    parameters[1] += np.log(np.sqrt(inputs))
+    engine.pack([array.astype(dtype) for array in parameters])
+    rng = np.random.default_rng(2)
+    x, labels = rng.standard_normal((rows, inputs)).astype(dtype), rng.integers(0, 3, rows)
+    weights = rng.uniform(0.5, 2, rows).astype(dtype)
+    data, solver = engine.dataset(x, labels, weights), engine.optimizer("adam")
+    solver.learning_rate = 0.01
+    oracle = naive.Adam(0.01)
+    for _ in range(3):
+        order = rng.permutation(rows)
+        engine.train(data, order, batch, solver, 0.1, 0, -(-rows // batch))
+        for start in range(0, rows, batch):
+            part = order[start : start + batch]
+            grads = naive.rbf_network_gradient(
+                parameters, x[part].astype(float), np.eye(3)[labels[part]], "multinomial",
+                normalized, 0.1, weights[part].astype(float),
+            )  # fmt: skip
+            oracle.step(parameters, grads)
+    tolerance = 2e-3 if dtype == np.float32 else 1e-8
+    for got, expected in zip(engine.unpack(), parameters):
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
+    p = naive.softmax(
+        naive.radial_forward(x.astype(float), *parameters[:2], normalized) @ parameters[2]
+        + parameters[3]
+    )
+    np.testing.assert_allclose(engine.predict(x), p, atol=tolerance)
+
+
+def test_sparse_rows_are_refused():
+    engine, _ = engine_of((RADIAL, DENSE), np.float64)
+    with pytest.raises(ValueError, match="A radial layer takes no sparse rows"):
+        engine.predict(sp.csr_matrix(np.eye(4)))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import Unit, call
 from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps.outputs import softmax_columns
@@ -36,11 +36,13 @@ __all__ = [
     "Place",
     "RadialStep",
     "centers_gradient",
-    "forward",
+    "forward_normalized",
+    "forward_plain",
     "inputs_delta",
     "log_widths_gradient",
     "make_step",
-    "scaled_delta",
+    "scaled_delta_normalized",
+    "scaled_delta_plain",
     "units",
 ]
 
@@ -55,10 +57,10 @@ class RadialStep(Step):
     centers: int  # offsets of the parameters
     row: int  # elements from one centre to the next
     log_widths: int
-    normalized: int  # 0 or 1
     of_centers: int  # in the scratch, elements of a row
     transposed: int
-    across: int  # of which so many are the inputs' room
+    transposed_row: int  # of which so many are the inputs' room
+    inputs_delta_at: int  # unit (job, step, block), unless nobody asks for it
 
 
 radial_step_of = reader(RadialStep)
@@ -72,7 +74,6 @@ class Bumps(NamedTuple):
     centers_at: int
     row: int  # elements from one centre to the next
     log_widths_at: int
-    normalized: int  # 0 or 1
 
 
 class Place(NamedTuple):
@@ -80,8 +81,8 @@ class Place(NamedTuple):
 
     The squared distances are `kept`; `spare` is a free row; `of_centers` holds 1 / (2 s_k^2) for
     every centre and then |c_k|^2, or on the way back the sum of g_k over the rows; `transposed`
-    has room for the inputs row by row, `across` apart. The padding of the last vector repeats a
-    row in the inputs and is 0 in `delta`.
+    has room for the inputs row by row, `transposed_row` apart. The padding of the last vector
+    repeats a row in the inputs and is 0 in `delta`.
     """
 
     inputs: int
@@ -90,7 +91,7 @@ class Place(NamedTuple):
     spare: int
     of_centers: int
     transposed: int
-    across: int
+    transposed_row: int
     delta: int
     stride: int
     rows: int
@@ -211,7 +212,20 @@ def _prepare(params, bumps, work, at):
 
 
 @inline
-def forward(params, bumps, work, at):
+def _products(params, bumps, work, at):
+    """x.c_k of every centre to `at.kept`, |x|^2 to `at.spare`, and `at.of_centers`."""
+    lanes, stride = _lanes(work, at), at.stride
+    _squared_norms(
+        work, at.inputs, bumps.inputs, stride, work[at.spare : at.spare + lanes]
+    )  # fmt: skip
+    centers = Strided(params, bumps.centers_at, bumps.row, 1)
+    inputs, kept = Rows(work, at.inputs, stride), Rows(work, at.kept, stride)
+    product(bumps.centers, lanes, bumps.inputs, centers, inputs, kept, None, None, None)
+    _prepare(params, bumps, work, at)
+
+
+@inline
+def forward_plain(params, bumps, work, at):
     """Outputs h of a block, and the squared distances, from its inputs.
 
     params : IN flat parameters
@@ -220,23 +234,26 @@ def forward(params, bumps, work, at):
         OUT; `at.spare` is overwritten
     at : Place
     """
-    lanes, stride = _lanes(work, at), at.stride
-    norms = work[at.spare : at.spare + lanes]
-    _squared_norms(work, at.inputs, bumps.inputs, stride, norms)
-    centers = Strided(params, bumps.centers_at, bumps.row, 1)
-    inputs, kept = Rows(work, at.inputs, stride), Rows(work, at.kept, stride)
-    product(bumps.centers, lanes, bumps.inputs, centers, inputs, kept, None, None, None)
-    _prepare(params, bumps, work, at)
-    n, z = bumps.centers, at.outputs
+    _products(params, bumps, work, at)
+    n, norms = bumps.centers, work[at.spare : at.spare + _lanes(work, at)]
     factors = work[at.of_centers : at.of_centers + n]
     center_norms = work[at.of_centers + n : at.of_centers + 2 * n]
-    if bumps.normalized:
-        _exponents(
-            work, at.kept, z, n, stride, norms, factors, center_norms, _largest(work)
-        )  # fmt: skip
-        softmax_columns(work, z, n, lanes, stride, at.spare)
-    else:
-        _bumps(work, at.kept, z, n, stride, norms, factors, center_norms, _largest(work))
+    _bumps(
+        work, at.kept, at.outputs, n, at.stride, norms, factors, center_norms, _largest(work)
+    )  # fmt: skip
+
+
+@inline
+def forward_normalized(params, bumps, work, at):
+    """The same, divided by their sum over the centres."""
+    _products(params, bumps, work, at)
+    n, norms = bumps.centers, work[at.spare : at.spare + _lanes(work, at)]
+    factors = work[at.of_centers : at.of_centers + n]
+    center_norms = work[at.of_centers + n : at.of_centers + 2 * n]
+    _exponents(
+        work, at.kept, at.outputs, n, at.stride, norms, factors, center_norms, _largest(work)
+    )  # fmt: skip
+    softmax_columns(work, at.outputs, n, len(norms), at.stride, at.spare)
 
 
 @vectorized
@@ -289,7 +306,21 @@ def _scale_normalized(work, delta, h, n, stride, mean, factors):
 
 
 @inline
-def scaled_delta(bumps, work, at):
+def _for_gradients(bumps, work, at):
+    """Sums of g_k over the rows, and the inputs row by row if a product is to read them."""
+    n, lanes, stride = bumps.centers, _lanes(work, at), at.stride
+    totals = work[at.of_centers + n : at.of_centers + 2 * n]
+    for k in range(n):
+        totals[k] = _total(work[at.delta + k * stride : at.delta + k * stride + lanes])
+    if not prefer_dot(n, bumps.inputs, at.rows, lanes_of(work)):
+        transpose_into(
+            bumps.inputs, lanes, Rows(work, at.inputs, stride), None,
+            Rows(work, at.transposed, at.transposed_row),
+        )  # fmt: skip
+
+
+@inline
+def scaled_delta_plain(bumps, work, at):
     """Delta by the outputs, in place, becomes g: delta by the exponents divided by s^2.
 
     What the gradients need beside it is made as well.
@@ -299,22 +330,19 @@ def scaled_delta(bumps, work, at):
         `at.transposed` OUT; `at.spare` is overwritten
     at : Place
     """
-    n, lanes, stride = bumps.centers, _lanes(work, at), at.stride
-    factors = work[at.of_centers : at.of_centers + n]
-    if bumps.normalized:
-        mean = work[at.spare : at.spare + lanes]
-        _weighted_sums(work, at.delta, at.outputs, n, stride, mean)
-        _scale_normalized(work, at.delta, at.outputs, n, stride, mean, factors)
-    else:
-        _scale_plain(work, at.delta, at.outputs, n, stride, lanes, factors)
-    totals = work[at.of_centers + n : at.of_centers + 2 * n]
-    for k in range(n):
-        totals[k] = _total(work[at.delta + k * stride : at.delta + k * stride + lanes])
-    if not prefer_dot(n, bumps.inputs, at.rows, lanes_of(work)):
-        transpose_into(
-            bumps.inputs, lanes, Rows(work, at.inputs, stride), None,
-            Rows(work, at.transposed, at.across),
-        )  # fmt: skip
+    n, factors = bumps.centers, work[at.of_centers : at.of_centers + bumps.centers]
+    _scale_plain(work, at.delta, at.outputs, n, at.stride, _lanes(work, at), factors)
+    _for_gradients(bumps, work, at)
+
+
+@inline
+def scaled_delta_normalized(bumps, work, at):
+    """The same for outputs that are divided by their sum."""
+    n, factors = bumps.centers, work[at.of_centers : at.of_centers + bumps.centers]
+    mean = work[at.spare : at.spare + _lanes(work, at)]
+    _weighted_sums(work, at.delta, at.outputs, n, at.stride, mean)
+    _scale_normalized(work, at.delta, at.outputs, n, at.stride, mean, factors)
+    _for_gradients(bumps, work, at)
 
 
 @vectorized
@@ -329,7 +357,7 @@ def inputs_delta(params, bumps, work, at, target):
 
     params : IN flat parameters
     bumps : Bumps
-    work : INOUT workspace: `at.inputs` IN, `at.delta` IN as `scaled_delta` leaves it, `target`
+    work : INOUT workspace: `at.inputs` IN, `at.delta` IN as the scaling leaves it, `target`
         OUT (inputs, stride); `at.spare` is overwritten
     at : Place
     target : offset in `work`
@@ -365,7 +393,7 @@ def centers_gradient(params, bumps, work, at, first, n, target, add):
 
     params : IN flat parameters; no others than these centres are read
     bumps : Bumps
-    work : IN workspace: `at.inputs`, and the rest as `scaled_delta` leaves it
+    work : IN workspace: `at.inputs`, and the rest as the scaling leaves it
     at : Place
     target : OUT or, with `add`, INOUT (n, row)
     """
@@ -377,7 +405,7 @@ def centers_gradient(params, bumps, work, at, first, n, target, add):
     else:
         product(
             n, bumps.inputs, at.rows, Strided(work, g, stride, 1),
-            Rows(work, at.transposed, at.across), out,
+            Rows(work, at.transposed, at.transposed_row), out,
             Prologue(FROM_C if add else FROM_ZERO, target, 0), None, None,
         )  # fmt: skip
     c = bumps.centers_at + first * bumps.row
@@ -391,7 +419,7 @@ def centers_gradient(params, bumps, work, at, first, n, target, add):
 def log_widths_gradient(work, at, first, n, target, add):
     """Gradient by n log-widths from `first` on: sum over the rows of g_k |x - c_k|^2.
 
-    work : IN workspace: `at.kept`, and `at.delta` as `scaled_delta` leaves it
+    work : IN workspace: `at.kept`, and `at.delta` as the scaling leaves it
     at : Place
     target : OUT or, with `add`, INOUT (n,)
     """
@@ -404,9 +432,7 @@ def log_widths_gradient(work, at, first, n, target, add):
 
 @inline
 def _bumps_of(step):
-    return Bumps(
-        step.inputs, step.outputs, step.centers, step.row, step.log_widths, step.normalized
-    )
+    return Bumps(step.inputs, step.outputs, step.centers, step.row, step.log_widths)
 
 
 @inline
@@ -419,7 +445,7 @@ def _place_of(job, step, block):
         job.spare_row * stride,
         job.scratch_row * stride + step.of_centers * block.lanes,
         job.scratch_row * stride + step.transposed * block.lanes,
-        step.across,
+        step.transposed_row,
         step.delta_row * stride,
         stride,
         block.rows,
@@ -428,23 +454,43 @@ def _place_of(job, step, block):
 
 @functools.cache
 def units(single):
-    """The units of a radial layer in one precision, by their fields in a `Step`."""
+    """The units of radial layers in one precision, by name; a layer takes what it needs."""
+    suffix = "single" if single else "double"
+    plain = _passes(forward_plain, scaled_delta_plain, single)
+    normalized = _passes(forward_normalized, scaled_delta_normalized, single)
+    return {
+        "forward": Unit(plain[0], f"radial_forward_{suffix}"),
+        "backward": Unit(plain[1], f"radial_backward_{suffix}"),
+        "normalized_forward": Unit(normalized[0], f"radial_normalized_forward_{suffix}"),
+        "normalized_backward": Unit(normalized[1], f"radial_normalized_backward_{suffix}"),
+        "gradient": Unit(_gradient(single), f"radial_gradient_{suffix}"),
+        "inputs_delta": Unit(_inputs_delta(single), f"radial_inputs_delta_{suffix}"),
+    }
+
+
+def _passes(forward, scaled_delta, single):
+    """Functions (job, step, block) of one form of the layer: forward and backward."""
     like = np.float32(0) if single else np.float64(0)
 
-    def forward_radial(job_at, step_at, block_at):
+    def radial_forward(job_at, step_at, block_at):
         job, step, block = job_of(job_at), radial_step_of(step_at), block_of(block_at)
         work = work_of(job, block, like)
         forward(params_of(job, like), _bumps_of(step), work, _place_of(job, step, block))
 
-    def backward_radial(job_at, step_at, block_at):
+    def radial_backward(job_at, step_at, block_at):
         job, step, block = job_of(job_at), radial_step_of(step_at), block_of(block_at)
-        params, work = params_of(job, like), work_of(job, block, like)
-        bumps, at = _bumps_of(step), _place_of(job, step, block)
-        scaled_delta(bumps, work, at)
-        if step.input_delta_row >= 0:
-            inputs_delta(params, bumps, work, at, step.input_delta_row * job.stride)
+        scaled_delta(_bumps_of(step), work_of(job, block, like), _place_of(job, step, block))
+        if step.inputs_delta_at != 0:
+            call(step.inputs_delta_at, (job_at, step_at, block_at))
 
-    def gradient_radial(job_at, step_at, block_at, chunk_at, target_at, add, ahead):
+    return radial_forward, radial_backward
+
+
+def _gradient(single):
+    """Function (job, step, block, chunk, target, add, ahead): gradient of a chunk."""
+    like = np.float32(0) if single else np.float64(0)
+
+    def radial_gradient(job_at, step_at, block_at, chunk_at, target_at, add, ahead):
         job, step, block = job_of(job_at), radial_step_of(step_at), block_of(block_at)
         chunk, work = chunk_of(chunk_at), work_of(job, block, like)
         target, at = view(target_at, chunk.high - chunk.low, like), _place_of(job, step, block)
@@ -454,13 +500,20 @@ def units(single):
         else:
             log_widths_gradient(work, at, 0, step.outputs, target, add)
 
-    suffix = "single" if single else "double"
-    functions = {
-        "forward": forward_radial,
-        "backward": backward_radial,
-        "gradient": gradient_radial,
-    }
-    return {name: Unit(function, f"radial_{name}_{suffix}") for name, function in functions.items()}
+    return radial_gradient
+
+
+def _inputs_delta(single):
+    """Function (job, step, block): the delta of the layer below."""
+    like = np.float32(0) if single else np.float64(0)
+
+    def radial_inputs_delta(job_at, step_at, block_at):
+        job, step, block = job_of(job_at), radial_step_of(step_at), block_of(block_at)
+        bumps, at = _bumps_of(step), _place_of(job, step, block)
+        target = step.input_delta_row * job.stride
+        inputs_delta(params_of(job, like), bumps, work_of(job, block, like), at, target)
+
+    return radial_inputs_delta
 
 
 def make_step(program, number, layer):
@@ -474,11 +527,14 @@ def make_step(program, number, layer):
         Of the layer.
     layer : nnjit.layers.radial.spec.Radial
     """
-    step = program.place(RadialStep.table(1), number, units(program.single))
+    made, form = units(program.single), "normalized_" if layer.normalized else ""
+    passes = {name: made[form + name] for name in ("forward", "backward")}
+    step = program.place(RadialStep.table(1), number, {**passes, "gradient": made["gradient"]})
     centers, log_widths = program.layout.of(number)
-    step["centers"], step["row"] = centers.start, centers.row
-    step["log_widths"], step["normalized"] = log_widths.start, layer.normalized
+    step["centers"], step["row"], step["log_widths"] = centers.start, centers.row, log_widths.start
     step["of_centers"], _ = program.take_scratch(layer.centers)
     if program.training:
-        step["transposed"], step["across"] = program.take_scratch(program.sizes[number])
+        step["transposed"], step["transposed_row"] = program.take_scratch(program.sizes[number])
+        if number > 0:
+            step["inputs_delta_at"] = made["inputs_delta"].address
     return step
