@@ -29,9 +29,6 @@ class Record:
         fields = {}
         for base in reversed(cls.__mro__):
             fields |= vars(base).get("__annotations__", {}) if base is not Record else {}
-        taken = [name for name in fields if hasattr(np.record, name)]
-        if taken:  # a record of plain Python has them already
-            raise TypeError(f"fields of {cls.__name__} need other names: {', '.join(taken)}")
         cls.dtype = np.dtype([(name, kinds[kind]) for name, kind in fields.items()])
 
     @classmethod
@@ -48,7 +45,8 @@ class Record:
 def reader(record):
     """Function of compiled code that returns the record at an address."""
     if numba.config.DISABLE_JIT:
-        return lambda address: memory_view(address, 1, record).view(np.recarray)[0]
+        structure = _structure(record)
+        return lambda address: structure.from_address(int(address))
     kind = numba.from_dtype(record.dtype)
 
     @intrinsic
@@ -59,6 +57,17 @@ def reader(record):
         return kind(types.int64), codegen
 
     return record_at
+
+
+def _structure(record):
+    """The record as a structure of plain Python, for when nothing is compiled."""
+    kinds = {"i": ctypes.c_int64, "f": ctypes.c_double}
+    fields = [(name, kinds[record.dtype[name].kind]) for name in record.dtype.names]
+
+    def write(self, name, value):
+        ctypes.Structure.__setattr__(self, name, getattr(value, "item", lambda: value)())
+
+    return type(record.__name__, (ctypes.Structure,), {"_fields_": fields, "__setattr__": write})
 
 
 @intrinsic
@@ -89,7 +98,6 @@ class _Memory:
             "data": (address, False),
             "shape": (n,),
             "typestr": dtype.str,
-            "descr": dtype.descr,
             "version": 3,
         }
 
