@@ -263,6 +263,47 @@ def test_what_cannot_be_told_apart_is_not_cached(value):
     assert closing_over(value) is None
 
 
+HALF = 0.5
+
+
+def test_functions_are_told_apart_by_the_names_defaults_and_globals_that_they_read(monkeypatch):
+    def scaled(by):
+        def function(x, factor=by):
+            return x * factor
+
+        return function
+
+    exponential, logarithm = lambda x: np.exp(x), lambda x: np.log(x)
+    known = sources.function_identity
+    assert known(exponential) != known(logarithm)
+    assert known(scaled(1.0)) == known(scaled(1.0)) != known(scaled(2.0))
+
+    def reading():
+        return lambda x: HALF * x  # it is in a function inside
+
+    before = known(reading)
+    assert before == known(reading) is not None
+    monkeypatch.setitem(globals(), "HALF", 0.25)
+    assert known(reading) != before
+    monkeypatch.setitem(globals(), "HALF", [0.25])
+    assert known(reading) is None
+
+
+def test_a_function_that_calls_itself_has_an_identity():
+    def fall(x):
+        return x if x < 1 else fall(x - 1)
+
+    assert sources.function_identity(fall) is not None
+
+
+def test_sets_look_the_same_in_every_process(tmp_path):
+    """Their order depends on a seed that each process draws."""
+    (tmp_path / "with_a_set.py").write_text("def known(x): return x in {'a', 'b', 'c', 'd', 'e'}")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from with_a_set import known\n"
+    code += "from nnjit.core.compiler.sources import function_identity as of; print(of(known))"
+    assert len({run_python(code, tmp_path, PYTHONHASHSEED=seed) for seed in range(4)}) == 1
+
+
 ENTRIES = [*ACTIVATIONS.values(), *LOSSES.values(), *SOLVERS.values()]
 
 
