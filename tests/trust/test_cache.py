@@ -601,6 +601,28 @@ def test_nothing_is_written_into_the_installed_package(tmp_path, expected):
     assert files(package / "nnjit") == before
 
 
+APART = """
+import ctypes, sys
+import numpy as np
+from nnjit.core.maps.activations import value_unit
+kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
+for name in sys.argv[1:]:
+    x = np.array([-1.0, 0.5, 2.0])
+    kind(value_unit(name, False).address)(x.ctypes.data, 3)
+    print(*x.tolist())
+"""
+
+
+def test_kernels_from_files_of_different_processes_keep_to_their_own_helpers(tmp_path):
+    """Each process numbers its functions from 1, so helpers have the same names."""
+    names = ["relu", "tanh", "logistic"]
+    apart = [run_python(APART, name, NUMBA_CACHE_DIR=tmp_path).strip() for name in names]
+    assert len(set(apart)) == len(names)
+    for order in (names, names[::-1]):
+        together = run_python(APART, *order, NUMBA_CACHE_DIR=tmp_path).split("\n")
+        assert dict(zip(order, together, strict=False)) == dict(zip(names, apart, strict=True))
+
+
 # Two processes that want the same
 
 TURNS = """
