@@ -7,8 +7,8 @@ import pytest
 from engine_problems import DTYPES, tolerance
 from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from nnjit.backends.cpu import CpuEngine
-from nnjit.core.maps import activations, losses, outputs, solvers
 from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
+from nnjit.formulas.registry import Activation
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network
 
@@ -26,10 +26,6 @@ def more_entries(monkeypatch):
         monkeypatch.setitem(registry, entry.name, entry)
     for entry in (SQUARES, FOCAL):
         monkeypatch.setitem(LOSSES, (entry.name, entry.output), entry)
-    yield
-    for made in (activations.value_unit, activations.backward_unit, losses.loss_unit,
-                 outputs.output_map, solvers.solver_unit):  # fmt: skip
-        made.cache_clear()  # nobody finds an entry that is gone
 
 
 def targets(entry, n, outputs):
@@ -136,3 +132,23 @@ def test_steps_of_every_solver_are_those_of_its_formulas(width, solver, dtype, m
             np.testing.assert_allclose(ours, theirs, **limits)
         optimizer = engine.optimizer(solver)
         optimizer.load_state(state)
+
+
+def test_an_entry_that_replaces_another_of_its_name_is_the_one_that_runs(monkeypatch):
+    """As in a notebook, whose cell with the formula runs again; a former network stays as it is."""
+
+    def times(factor):
+        def make(m):
+            by = m.real(factor)
+            return (lambda z: by * z), (lambda z: by), (lambda delta: by * delta)
+
+        return Activation("mine", make)
+
+    X, engines = np.array([[1.0, -2.0]]), []
+    for factor in (2.0, 5.0):
+        monkeypatch.setitem(ACTIVATIONS, "mine", times(factor))
+        network = Network(2, (Dense(1, "mine"), Dense(1)), "squared_error", "identity")
+        engines.append(CpuEngine(network, np.float64))
+        engines[-1].pack([np.ones((2, 1)), np.zeros(1), np.ones((1, 1)), np.zeros(1)])
+        assert engines[-1].predict(X) == -factor
+    assert engines[0].predict(X) == -2.0

@@ -263,6 +263,47 @@ def test_what_cannot_be_told_apart_is_not_cached(value):
     assert closing_over(value) is None
 
 
+HALF = 0.5
+
+
+def test_functions_are_told_apart_by_the_names_defaults_and_globals_that_they_read(monkeypatch):
+    def scaled(by):
+        def function(x, factor=by):
+            return x * factor
+
+        return function
+
+    exponential, logarithm = lambda x: np.exp(x), lambda x: np.log(x)
+    known = sources.function_identity
+    assert known(exponential) != known(logarithm)
+    assert known(scaled(1.0)) == known(scaled(1.0)) != known(scaled(2.0))
+
+    def reading():
+        return lambda x: HALF * x  # it is in a function inside
+
+    before = known(reading)
+    assert before == known(reading) is not None
+    monkeypatch.setitem(globals(), "HALF", 0.25)
+    assert known(reading) != before
+    monkeypatch.setitem(globals(), "HALF", [0.25])
+    assert known(reading) is None
+
+
+def test_a_function_that_calls_itself_has_an_identity():
+    def fall(x):
+        return x if x < 1 else fall(x - 1)
+
+    assert sources.function_identity(fall) is not None
+
+
+def test_sets_look_the_same_in_every_process(tmp_path):
+    """Their order depends on a seed that each process draws."""
+    (tmp_path / "with_a_set.py").write_text("def known(x): return x in {'a', 'b', 'c', 'd', 'e'}")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from with_a_set import known\n"
+    code += "from nnjit.core.compiler.sources import function_identity as of; print(of(known))"
+    assert len({run_python(code, tmp_path, PYTHONHASHSEED=seed) for seed in range(4)}) == 1
+
+
 ENTRIES = [*ACTIVATIONS.values(), *LOSSES.values(), *SOLVERS.values()]
 
 
@@ -558,6 +599,28 @@ def test_nothing_is_written_into_the_installed_package(tmp_path, expected):
     )  # fmt: skip
     assert output.split()[0] == expected[1]
     assert files(package / "nnjit") == before
+
+
+APART = """
+import ctypes, sys
+import numpy as np
+from nnjit.core.maps.activations import value_unit
+kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
+for name in sys.argv[1:]:
+    x = np.array([-1.0, 0.5, 2.0])
+    kind(value_unit(name, False).address)(x.ctypes.data, 3)
+    print(*x.tolist())
+"""
+
+
+def test_kernels_from_files_of_different_processes_keep_to_their_own_helpers(tmp_path):
+    """Each process numbers its functions from 1, so helpers have the same names."""
+    names = ["relu", "tanh", "logistic"]
+    apart = [run_python(APART, name, NUMBA_CACHE_DIR=tmp_path).strip() for name in names]
+    assert len(set(apart)) == len(names)
+    for order in (names, names[::-1]):
+        together = run_python(APART, *order, NUMBA_CACHE_DIR=tmp_path).split("\n")
+        assert dict(zip(order, together, strict=False)) == dict(zip(names, apart, strict=True))
 
 
 # Two processes that want the same

@@ -15,6 +15,7 @@ from nnjit.core.compiler.numba_internals import (
     attach_cache,
     compiler_lock,
     helper_options,
+    kernel_options,
 )
 
 __all__ = [
@@ -89,6 +90,7 @@ def kernel(function, *, parallel=False, fastmath=True):
         error_model="numpy",
         parallel=parallel,
         no_cfunc_wrapper=True,
+        **kernel_options(),
     )(function)
     if not numba.config.DISABLE_JIT:
         cache = KernelCache(function, options)

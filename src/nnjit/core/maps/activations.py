@@ -4,13 +4,12 @@ A formula is compiled for itself, so who uses one does not wait for the others. 
 array need no check for overlap; a backward pass reads what its formula reads and no more.
 """
 
-import functools
-
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.records import view
+from nnjit.core.maps.entries import once_for
 from nnjit.core.scalar import compiled
 from nnjit.formulas import find_activation
 
@@ -32,13 +31,13 @@ def _like(single):
     return np.float32(0) if single else np.float64(0)
 
 
-@functools.cache
+@once_for(find_activation)
 def value_unit(name, single):
     """Unit (h, n): h = phi(h)."""
     return _in_place(compiled(find_activation(name), single).value, f"{name}_value", single)
 
 
-@functools.cache
+@once_for(find_activation)
 def derivative_unit(name, single):
     """Unit (z, n): z = phi'(z), accurate where phi saturates."""
     formula = compiled(find_activation(name), single).derivative
@@ -59,7 +58,7 @@ def _in_place(formula, name, single):
     return Unit(unit, f"{name}_{_suffix(single)}")
 
 
-@functools.cache
+@once_for(find_activation)
 def backward_unit(name, single):
     """Unit (z, h, delta, n): delta = delta phi'(z); what the formula does not read may be 0."""
     entry, like = find_activation(name), _like(single)

@@ -5,8 +5,6 @@ is sum_j w_j l_j with l_j the sum, or the mean, over the outputs; the caller div
 sum. The delta left is w_j dl/dz, of the sum over the outputs in either case, times `delta_scale`.
 """
 
-import functools
-
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
@@ -14,10 +12,11 @@ from nnjit.core.compiler.units import Unit, call
 from nnjit.core.jobs.job import block_of, job_of, order_of, present, step_at, step_of, work_of
 from nnjit.core.jobs.records import view
 from nnjit.core.maps.activations import copy
+from nnjit.core.maps.entries import once_for
 from nnjit.core.maps.outputs import SOFTMAX, output_map
 from nnjit.core.maps.tuples import cast, pick, take
 from nnjit.core.scalar import compiled, helper
-from nnjit.formulas import find_loss
+from nnjit.formulas import ACTIVATIONS, find_loss
 
 __all__ = ["loss_unit"]
 
@@ -64,7 +63,7 @@ def clear_delta(job, block, delta, like):
             work[delta + t * job.stride + j] = 0
 
 
-@functools.cache
+@once_for(lambda name, output: (find_loss(name, output), ACTIVATIONS.get(output)))
 def loss_unit(name, output, single):
     """Unit (job, block): output activation in place, delta of the logits, and the block's loss."""
     entry = find_loss(name, output)

@@ -3,15 +3,14 @@
 Everything is feature-major: ``work[z + t * stride + j]`` is output t of row j.
 """
 
-import functools
-
 import numpy as np
 
 from nnjit.core.compiler.jit import vectorized
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import block_of, job_of, step_at, step_of, work_of
+from nnjit.core.maps.entries import once_for
 from nnjit.core.scalar import compiled, exp
-from nnjit.formulas import find_activation
+from nnjit.formulas import ACTIVATIONS, find_activation
 
 __all__ = ["SOFTMAX", "output_unit", "overflows", "softmax_columns"]
 
@@ -61,7 +60,7 @@ def softmax_columns(work, z, units, lanes, stride, spare):
             row[j] = row[j] / top[j]
 
 
-@functools.cache
+@once_for(ACTIVATIONS.get)
 def output_unit(name, single):
     """Unit (job, block): an output activation in place on the last layer's values."""
     like = np.float32(0) if single else np.float64(0)
@@ -85,7 +84,7 @@ def output_unit(name, single):
     return Unit(output, f"output_{name}_{suffix}")
 
 
-@functools.cache
+@once_for(ACTIVATIONS.get)
 def overflows(name, single):
     """Whether finite logits may have infinite outputs."""
     if name == SOFTMAX:
@@ -96,7 +95,7 @@ def overflows(name, single):
     return not bool(np.isfinite(ends).all())
 
 
-@functools.cache
+@once_for(ACTIVATIONS.get)
 def output_map(name, single):
     """Function of compiled code that applies an elementwise output activation in place."""
     value = compiled(find_activation(name), single).value

@@ -20,6 +20,7 @@ from nnjit.core.jobs.job import (
     params_of,
 )
 from nnjit.core.jobs.records import view
+from nnjit.core.maps.entries import once_for
 from nnjit.core.maps.tuples import cast, take
 from nnjit.core.scalar import compiled
 from nnjit.formulas import find_solver
@@ -64,7 +65,7 @@ def gradient_unit(single):
     return Unit(gradient, f"solver_gradient_{'single' if single else 'double'}")
 
 
-@functools.cache
+@once_for(find_solver)
 def solver_unit(name, single):
     """Unit (job, chunk, gradient): the step of one chunk."""
     entry = find_solver(name)
