@@ -1,7 +1,9 @@
 """Radial-basis-function networks as estimators."""
 
 import pickle
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import naive
 from nnjit import RBFClassifier, RBFRegressor
+from nnjit.estimators import radial
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -214,6 +217,28 @@ def test_the_same_seed_gives_the_same_network_whatever_the_threads(kind):
     assert_same(make(kind).fit(X, y), make(kind).fit(X, y))
 
 
+def test_threads_that_fit_the_same_estimator_do_not_get_in_each_others_way(monkeypatch):
+    X, y = problem("multiclass")
+    together, one_left = threading.Barrier(2, timeout=60), threading.Event()
+    fit_output_layer = radial.fit_output_layer
+
+    def meeting(*arguments, **settings):
+        if together.wait() == 0:  # ends after the other has
+            assert one_left.wait(timeout=60)
+        return fit_output_layer(*arguments, **settings)
+
+    def fit(model):
+        model.fit(X, y)
+        one_left.set()
+
+    model = make("multiclass", max_iter=2, solver="adam", early_stopping=True)
+    monkeypatch.setattr(radial, "fit_output_layer", meeting)
+    with ThreadPoolExecutor(2) as executor:
+        for done in [executor.submit(fit, model) for _ in range(2)]:
+            done.result()
+    assert model.n_iter_ == 2
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_pickles_and_clones(kind):
     X, y = problem(kind)
@@ -259,7 +284,6 @@ def test_a_fit_that_was_cut_off_goes_on(tmp_path, early_stopping):
     resumed = make("multiclass", max_iter=9, checkpoint=path, **settings).fit(X, y)
     assert_same(resumed, whole)
     assert resumed.loss_curve_ == whole.loss_curve_
-    assert "_drawn_split" not in vars(resumed)
 
 
 def test_a_cut_off_fit_without_a_seed_goes_on_with_its_own_centres(tmp_path):

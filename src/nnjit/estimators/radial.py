@@ -2,7 +2,8 @@
 
 # Without `from __future__ import annotations`, so that help() shows the values in a Literal.
 import warnings
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -57,6 +58,24 @@ Neural Networks 14, 2001.
 """
 
 
+class _Fit:
+    """What one call of fit learns early and needs later; two threads may fit one estimator."""
+
+    def __init__(self, estimator: "RadialNetwork | None") -> None:
+        self.estimator = estimator
+        self.placed: Any = None  # centres and log-widths as the engine gets them
+        self.drawn: Rows | None = None  # rows to train on and rows held out
+
+
+_FIT: ContextVar[_Fit | None] = ContextVar("_FIT", default=None)
+
+
+def _current_fit(estimator: "RadialNetwork") -> _Fit:
+    """Return what is known of the estimator's fit; nothing where none goes on."""
+    fit = _FIT.get()
+    return fit if fit is not None and fit.estimator is estimator else _Fit(None)
+
+
 class RadialNetwork(NetworkEstimator, RadialLayer):
     """A network of one radial and one dense layer.
 
@@ -81,8 +100,8 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
     # The network and its parameters
 
     def _network(self, inputs: int, outputs: int) -> Network:
-        start = self.__dict__.get("_start")
-        return self._bumps(inputs, len(self.centers_ if start is None else start[0]), outputs)
+        placed = _current_fit(self).placed
+        return self._bumps(inputs, len(self.centers_ if placed is None else placed[0]), outputs)
 
     def _bumps(self, inputs: int, centers: int, outputs: int) -> Network:
         layers = (Radial(centers, bool(self.normalized)), Dense(outputs))
@@ -145,10 +164,16 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
 
     # Phases 1 and 2: centres and widths, then the output layer
 
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
+        token = _FIT.set(_Fit(self))
+        try:
+            return super()._fit(X, y, sample_weight, incremental)
+        finally:
+            _FIT.reset(token)
+
     def _begin(self, X: Any, target: Array, sample_weight: Array | None, outputs: int) -> None:
-        self._start = self._place_bumps(X, sample_weight)
+        _current_fit(self).placed = self._place_bumps(X, sample_weight)
         super()._begin(X, target, sample_weight, outputs)
-        del self._start
 
     def _place_bumps(self, X: Array, sample_weight: Array | None) -> tuple[Array, Array]:
         """Return centres and log-widths as the engine gets them; sets origin and unit."""
@@ -182,7 +207,7 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
         sample_weight: Array | None,
         dtype: np.dtype[Any],
     ) -> list[Array]:
-        centers, log_widths = self._start
+        centers, log_widths = _current_fit(self).placed
         shape = (len(centers), network.outputs)
         weights, biases = np.zeros(shape, dtype), np.zeros(shape[1], dtype)
         if self.train == "all":
@@ -210,9 +235,9 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
         """Return the rows that the output layer is fitted to: not held out, and not too many."""
         rows = np.arange(len(target))
         if self.early_stopping and self.solver in names(StochasticSolverName):
-            # For training, which asks for it again.
-            self._drawn_split = self._draw_split(target, sample_weight)
-            rows = self._drawn_split[0]
+            # training asks for it again
+            drawn = self._draw_split(target, sample_weight)
+            _current_fit(self).drawn, rows = drawn, drawn[0]
         if sample_weight is not None:
             rows = rows[sample_weight[rows] > 0]
         if len(rows) > _START_ROWS:
@@ -220,7 +245,7 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
         return rows
 
     def _draw_split(self, target: Array, sample_weight: Array | None) -> Rows:
-        drawn: Rows | None = self.__dict__.pop("_drawn_split", None)
+        drawn = _current_fit(self).drawn
         return super()._draw_split(target, sample_weight) if drawn is None else drawn
 
     # Phase 3
@@ -232,7 +257,6 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
             self._train_output(X, target, sample_weight)
             return
         super()._train(X, target, sample_weight, incremental, fresh)
-        self.__dict__.pop("_drawn_split", None)  # a checkpoint has its own
 
     def _train_output(self, X: Array, target: Array, sample_weight: Array | None) -> None:
         """Fit the output layer and leave centres and widths as they are."""
