@@ -132,9 +132,12 @@ LOCKSTEP = """
 import os, sys, time
 from pathlib import Path
 import workload as w
-from nnjit.core.compiler import cache
+from nnjit.core.compiler import cache, locks
 
 me, other, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+# What both need is compiled by both, as where there are no locks: nobody waits at a lock for who
+# waits here.
+locks.acquire = lambda folder, name: None
 step = 0
 replace = os.replace
 
@@ -630,15 +633,17 @@ import sys, time
 import workload as w
 from nnjit.core.compiler import cache, locks
 names = w.compiled()
-print(w.small(), len(names))
+print(w.small(), *names)
 """
 
 
-def test_of_two_cold_processes_one_compiles_and_the_other_waits(tmp_path, expected):
+def test_of_two_cold_processes_one_compiles_a_kernel_and_the_other_waits(tmp_path, expected):
     processes = [_start(TURNS, NUMBA_CACHE_DIR=tmp_path) for _ in range(2)]
     outputs = [output.split() for output in _outputs(processes, 240)]
     assert [output[0] for output in outputs] == [expected[1]] * 2
-    assert sorted(int(output[1]) for output in outputs)[0] == 0
+    compiled = [name for output in outputs for name in output[1:]]
+    assert len(compiled) > 5
+    assert sorted(compiled) == sorted(set(compiled))
     assert not list(tmp_path.rglob("*.lock"))
 
 
