@@ -349,10 +349,10 @@ def test_every_caller_sees_an_edited_callee(tmp_path, expected):
 
     assert run() == [expected[1], "False"]
     assert run() == [expected[1], "True"]
-    source = package / "nnjit" / "core" / "optimizers.py"
+    source = package / "nnjit" / "formulas" / "solvers.py"
     text = source.read_text()
-    assert "1.0 - " in text
-    source.write_text(text.replace("1.0 - ", "1.25 - "))
+    assert "sqrt(second) + epsilon" in text
+    source.write_text(text.replace("sqrt(second) + epsilon", "sqrt(second) + one"))
     edited = run()
     assert edited[0] != expected[1]
     assert edited[1] == "False"

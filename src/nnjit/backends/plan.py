@@ -126,8 +126,8 @@ class _Plan:
         self._set(n_claims=n)
         self._keep(claims=self._claims)
 
-    def _call(self, parallel, first, last, phase, tasks):
-        open_job(self._integers, self._state, self._claims, first, last, phase, tasks)
+    def _call(self, parallel, first, last, phase, tasks, batch):
+        open_job(self._integers, self._state, self._claims, first, last, phase, tasks, batch)
         threads.call(self._runner, parallel, self._at, self._workers)
 
 
@@ -175,7 +175,7 @@ class ForwardPlan(_Plan):
         return bool(self.report[job.FINITE] == 1.0)
 
     def _run(self, parallel, first, last):
-        self._call(parallel, first, last, 0, last - first)
+        self._call(parallel, first, last, 0, last - first, first)
         return True
 
 
@@ -254,7 +254,7 @@ class TrainPlan(_BackwardPlan):
         )
         self._keep_phases(
             training.units(program.single),
-            ("weigh_task", "before_first", 1),
+            ("weigh_task", "after_update", 1),
             ("gradient_task", "after_gradients", 2),
             ("update_task", "after_update", 1),
         )
@@ -276,7 +276,8 @@ class TrainPlan(_BackwardPlan):
 
     def run(self, parallel, first, last):
         """Minibatches first..last-1, by all threads or by one; False after a loss not finite."""
-        self._call(parallel, first, last, 0, self._n_chunks)
+        # as if the minibatch before the first one had just moved the parameters
+        self._call(parallel, first, last, 0, self._n_chunks, first - 1)
         return self.report[job.FINITE] == 1.0
 
     def serves(self, dataset, n_order, batch_size, optimizer):
@@ -322,11 +323,11 @@ class GradientPlan(_BackwardPlan):
             for number in range(self._runs):
                 self._run(False, number, number + 1)
         self.report[job.WEIGHT] = weight
-        self._call(False, 0, 1, 1, self._n_chunks)
+        self._call(False, 0, 1, 1, self._n_chunks, 0)
         return (self.report[job.LOSS] + 0.5 * alpha * self.report[job.PENALTY]) / weight
 
     def _run(self, parallel, first, last):
-        self._call(parallel, first, last, 0, self.n_parts)
+        self._call(parallel, first, last, 0, self.n_parts, first)
         return True
 
 

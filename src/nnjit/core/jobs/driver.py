@@ -122,7 +122,7 @@ def runner():
     return Runner()
 
 
-def open_job(job, state, claims, first, last, phase, tasks):
+def open_job(job, state, claims, first, last, phase, tasks, batch):
     """Enter what is to be done into a job and open its first phase, of so many tasks.
 
     job : INOUT the record as int64s
@@ -130,7 +130,7 @@ def open_job(job, state, claims, first, last, phase, tasks):
     if state[GENERATION] > _LAST_GENERATION:
         state[GENERATION], claims[:] = 0, 0
     job[_FIRST], job[_LAST] = first, last
-    state[PHASE], state[BATCH] = phase, first
+    state[PHASE], state[BATCH] = phase, batch
     state[GENERATION] += 1
     state[OPEN] = state[GENERATION] << _COUNT | tasks if first < last else _END
     state[DONE] = 0

@@ -319,11 +319,6 @@ def units(single):
         call(job.solver_at, (job_at, chunk_at, gradient_at))
         weigh(job, chunk_at, number, like)
 
-    def before_first(job_at):
-        job = job_of(job_at)
-        report_of(job)[PENALTY] = penalty_of(job)
-        return float(open_batch(job, job.first, like))
-
     def after_update(job_at):
         job = job_of(job_at)
         report_of(job)[PENALTY] = penalty_of(job)
@@ -332,7 +327,7 @@ def units(single):
     suffix = "single" if single else "double"
     tasks = [gradient_task, weigh_task, update_task]
     made = {task.__name__: Unit(task, f"{task.__name__}_{suffix}") for task in tasks}
-    closes = [before_first, after_update, after_gradients, after_run, after_all]
+    closes = [after_update, after_gradients, after_run, after_all]
     return made | {
         close.__name__: Unit(close, f"{close.__name__}_{suffix}", real=True) for close in closes
     }
