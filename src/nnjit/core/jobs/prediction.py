@@ -91,8 +91,9 @@ def predict_block(job_at, job, block_at, like):
             finite = all_finite(work, z, units, rows, stride) and finite
     out = view(job.out_at, job.n_samples * units, like)
     write_rows(work, z, stride, units, rows, out, block.start * units)
-    inputs = step_of(step_at(job, 0)).outputs
-    return finite and (job.x_column == 0 or all_finite(work, 0, inputs, rows, stride))
+    zero = np.int64(0)  # not a literal, for which helpers would be compiled once more
+    inputs = step_of(step_at(job, zero)).outputs
+    return finite and (job.x_column == 0 or all_finite(work, zero, inputs, rows, stride))
 
 
 def after_blocks(job_at):
