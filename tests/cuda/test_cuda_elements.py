@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from device_arrays import Foreign, to_device
-from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 
 import naive
 from engine_problems import DTYPES, tolerance
+from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from nnjit.backends.cuda import softmax as device_softmax
 from nnjit.backends.cuda._cuda import cuda, kernel
 from nnjit.backends.cuda.arguments import Samples

@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from device_arrays import Foreign, to_device
-from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from scipy import sparse
 
 import naive
@@ -23,6 +22,7 @@ from engine_problems import (
     problem,
     tolerance,
 )
+from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from nnjit.backends import select
 from nnjit.backends.cpu import CpuEngine
 from nnjit.backends.cuda import choice, memory, plan

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from numba import types
 
+from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from nnjit.backends.cuda import _cuda, choice, kernels
 from nnjit.backends.cuda import softmax as device_softmax
 from nnjit.backends.cuda.arguments import Buffers, Matrix, Net, Samples, Schedule

@@ -5,10 +5,10 @@ import functools
 import numpy as np
 import pytest
 from device_arrays import to_device
-from entries_of_tests import SILU
 
 import naive
 from engine_problems import DTYPES, tolerance
+from entries_of_tests import SILU
 from nnjit.backends.cuda._cuda import cuda, kernel, type_of
 from nnjit.backends.cuda.arguments import Cut, Matrix, Result, Team
 from nnjit.backends.cuda.products import Tile, make_products
