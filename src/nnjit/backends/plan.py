@@ -31,7 +31,8 @@ PRODUCTS_PER_CALL = 1e9
 MOST_WORKERS = 64
 # Elements of one chunk of parameters that reads its gradient from the parts' buffers.
 CHUNK_SIZE = 8192
-# Such chunks that the weights are cut into at least where threads share them; their unit.
+# Such chunks that the penalized parameters, and the others, are cut into at least where threads
+# share them; their unit.
 PLAIN_CHUNKS, CHUNK_UNIT = 4, 128
 # Weights from which chunks compute their own gradient, and elements of such a chunk: its rows
 # of the gradient stay in the second-level cache and repay reading the deltas once more.
@@ -366,13 +367,12 @@ def _last_first(places):
 
 def _plain_chunks(layout, parallel):
     """Chunks of about equal size, those of the penalized parameters first."""
-    size = CHUNK_SIZE
-    if parallel:
-        size = min(size, round_up(-(-layout.n_penalized // PLAIN_CHUNKS), CHUNK_UNIT))
     chunks = []
-    for start, stop, penalized in (
-        (0, layout.n_penalized, 1), (layout.n_penalized, layout.n_flat, 0)
-    ):  # fmt: skip
+    sections = (0, layout.n_penalized, 1), (layout.n_penalized, layout.n_flat, 0)
+    for start, stop, penalized in sections:
+        size = CHUNK_SIZE
+        if parallel:
+            size = min(size, round_up(max(1, -(-(stop - start) // PLAIN_CHUNKS)), CHUNK_UNIT))
         for low in range(start, stop, size):
             chunks.append((low, min(low + size, stop), penalized, 0, 0, 0, 0, 0, 0))
     return chunks
