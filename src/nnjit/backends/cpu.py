@@ -15,7 +15,7 @@ from nnjit.backends.dataset import (
 from nnjit.backends.layout import aligned_zeros, make_layout
 from nnjit.backends.optimizer import Optimizer, copy_packed, packed_copy
 from nnjit.backends.plan import ForwardPlan, GradientPlan, TrainPlan
-from nnjit.backends.program import Program
+from nnjit.backends.program import make_program
 from nnjit.core.jobs import job
 from nnjit.formulas import find_loss, find_solver
 
@@ -66,7 +66,7 @@ class CpuEngine:
         """The network's `Program` for these; made once."""
         key = sparse, training
         if key not in self._programs:
-            self._programs[key] = Program(self.network, self.layout, self.dtype, *key)
+            self._programs[key] = make_program(self.network, self.dtype, *key)
         return self._programs[key]
 
     # -- parameters ---------------------------------------------------------------------

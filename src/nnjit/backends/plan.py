@@ -42,6 +42,9 @@ FUSED_CHUNK = 16_384
 SPARSE_CHUNK = 65_536
 # Fused chunks that a network is cut into at least, so that threads have something to share.
 FUSED_CHUNKS = 8
+# Every field of a job takes eight bytes: its place, and whether it is a float.
+_PLACES = {name: place for place, name in enumerate(Job.dtype.names)}
+_REALS = {name for name in Job.dtype.names if Job.dtype[name].kind == "f"}
 # What every prediction writes: neighbours in the record, written as one.
 _PREDICTED = ("x_at", "x_size", "x_row", "x_column", "n_samples", "out_at", "logits")
 _PREDICTED_AT = 8 * Job.places(*_PREDICTED)[0]  # bytes
@@ -56,7 +59,7 @@ class _Plan:
 
     def __init__(self, engine, program):
         self._table, self._kept = Job.table(1), {}
-        self._job, self._integers = self._table[0], self._table.view(np.int64)
+        self._integers, self._reals = self._table.view(np.int64), self._table.view(np.float64)
         self._runner = runner()
         self.tuner = Tuner(self._runner)
         self._dtype, self._program = engine.dtype, program
@@ -83,13 +86,13 @@ class _Plan:
 
     def _set(self, **fields):
         for name, value in fields.items():
-            self._job[name] = value
+            (self._reals if name in _REALS else self._integers)[_PLACES[name]] = value
 
     def _keep(self, **arrays):
         """Enter the addresses of arrays, 0 for one without elements, and keep them alive."""
         for name, array in arrays.items():
             self._kept[name] = array
-            self._job[f"{name}_at"] = address_of(array) if array.size else 0
+            self._integers[_PLACES[f"{name}_at"]] = address_of(array) if array.size else 0
 
     def _keep_samples(self, data, n_samples):
         self._keep(x=data.x)
@@ -117,9 +120,8 @@ class _Plan:
     def _keep_phases(self, made, *phases):
         """Enter the phases: (task, close, number of the next one), units by name."""
         table = Phase.table(len(phases))
-        for record, (task, close, following) in zip(table, phases, strict=True):
-            record["task_at"], record["close_at"] = made[task].address, made[close].address
-            record["next"] = following
+        for number, (task, close, following) in enumerate(phases):
+            table[number] = made[task].address, made[close].address, following
         self._keep(phases=table)
 
     def _keep_claims(self, n):

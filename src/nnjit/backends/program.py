@@ -14,18 +14,19 @@ and, if it likes,
 - ``VARIANTS``: names of modules beside it with units of their own, 'csr' where it takes CSR rows.
 """
 
+import functools
 import importlib
 from typing import NamedTuple
 
 import numpy as np
 
-from nnjit.backends.layout import lanes_of, round_up, row_stride
+from nnjit.backends.layout import lanes_of, make_layout, round_up, row_stride
 from nnjit.core.jobs.job import Step
 from nnjit.core.jobs.records import address_of
 from nnjit.core.maps.inputs import input_unit
 from nnjit.formulas import find_activation
 
-__all__ = ["Program", "Rows"]
+__all__ = ["Program", "Rows", "make_program"]
 
 
 class Rows(NamedTuple):
@@ -129,6 +130,26 @@ class Program:
         """Elements that one block of `rows` rows needs."""
         stride, whole = row_stride(rows, self.dtype), round_up(rows, lanes_of(self.dtype))
         return self.rows.scratch * stride + whole * self.scratch
+
+
+def make_program(network, dtype, sparse, training):
+    """The `Program` of a network; a search makes many engines of the same few networks.
+
+    Parameters
+    ----------
+    network : nnjit.layers.network.Network
+    dtype : numpy dtype
+    sparse, training : bool
+        Whether rows are CSR; whether there is a backward pass.
+    """
+    names = {getattr(layer, "activation", None) for layer in network.layers} - {None}
+    entries = tuple(map(find_activation, sorted(names)))  # one may take another's place
+    return _make_program(network, np.dtype(dtype), sparse, training, entries)
+
+
+@functools.lru_cache(maxsize=64)
+def _make_program(network, dtype, sparse, training, entries):
+    return Program(network, make_layout(network, dtype), dtype, sparse, training)
 
 
 def _rows(total, inputs, kept, training):
