@@ -42,14 +42,11 @@ FUSED_CHUNK = 16_384
 SPARSE_CHUNK = 65_536
 # Fused chunks that a network is cut into at least, so that threads have something to share.
 FUSED_CHUNKS = 8
-# Every field of a job takes eight bytes: its place, and whether it is a float.
-_PLACES = {name: place for place, name in enumerate(Job.dtype.names)}
-_REALS = {name for name in Job.dtype.names if Job.dtype[name].kind == "f"}
 # What every prediction writes: neighbours in the record, written as one.
 _PREDICTED = ("x_at", "x_size", "x_row", "x_column", "n_samples", "out_at", "logits")
-_PREDICTED_AT = 8 * Job.places(*_PREDICTED)[0]  # bytes
+_PREDICTED_AT = 8 * Job.places[_PREDICTED[0]]  # bytes
 _predicted = struct.Struct(f"{len(_PREDICTED)}q")
-assert np.diff(Job.places(*_PREDICTED)).tolist() == [1] * (len(_PREDICTED) - 1)
+assert tuple(Job.places)[Job.places[_PREDICTED[0]] :][: len(_PREDICTED)] == _PREDICTED
 # Bytes from one worker's block record to the next: no cache line is shared.
 _BLOCK_BYTES = 128
 
@@ -86,13 +83,14 @@ class _Plan:
 
     def _set(self, **fields):
         for name, value in fields.items():
-            (self._reals if name in _REALS else self._integers)[_PLACES[name]] = value
+            numbers = self._reals if name in Job.reals else self._integers
+            numbers[Job.places[name]] = value
 
     def _keep(self, **arrays):
         """Enter the addresses of arrays, 0 for one without elements, and keep them alive."""
         for name, array in arrays.items():
             self._kept[name] = array
-            self._integers[_PLACES[f"{name}_at"]] = address_of(array) if array.size else 0
+            self._integers[Job.places[f"{name}_at"]] = address_of(array) if array.size else 0
 
     def _keep_samples(self, data, n_samples):
         self._keep(x=data.x)

@@ -38,7 +38,7 @@ _END = -1
 # From here on the next job counts from 0 again; a job has far fewer phases than are left.
 _LAST_GENERATION = 2**30
 _PHASE_BYTES = Phase.dtype.itemsize
-_FIRST, _LAST = Job.places("first", "last")
+_FIRST, _LAST = Job.places["first"], Job.places["last"]
 
 
 @inline
