@@ -190,19 +190,19 @@ def busy(stop):
 def threads(rounds):
     """Fits with all threads beside serial ones, on an idle machine and with one busy core."""
     import nnjit
-    from nnjit.backends.pace import Pace
+    from nnjit.backends.tuner import Tuner
 
-    chosen = Pace.run
+    chosen = Tuner.run
 
-    def serial(pace, function, first, last):
+    def serial(tuner, function, first, last):
         function(False, first, last)
 
     def fit(case, X, y, run):
-        Pace.run = run
+        Tuner.run = run
         try:
             estimator(nnjit, case).fit(X, y)
         finally:
-            Pace.run = chosen
+            Tuner.run = chosen
 
     for loaded in (False, True):
         stop = multiprocessing.Event()
@@ -226,6 +226,10 @@ def first_use(rounds):
     """Import, first fit ever, first fit of a process."""
     show("import beyond scikit-learn, s", start.Import().track_import_beyond_scikit_learn(), 0.35,
          "", most=True)  # fmt: skip
+    for dtype in ("float32", "float64"):
+        mlp, rbf = (start.first_use_seconds(use, dtype) for use in ("MLP", "RBF"))
+        show(f"first fit and prediction ever, {dtype}, CPU s", mlp, 5, "empty cache", most=True)
+        show(f"a radial network beyond that, {dtype}, CPU s", rbf - mlp, 1.5, "", most=True)
     with tempfile.TemporaryDirectory() as folder:
         environment = {"NUMBA_CACHE_DIR": folder}
         cold = start._seconds(start._FIRST_FIT, **environment)

@@ -6,8 +6,9 @@
 
 Each library runs in a process of its own, so that no library's waiting threads disturb
 another's fit; one fits at a time, in turn. Times are whole fits as a user calls them, compile
-time apart. A missing library is a dash. With --device cuda PyTorch is measured eager and with
-CUDA graphs, our own CPU goes along, and larger fits and a prediction come in (peers_cuda.py).
+time apart. A missing library, or one that fails, is a dash. With --device cuda PyTorch is measured
+eager and with CUDA graphs, our own CPU goes along, and larger fits and a prediction come in
+(peers_cuda.py).
 """
 
 from __future__ import annotations
@@ -40,17 +41,19 @@ def serve(connection, peer, device):
     """A library's process: prepare a case on demand, then time one fit per request."""
     fit = None
     while (request := connection.recv()) is not None:
-        if request != "fit":
+        try:
+            if request == "fit":
+                start = time.perf_counter()
+                fit()
+                connection.send(time.perf_counter() - start)
+                continue
             name, dtype = request
-            try:
-                fit = prepare(peer, EVERY_CASE[name], dtype, device)
-                connection.send("ready")
-            except NotHere as error:
-                connection.send(str(error))
-            continue
-        start = time.perf_counter()
-        fit()
-        connection.send(time.perf_counter() - start)
+            fit = prepare(peer, EVERY_CASE[name], dtype, device)
+            connection.send("ready")
+        except NotHere as error:
+            connection.send(str(error))
+        except Exception as error:  # whatever a library raises must not end the others' figures
+            connection.send(f"{type(error).__name__}: {error}")
 
 
 class Worker:
@@ -78,24 +81,31 @@ class Worker:
 
 def measure(workers, name, dtype, rounds):
     """Median seconds of a case's fit by library; None where one cannot run it."""
-    ready = []
-    for worker in workers:
-        answer = worker.ask((name, dtype))
-        if answer == "ready":
-            ready.append(worker)
-        else:
-            print(f"  {worker.peer}: {answer}", file=sys.stderr)
+    ready = [worker for worker in workers if answered(worker, (name, dtype)) == "ready"]
     times = {worker.peer: [] for worker in ready}
     for _ in range(rounds):
-        for worker in ready:
+        for worker in list(ready):
             time.sleep(PAUSE)
-            times[worker.peer].append(worker.ask("fit"))
+            seconds = answered(worker, "fit")
+            if isinstance(seconds, str):
+                ready.remove(worker)
+                times[worker.peer] = []
+            else:
+                times[worker.peer].append(seconds)
     return {
         worker.peer: {"median": statistics.median(t), "all": t}
         if (t := times.get(worker.peer))
         else None
         for worker in workers
     }
+
+
+def answered(worker, request):
+    """A library's answer, said if it is a failure."""
+    answer = worker.ask(request)
+    if isinstance(answer, str) and answer != "ready":
+        print(f"  {worker.peer}: {answer}", file=sys.stderr, flush=True)
+    return answer
 
 
 def summarize(name, dtype, times, peaks):
@@ -238,6 +248,8 @@ def main(argv=None):
             if arguments.device == "cuda":
                 rows.append({"case": name, "dtype": dtype, "times": times})
                 print(cuda_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+                # A GPU may be lent for minutes only: what has been measured is kept.
+                arguments.json.write_text(json.dumps({"cases": rows}, indent=1) + "\n")
                 continue
             rows.append(summarize(name, dtype, times, peaks))
             print(table_row(rows[-1]), file=sys.stderr, flush=True)

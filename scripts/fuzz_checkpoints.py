@@ -359,11 +359,10 @@ def change_names(rng, meta, arrays, runs):
         other = choose(rng, list(arrays))
         arrays[name], arrays[other] = arrays[other], arrays[name]
     elif kind == 2:
-        arrays[
-            choose(rng, ["x", "solver.t", "rng.state.pos", "rng.x", "weights.9", "../x", "é"])
-        ] = arrays[name]
+        names = ["x", "solver.t", "rng.state.pos", "rng.x", "parameters.9.biases", "../x", "é"]
+        arrays[choose(rng, names)] = arrays[name]
     elif kind == 3:
-        arrays[choose(rng, ["x", "weights.", "order.npy", "best"])] = arrays.pop(name)
+        arrays[choose(rng, ["x", "parameters.", "order.npy", "best"])] = arrays.pop(name)
     else:
         arrays.update({f"rng.{i}": arrays[name] for i in range(choose(rng, [3, 5000]))})
 
@@ -445,7 +444,7 @@ def strange_archive(rng, run):
                 entry.write(bytes(2**20))
         return stream.getvalue()
     if kind == 1:
-        return packed({**meta, "format": 1}, arrays, save=np.savez_compressed)
+        return packed({**meta, "format": 2}, arrays, save=np.savez_compressed)
     if kind == 2:  # the same entry twice
         stream = io.BytesIO(run.newest)
         with warnings.catch_warnings(), zipfile.ZipFile(stream, "a") as archive:
@@ -511,10 +510,29 @@ def hostile(rng, run, runs):
         return strange_archive(rng, run)
     meta = json.loads(json.dumps(run.contents[0]))
     arrays = {name: array.copy() for name, array in run.contents[1].items()}
+    if rng.random() < 0.3:
+        meta, arrays = former(meta, arrays)
     for _ in range(choose(rng, [1, 1, 1, 2, 4])):
         with contextlib.suppress(Exception):  # the change before took away what it would change
             choose(rng, CHANGES)(rng, meta, arrays, runs)
-    return packed({"format": 1, "nnjit": "0", **meta}, arrays)
+    return packed({"format": 2, "nnjit": "0", **meta}, arrays)
+
+
+def former(meta, arrays):
+    """The same contents as format 1 has them."""
+    names = {"velocity": "first", "first_moment": "first", "second_moment": "second"}
+    found = {"solver.second": np.empty(0, arrays["parameters.0.weights"].dtype)}
+    for name, array in arrays.items():
+        prefix, *rest = name.split(".")
+        if prefix.endswith("parameters"):
+            bias = "bias." * (rest[1] == "biases")
+            name = f"{prefix.replace('parameters', 'weights')}.{bias}{rest[0]}"
+        elif name.startswith("solver.vectors."):
+            name = f"solver.{names[rest[1]]}"
+        found[name] = array
+    powers = [*found.pop("solver.powers"), 1.0, 1.0]
+    found["solver.clock"] = np.array([meta["steps"], *powers[:2]], dtype=np.float64)
+    return {name: value for name, value in meta.items() if name != "network"} | {"format": 1}, found
 
 
 # Tries

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 import naive
+from nnjit.layers.network import mlp
 
 DTYPES = [np.float32, np.float64]
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
@@ -43,6 +44,22 @@ def problem(loss, dtype, n, units, weighted=False, seed=0):
     return coefs, intercepts, X, y, dense, w
 
 
+def network(units, activation, loss):
+    """The engine's network for a loss of the oracle."""
+    inputs, *hidden, outputs = units
+    return mlp(inputs, hidden, outputs, activation, *LOSSES[loss])
+
+
+def in_layers(coefs, intercepts):
+    """Parameters in the order that an engine has them: weights and biases of each layer in turn."""
+    return [array for layer in zip(coefs, intercepts, strict=True) for array in layer]
+
+
+def apart(arrays):
+    """All weights and all biases of an engine's parameters."""
+    return arrays[0::2], arrays[1::2]
+
+
 def packed(coefs, intercepts):
     return np.concatenate([part.ravel() for part in [*coefs, *intercepts]]).astype(float)
 
@@ -54,7 +71,7 @@ def assert_epochs_equal_the_oracle(engine, solver, loss, data, orders, batch):
     """
     coefs, intercepts, X, y, dense, w = data
     limit = tolerance(X.dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     dataset = engine.dataset(X, y, w)
     if solver == "adam":
         optimizer, reference = engine.optimizer("adam"), naive.Adam(0.01)
@@ -72,6 +89,6 @@ def assert_epochs_equal_the_oracle(engine, solver, loss, data, orders, batch):
         assert result.finite
         skipped.append(result.skipped)
     assert skipped[0] == 1
-    for got, wanted in zip(engine.unpack(), (coefs, intercepts), strict=True):
+    for got, wanted in zip(apart(engine.unpack()), (coefs, intercepts), strict=True):
         for a, b in zip(got, wanted, strict=True):
             np.testing.assert_allclose(a, b, rtol=limit, atol=limit)

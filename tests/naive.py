@@ -1,4 +1,4 @@
-"""The mathematics of a multi-layer perceptron in plain NumPy: the oracle of every backend.
+"""The mathematics of the networks in plain NumPy: the oracle of every backend.
 
 Nothing here is fast or clever. Rows are samples; W has shape (fan_in, fan_out). Whatever is
 computed keeps the dtype of its inputs, so that float64 inputs give a reference for float32.
@@ -198,6 +198,55 @@ def network_gradient(coefs, intercepts, x, y, loss, activation, alpha=0.0, w=Non
         if number:
             delta = (delta @ coefs[number].T) * DERIVATIVES[activation](below)
     return coef_grads, intercept_grads
+
+
+# --- radial layers -----------------------------------------------------------------------
+
+
+def squared_distances(x, centers):
+    """|x_i - c_k|^2 for every row and centre, difference by difference."""
+    return ((x[:, np.newaxis, :] - centers) ** 2).sum(axis=2)
+
+
+def radial_forward(x, centers, log_widths, normalized=False):
+    """h_k = exp(-|x - c_k|^2 / (2 s_k^2)), divided by their sum over k if `normalized`."""
+    z = -squared_distances(x, centers) / (2 * np.exp(2 * log_widths))
+    return softmax(z) if normalized else np.exp(z)
+
+
+def radial_backward(dh, x, centers, log_widths, h, normalized=False):
+    """Gradients by the layer's inputs, centres and log-widths from that by its outputs."""
+    dz = softmax_vjp(h, dh) if normalized else dh * h
+    g = dz / np.exp(2 * log_widths)  # z_k changes by (x - c_k) / s_k^2 with c_k
+    differences = x[:, np.newaxis, :] - centers
+    dx = -(g[:, :, np.newaxis] * differences).sum(axis=1)
+    d_centers = (g[:, :, np.newaxis] * differences).sum(axis=0)
+    return dx, d_centers, (g * squared_distances(x, centers)).sum(axis=0)
+
+
+def rbf_network_loss(parameters, x, y, loss, normalized=False, alpha=0.0, w=None):
+    """Mean loss of a radial layer and a dense one, plus the penalty on the weights.
+
+    parameters : centers, log_widths, weights and biases of the dense layer
+    """
+    centers, log_widths, weights, biases = parameters
+    h = radial_forward(x, centers, log_widths, normalized)
+    return network_loss([weights], [biases], h, y, loss, "identity", alpha, w)
+
+
+def rbf_network_gradient(parameters, x, y, loss, normalized=False, alpha=0.0, w=None, exact=True):
+    """Gradient of `rbf_network_loss` by each of the parameters; `exact` as in network_gradient."""
+    centers, log_widths, weights, biases = parameters
+    h = radial_forward(x, centers, log_widths, normalized)
+    w = np.ones(len(x), x.dtype) if w is None else w
+    delta = (dense_forward(h, weights, biases, PAIRS[loss][1]) - y) * w[:, np.newaxis] / w.sum()
+    if exact and loss == "squared_error":
+        delta = delta / y.shape[1]
+    coef_grads, intercept_grads = network_gradient(
+        [weights], [biases], h, y, loss, "identity", alpha, w, exact
+    )
+    radial = radial_backward(delta @ weights.T, x, centers, log_widths, h, normalized)
+    return [*radial[1:], coef_grads[0], intercept_grads[0]]
 
 
 # --- solvers -----------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, xlogy
 
+from nnjit.layers.network import as_mlp
+
 
 def relu(z):
     return np.maximum(z, 0)
@@ -59,12 +61,17 @@ class NumpyOptimizer:
         self.second = np.zeros(size, dtype)
 
     def state(self):
-        return {"first": self.first.copy(), "second": self.second.copy(), "t": np.array(self.t)}
+        return {
+            "learning_rate": self.learning_rate,
+            "steps": self.t,
+            "powers": np.zeros(0),
+            "vectors": {"first": self.first.copy(), "second": self.second.copy()},
+        }
 
     def load_state(self, state):
-        self.first[:] = state["first"]
-        self.second[:] = state["second"]
-        self.t = int(state["t"])
+        self.first[:] = state["vectors"]["first"]
+        self.second[:] = state["vectors"]["second"]
+        self.t = int(state["steps"])
 
     def update(self, gradient):
         self.t += 1
@@ -84,20 +91,26 @@ class NumpyOptimizer:
 class NumpyEngine:
     work_per_call = None
 
-    def __init__(self, layer_units, activation, out_activation, loss, dtype):
+    def __init__(self, network, dtype):
+        self.network = network
+        layer_units, self.activation = as_mlp(network)
         self.shapes = list(zip(layer_units, layer_units[1:]))
-        self.activation, self.out_activation, self.loss = activation, out_activation, loss
+        self.out_activation, self.loss = network.output, network.loss
         self.dtype = np.dtype(dtype)
-        self.n_parameters = sum(i * o + o for i, o in self.shapes)
-        self.flat = np.zeros(self.n_parameters, self.dtype)
+        self.flat = np.zeros(network.n_parameters, self.dtype)
+        self.work_per_row = network.work
 
     # parameters
 
-    def pack(self, coefs, intercepts):
-        arrays = [*coefs, *intercepts]
+    def pack(self, arrays):
+        arrays = [*arrays[0::2], *arrays[1::2]]
         self.flat = np.concatenate([np.asarray(a, self.dtype).ravel() for a in arrays])
 
-    def unpack(self, flat=None):
+    def unpack(self):
+        return [array for layer in zip(*self.layers(), strict=True) for array in layer]
+
+    def layers(self, flat=None):
+        """All weights and all biases."""
         flat = self.flat if flat is None else flat
         ends = np.cumsum([i * o for i, o in self.shapes] + [o for _, o in self.shapes])
         pieces = np.split(flat.copy(), ends[:-1])
@@ -119,7 +132,7 @@ class NumpyEngine:
     # arithmetic
 
     def forward(self, X, flat=None):
-        coefs, intercepts = self.unpack(flat)
+        coefs, intercepts = self.layers(flat)
         values = [X]
         for depth, (W, b) in enumerate(zip(coefs, intercepts)):
             z = values[-1] @ W + b
@@ -168,7 +181,7 @@ class NumpyEngine:
         return loss, np.concatenate([g.ravel() for g in weight_gradients + bias_gradients])
 
     def optimizer(self, name, **settings):
-        return NumpyOptimizer(name, self.n_parameters, self.dtype, **settings)
+        return NumpyOptimizer(name, self.network.n_parameters, self.dtype, **settings)
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
         assert order.dtype == np.int64 and len(order) <= dataset.n_samples
@@ -216,6 +229,6 @@ class NumpyEngine:
         return float(loss), gradient.astype(np.float64)
 
 
-def make_engine(layer_units, activation, out_activation, loss, dtype):
+def make_engine(network, dtype):
     """Stand in for `nnjit.backends.select.make_engine`."""
-    return NumpyEngine(tuple(layer_units), activation, out_activation, loss, dtype)
+    return NumpyEngine(network, dtype)

@@ -16,6 +16,7 @@ import nnjit
 
 PACKAGE = Path(nnjit.__file__).parent
 CORE = sorted((PACKAGE / "core").rglob("*.py"))
+FORMULAS = sorted((PACKAGE / "formulas").rglob("*.py"))
 
 
 def imported(path):
@@ -38,23 +39,31 @@ def run(code):
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
 def test_core_imports_numpy_and_numba_only(path):
-    outside = {name.split(".")[0] for name in imported(path) if not name.startswith("nnjit.core")}
+    ours = ("nnjit.core", "nnjit.formulas")
+    outside = {name.split(".")[0] for name in imported(path) if not name.startswith(ours)}
     # llvmlite comes with Numba: it is what Numba compiles with.
     assert outside - set(sys.stdlib_module_names) <= {"numpy", "numba", "llvmlite"}
 
 
-def test_only_the_micro_kernel_emits_ir():
+@pytest.mark.parametrize("path", FORMULAS, ids=lambda path: path.name)
+def test_formulas_import_numpy_only(path):
+    outside = {name for name in imported(path) if not name.startswith("nnjit.formulas")}
+    assert {name.split(".")[0] for name in outside} - set(sys.stdlib_module_names) <= {"numpy"}
+
+
+def test_only_the_register_tiles_emit_ir():
     users = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
         if any(name.startswith("llvmlite") for name in imported(path))
     }
-    # emit_*.py write the functions that simd.py declares, atomics.py single instructions; job.py
-    # calls a function by its address, numba_internals.py links, sources.py and info.py ask for the
-    # processor's name.
-    others = {f"core/{name}.py" for name in ("simd", "atomics", "job")}
-    others |= {f"core/compiler/{name}.py" for name in ("numba_internals", "sources")}
-    assert {name for name in users if not name.startswith("core/emit_")} <= others | {"cli/info.py"}
+    # simd/ writes the functions that kernels call by name, atomics.py single instructions, units.py
+    # a call by address; numba_internals.py links, symbols.py tells the linker names, sources.py and
+    # info.py ask for the processor's name.
+    others = {f"core/compiler/{name}.py" for name in
+              ("numba_internals", "sources", "symbols", "units")}  # fmt: skip
+    others |= {"core/jobs/atomics.py", "cli/info.py"}
+    assert {name for name in users if not name.startswith("core/simd/")} <= others
 
 
 def test_numbas_private_names_stand_in_one_file():
@@ -102,10 +111,12 @@ def test_the_package_says_it_is_typed():
     assert (PACKAGE / "py.typed").is_file()
 
 
-def test_kernels_know_every_name_that_the_parameters_take():
-    from nnjit import _types
-    from nnjit.core import layout, optimizers
+def test_type_checkers_know_the_name_of_every_entry():
+    from nnjit import _types, formulas
 
-    assert set(_types.names(_types.ActivationName)) <= set(layout.ACTIVATIONS)
-    assert set(_types.names(_types.RegressionLossName)) <= set(layout.LOSSES)
-    assert set(_types.names(_types.StochasticSolverName)) <= set(optimizers.SOLVERS)
+    for literal, offered in (
+        (_types.ActivationName, formulas.hidden_activations()),
+        (_types.RegressionLossName, formulas.regression_losses()),
+        (_types.StochasticSolverName, formulas.SOLVERS),
+    ):
+        assert list(_types.names(literal)) == list(offered)

@@ -95,3 +95,47 @@ def test_epochs_follow_scikit_learn(loss, solver):
         assert fit.loss_ == pytest.approx(total / 50, rel=1e-10)
         for ours, theirs in zip([*coefs, *intercepts], [*fit.coefs_, *fit.intercepts_]):
             np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_radial_layer_backward_is_the_derivative_of_its_forward(normalized):
+    rng = np.random.default_rng(3)
+    x, dh = rng.normal(size=(7, 3)), rng.normal(size=(7, 4))
+    start = [x, rng.normal(size=(4, 3)), rng.normal(size=4) / 2]
+    h = naive.radial_forward(*start, normalized)
+    grads = naive.radial_backward(dh, *start, h, normalized)
+    for number, (argument, grad) in enumerate(zip(start, grads)):
+
+        def value(changed, number=number):
+            arguments = [changed if k == number else a for k, a in enumerate(start)]
+            return (dh * naive.radial_forward(*arguments, normalized)).sum()
+
+        expected = naive.central_differences(value, argument)
+        np.testing.assert_allclose(grad, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("loss", sorted(naive.PAIRS))
+def test_gradient_of_a_radial_network_is_that_of_the_loss(loss, normalized, weighted):
+    x, y = problem(loss)
+    rng = np.random.default_rng(4)
+    parameters = [rng.normal(size=shape) for shape in ((5, 4), (5,), (5, 3), (3,))]
+    w = rng.uniform(0.5, 2, len(x)) if weighted else None
+    grads = naive.rbf_network_gradient(parameters, x, y, loss, normalized, 0.3, w)
+    for number, (parameter, grad) in enumerate(zip(parameters, grads)):
+
+        def value(changed, number=number):
+            others = [changed if k == number else p for k, p in enumerate(parameters)]
+            return naive.rbf_network_loss(others, x, y, loss, normalized, 0.3, w)
+
+        expected = naive.central_differences(value, parameter)
+        error = np.abs(grad - expected).max()
+        assert error < 1e-6 * max(1.0, np.abs(expected).max())
+
+
+def test_normalized_radial_units_add_up_to_one():
+    rng = np.random.default_rng(5)
+    x, centers = rng.normal(size=(6, 2)), rng.normal(size=(3, 2))
+    h = naive.radial_forward(100 * x, centers, np.zeros(3), normalized=True)
+    np.testing.assert_allclose(h.sum(axis=1), 1)

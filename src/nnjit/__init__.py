@@ -1,6 +1,7 @@
-"""Compiled multi-layer perceptrons with scikit-learn's interface.
+"""Compiled neural networks with scikit-learn's interface.
 
 `MLPClassifier` and `MLPRegressor` take the place of those of `sklearn.neural_network`;
+`RBFClassifier` and `RBFRegressor` are radial-basis-function networks;
 `nnjit.functional` has the kernels as functions of arrays. Importing compiles nothing and does not
 load Numba: that happens at the first fit, or when `functional` is first used.
 `nnjit.inspection` has plots and a gradient check.
@@ -12,20 +13,27 @@ import importlib
 from typing import TYPE_CHECKING
 
 from nnjit._version import __version__
-from nnjit.core import threads as _threads  # noqa: F401  (watches forks from now on)
-from nnjit.estimators.classifier import MLPClassifier
-from nnjit.estimators.regressor import MLPRegressor
+from nnjit.core.jobs import threads as _threads  # noqa: F401  (watches forks from now on)
+from nnjit.estimators.mlp import MLPClassifier, MLPRegressor
 
 __all__ = [
     "MLPClassifier",
     "MLPRegressor",
+    "RBFClassifier",
+    "RBFRegressor",
     "__version__",
     "functional",
     "inspection",
     "show_versions",
 ]
 
-_MODULES = ("functional", "inspection")
+# What is imported when it is first asked for, and where it is; modules by their own names.
+_LATER = {
+    "RBFClassifier": "nnjit.estimators.radial",
+    "RBFRegressor": "nnjit.estimators.radial",
+    "functional": None,
+    "inspection": None,
+}
 
 
 def show_versions() -> None:
@@ -47,13 +55,19 @@ def show_versions() -> None:
 
 if TYPE_CHECKING:
     from nnjit import functional, inspection
+    from nnjit.estimators.radial import RBFClassifier, RBFRegressor
 else:  # a checker that saw this function would take every name for a module
 
     def __getattr__(name):
-        if name in _MODULES:
+        if name not in _LATER:
+            raise AttributeError(f"module 'nnjit' has no attribute {name!r}")
+        place = _LATER[name]
+        if place is None:
             return importlib.import_module(f"nnjit.{name}")
-        raise AttributeError(f"module 'nnjit' has no attribute {name!r}")
+        found = getattr(importlib.import_module(place), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULES])
+    return sorted({*globals(), *_LATER})

@@ -10,7 +10,7 @@ Rows are samples, columns are units, as in ``H = phi(A @ W + b)``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -28,11 +28,13 @@ from nnjit._arrays import (
     same_dtype,
 )
 from nnjit._types import ActivationName, Array, FloatArray
-from nnjit.core import activations, dense, losses
-from nnjit.core import hadamard as hadamard_kernels
-from nnjit.core import softmax as softmax_kernels
+from nnjit.core.arrays import activations, dense, losses
+from nnjit.core.arrays import hadamard as hadamard_kernels
+from nnjit.core.arrays import softmax as softmax_kernels
+from nnjit.core.jobs.threads import call
+from nnjit.core.maps.activations import backward_unit, derivative_unit, value_unit
 from nnjit.core.simd import TILE
-from nnjit.core.threads import call
+from nnjit.formulas import find_activation
 
 __all__ = [
     "cross_entropy",
@@ -96,7 +98,7 @@ def relu(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     >>> relu([-1.0, 0.0, 2.5])
     array([0. , 0. , 2.5])
     """
-    return _elementwise(activations.activate, activations.RELU, Z, out, _PARALLEL_COPY)
+    return _elementwise(value_unit, "relu", Z, out, _PARALLEL_COPY)
 
 
 def relu_derivative(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
@@ -127,7 +129,7 @@ def relu_derivative(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     >>> relu_derivative([-1.0, 0.0, 2.5])
     array([0., 0., 1.])
     """
-    return _elementwise(activations.activation_derivative, activations.RELU, Z, out, _PARALLEL_COPY)
+    return _elementwise(derivative_unit, "relu", Z, out, _PARALLEL_COPY)
 
 
 def sigmoid(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
@@ -158,7 +160,7 @@ def sigmoid(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     >>> sigmoid([-1000.0, 0.0, 1000.0])
     array([0. , 0.5, 1. ])
     """
-    return _elementwise(activations.activate, activations.LOGISTIC, Z, out, _PARALLEL_EXP)
+    return _elementwise(value_unit, "logistic", Z, out, _PARALLEL_EXP)
 
 
 def sigmoid_derivative(
@@ -195,8 +197,8 @@ def sigmoid_derivative(
     >>> sigmoid_derivative([0.5], from_output=True)
     array([0.25])
     """
-    pair = activations.output_derivative if from_output else activations.activation_derivative
-    return _elementwise(pair, activations.LOGISTIC, Z, out, _PARALLEL_EXP)
+    make = backward_unit if from_output else derivative_unit
+    return _elementwise(make, "logistic", Z, out, _PARALLEL_EXP)
 
 
 def tanh(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
@@ -225,7 +227,7 @@ def tanh(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
     >>> tanh([-1000.0, 0.0, 1000.0])
     array([-1.,  0.,  1.])
     """
-    return _elementwise(activations.activate, activations.TANH, Z, out, _PARALLEL_EXP)
+    return _elementwise(value_unit, "tanh", Z, out, _PARALLEL_EXP)
 
 
 def tanh_derivative(
@@ -263,8 +265,8 @@ def tanh_derivative(
     >>> tanh_derivative([0.5], from_output=True)
     array([0.75])
     """
-    pair = activations.output_derivative if from_output else activations.activation_derivative
-    return _elementwise(pair, activations.TANH, Z, out, _PARALLEL_EXP)
+    make = backward_unit if from_output else derivative_unit
+    return _elementwise(make, "tanh", Z, out, _PARALLEL_EXP)
 
 
 def hadamard(A: ArrayLike, B: ArrayLike, *, out: Array | None = None) -> FloatArray:
@@ -502,7 +504,8 @@ def dense_forward(
     a, w = real(A, "A", any_order=True), real(W, "W", any_order=True)
     bias = None if b is None else real(b, "b")
     a, w, bias = same_dtype(a, w, bias)
-    code = _activation_code(activation)
+    if activation != "softmax":
+        find_activation(activation)
     check_matrix(a, "A")
     check_matrix(w, "W")
     _check_inner(a, w)
@@ -510,7 +513,7 @@ def dense_forward(
         check_shape(bias, "b", (w.shape[1],))
     result, target = output(out, (a.shape[0], w.shape[1]), a.dtype, a, w, bias)
     target = apart(target, a, w, bias)
-    _product(a, w, bias, code, target)
+    _product(a, w, bias, activation, target)
     if activation == "softmax" and target.size:
         softmax(target, out=target)
     return deliver(result, target)
@@ -588,8 +591,8 @@ def dense_backward(
     shapes = (a.shape, w.shape, (w.shape[1],))
     pairs = _three_outputs(out, shapes, d.dtype, (a, w, d))
     targets = [apart(target, a, w, d) for _, target in pairs]
-    _product(d, w.T, None, 0, targets[0])
-    _product(a.T, d, None, 0, targets[1])
+    _product(d, w.T, None, "identity", targets[0])
+    _product(a.T, d, None, "identity", targets[1])
     _column_sums(d, targets[2])
     dA, dW, db = (deliver(result, target) for (result, _), target in zip(pairs, targets))
     return dA, dW, db
@@ -630,7 +633,7 @@ def squared_error(Y: ArrayLike, P: ArrayLike, *, sample_weight: ArrayLike | None
     1.0
     """
     y, p = _targets(Y, P)
-    return _loss(losses.SQUARED, y, p, sample_weight) / _outputs_of(p)
+    return _loss("squared_error", y, p, sample_weight) / _outputs_of(p)
 
 
 def squared_error_gradient(
@@ -668,7 +671,7 @@ def squared_error_gradient(
     array([0., 1.])
     """
     y, p = _targets(Y, P)
-    return _gradient(losses.SQUARED, False, y, p, sample_weight, 1 / _outputs_of(p), out)
+    return _gradient("squared_error", False, y, p, sample_weight, 1 / _outputs_of(p), out)
 
 
 def poisson(Y: ArrayLike, P: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
@@ -700,7 +703,7 @@ def poisson(Y: ArrayLike, P: ArrayLike, *, sample_weight: ArrayLike | None = Non
     0.5
     """
     y, p = _targets(Y, P)
-    return _loss(losses.POISSON, y, p, sample_weight)
+    return _loss("poisson", y, p, sample_weight)
 
 
 def poisson_gradient(
@@ -743,7 +746,7 @@ def poisson_gradient(
     array([0.5, 0. ])
     """
     y, p = _targets(Y, P)
-    return _gradient(losses.POISSON, _linked(wrt), y, p, sample_weight, 1.0, out)
+    return _gradient("poisson", _linked(wrt), y, p, sample_weight, 1.0, out)
 
 
 def cross_entropy(
@@ -797,17 +800,15 @@ def cross_entropy(
     >>> round(cross_entropy([0, 1], [0.5, 0.75], kind="binary"), 6)
     0.490415
     """
-    code = _kind_code(kind)
+    name = _choice(kind, "kind", _KINDS)
     labels, p = _class_numbers(Y, P, kind)
     if labels is None:
         y, p = _targets(Y, P, binary=kind == "binary")
-        return _loss(code, y, p, sample_weight)
+        return _loss(name, y, p, sample_weight)
     weights, total = _weights(sample_weight, p)
     parts = np.empty(_blocks(1, p), np.float64)
-    call(
-        losses.label_loss, len(labels) >= _PARALLEL_EXP,
-        labels, _flat(p), weights, _eps(p), parts,
-    )  # fmt: skip
+    unit = losses.value_unit(name, _single(p)).address
+    call(losses.label_loss, len(labels) >= _PARALLEL_EXP, unit, labels, _flat(p), weights, parts)
     return float(losses.add_up(parts)) / total
 
 
@@ -863,27 +864,25 @@ def cross_entropy_gradient(
     >>> cross_entropy_gradient([1], [[0.5, 0.5]], wrt="logits")
     array([[ 0.5, -0.5]])
     """
-    code, linked = _kind_code(kind), _linked(wrt)
+    name, linked = _choice(kind, "kind", _KINDS), _linked(wrt)
     labels, p = _class_numbers(Y, P, kind)
     if labels is None:
         y, p = _targets(Y, P, binary=kind == "binary")
-        return _gradient(code, linked, y, p, sample_weight, 1.0, out)
+        return _gradient(name, linked, y, p, sample_weight, 1.0, out)
     weights, total = _weights(sample_weight, p)
     result, target = output(out, p.shape, p.dtype, p)
+    unit = losses.slope_unit(name, linked, _single(p)).address
     call(
-        losses.label_gradient, p.size >= _PARALLEL_COPY, labels, linked,
-        _flat(p), weights, p.dtype.type(1 / total), _eps(p), target is p, _flat(target),
+        losses.label_gradient, p.size >= _PARALLEL_COPY, unit, labels, linked,
+        _flat(p), weights, p.dtype.type(1 / total), target is p, _flat(target),
     )  # fmt: skip
     return deliver(result, target)
 
 
 # --- shared parts ------------------------------------------------------------------------
 
-_KINDS = {
-    "multinomial": losses.CATEGORICAL,
-    "binary": losses.BERNOULLI,
-    "multilabel": losses.BERNOULLI,
-}
+# Losses of `nnjit.core.arrays.losses` by the kinds of cross-entropy.
+_KINDS = {"multinomial": "categorical", "binary": "bernoulli", "multilabel": "bernoulli"}
 
 
 def _flat(array: Array) -> Array:
@@ -898,12 +897,8 @@ def _choice(value: str, name: str, choices: Mapping[str, _Choice]) -> _Choice:
         raise ValueError(f"{name} must be one of {sorted(choices)}, got {value!r}") from None
 
 
-def _activation_code(activation: str) -> int:
-    return _choice(activation, "activation", {**activations.CODES, "softmax": activations.IDENTITY})
-
-
-def _kind_code(kind: str) -> int:
-    return _choice(kind, "kind", _KINDS)
+def _single(array: Array) -> bool:
+    return array.itemsize == 4
 
 
 def _linked(wrt: str) -> bool:
@@ -911,11 +906,14 @@ def _linked(wrt: str) -> bool:
 
 
 def _elementwise(
-    pair: Any, code: int, Z: ArrayLike, out: Array | None, threshold: int
+    make: Callable[[str, bool], Any], name: str, Z: ArrayLike, out: Array | None, threshold: int
 ) -> FloatArray:
+    """Apply a unit of an activation; that of the backward pass to deltas of 1."""
     z = real(Z, "Z")
     result, target = output(out, z.shape, z.dtype, z)
-    call(pair, z.size >= threshold, code, _flat(z), target is z, _flat(target))
+    pair = activations.output_derivative if make is backward_unit else activations.transform
+    unit = make(name, _single(z)).address
+    call(pair, z.size >= threshold, unit, _flat(z), target is z, _flat(target))
     return deliver(result, target)
 
 
@@ -932,8 +930,8 @@ def _check_inner(a: Array, w: Array) -> None:
         raise ValueError(f"A's columns must match W's rows, got shapes {a.shape} and {w.shape}")
 
 
-def _product(a: Array, b: Array, bias: Array | None, code: int, target: Array) -> None:
-    """target = phi(a @ b + bias)."""
+def _product(a: Array, b: Array, bias: Array | None, activation: str, target: Array) -> None:
+    """target = phi(a @ b + bias), without phi for softmax."""
     (m, depth), n = a.shape, b.shape[1]
     if not target.size:
         return
@@ -949,15 +947,18 @@ def _product(a: Array, b: Array, bias: Array | None, code: int, target: Array) -
         b = padded
     if bias is None:
         bias = np.zeros(n, target.dtype)
+    elementwise = activation not in ("identity", "softmax")
+    unit = value_unit(activation, _single(target)).address if elementwise else 0
     call(
         dense.affine, m * depth * n >= _PARALLEL_PRODUCT,
-        code, depth, flat, row, column, _flat(b), reach, bias, _flat(target),
+        unit, depth, flat, row, column, _flat(b), reach, bias, _flat(target),
     )  # fmt: skip
 
 
 def _delta(d: Array, h: Array | None, activation: Activation) -> Array:
     """dZ = dH * phi'(Z), by H."""
-    code = _activation_code(activation)
+    if activation != "softmax":
+        _check_by_output(activation)
     if activation == "identity":
         return d
     if h is None:
@@ -968,11 +969,21 @@ def _delta(d: Array, h: Array | None, activation: Activation) -> Array:
         return delta
     if activation == "softmax":
         return softmax_vjp(h, d, out=delta)
+    unit = backward_unit(activation, _single(d)).address
     call(
-        activations.activation_backward, d.size >= _PARALLEL_COPY,
-        code, _flat(h), _flat(d), False, _flat(delta),
+        activations.backward, d.size >= _PARALLEL_COPY,
+        unit, _flat(h), _flat(d), False, _flat(delta),
     )  # fmt: skip
     return delta
+
+
+def _check_by_output(activation: str) -> None:
+    """Refuse an activation that is unknown, or whose derivative is not known by its output."""
+    if "z" in find_activation(activation).reads:
+        raise ValueError(
+            f"the derivative of {activation!r} needs pre-activations, of which dense_backward "
+            "knows nothing"
+        )
 
 
 def _three_outputs(
@@ -1031,25 +1042,22 @@ def _weights(sample_weight: ArrayLike | None, p: Array) -> tuple[Array, float]:
     return weights, total
 
 
-def _eps(p: Array) -> Any:
-    return np.finfo(p.dtype).eps
-
-
 def _blocks(k: int, p: Array) -> int:
     """Number of partial sums of a loss over rows of k outputs."""
     height: int = max(1, losses.BLOCK // k)
     return -(-len(p) // height)
 
 
-def _loss(code: int, y: Array, p: Array, sample_weight: ArrayLike | None) -> float:
+def _loss(name: str, y: Array, p: Array, sample_weight: ArrayLike | None) -> float:
     weights, total = _weights(sample_weight, p)
     parts = np.empty(_blocks(_outputs_of(p), p), np.float64)
-    call(losses.loss, p.size >= _PARALLEL_EXP, code, _flat(y), _flat(p), weights, _eps(p), parts)
+    unit = losses.value_unit(name, _single(p)).address
+    call(losses.loss, p.size >= _PARALLEL_EXP, unit, _flat(y), _flat(p), weights, parts)
     return float(losses.add_up(parts)) / total
 
 
 def _gradient(
-    code: int,
+    name: str,
     linked: bool,
     y: Array,
     p: Array,
@@ -1062,9 +1070,10 @@ def _gradient(
     if target is y:
         y = y.copy()
     scale = p.dtype.type(factor / total)
+    unit = losses.slope_unit(name, linked, _single(p)).address
     call(
-        losses.loss_gradient, p.size >= _PARALLEL_COPY, code, linked,
-        _flat(y), _flat(p), weights, scale, _eps(p), target is p, _flat(target),
+        losses.loss_gradient, p.size >= _PARALLEL_COPY, unit,
+        _flat(y), _flat(p), weights, scale, target is p, _flat(target),
     )  # fmt: skip
     return deliver(result, target)
 

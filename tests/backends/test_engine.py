@@ -13,21 +13,24 @@ from engine_problems import (
     ACTIVATIONS,
     DTYPES,
     LOSSES,
+    apart,
     assert_epochs_equal_the_oracle,
+    in_layers,
+    network,
     packed,
     problem,
     tolerance,
 )
-from nnjit.backends import pace, plan
+from nnjit.backends import plan, tuner
 from nnjit.backends.select import make_engine
-from nnjit.core import threads
+from nnjit.core.jobs import threads
+from nnjit.layers.network import mlp
 
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
 
 
 def engine_for(loss, activation, units, dtype):
-    name, out_activation = LOSSES[loss]
-    return make_engine(units, activation, out_activation, name, dtype)
+    return make_engine(network(units, activation, loss), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -109,7 +112,7 @@ def test_a_row_is_predicted_the_same_in_any_company(dtype, loss):
     units = (11, 33, 4)
     coefs, intercepts, X, *_ = problem(loss, dtype, 700, units)
     engine = engine_for(loss, "logistic", units, dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     whole = engine.predict(X)
     outputs = naive.network_forward(coefs, intercepts, X, "logistic", LOSSES[loss][1])[-1]
     np.testing.assert_allclose(whole, outputs, rtol=tolerance(dtype), atol=1e-6)
@@ -144,11 +147,10 @@ def test_what_would_be_read_outside_its_arrays_is_refused(dtype, loss):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("output", ["identity", "logistic", "softmax", "exp", "tanh", "relu"])
 def test_a_prediction_tells_whether_its_logits_and_outputs_are_finite(dtype, output):
-    units = (3, 2, 4)
-    engine = make_engine(units, "identity", output, "squared_error", dtype)
+    engine = make_engine(mlp(3, (2,), 4, "identity", "squared_error", output), dtype)
     last = np.zeros((2, 4), dtype)
     last[:, 2] = 1
-    engine.pack([np.eye(3, 2, dtype=dtype), last], [np.zeros(2, dtype), np.zeros(4, dtype)])
+    engine.pack([np.eye(3, 2, dtype=dtype), np.zeros(2, dtype), last, np.zeros(4, dtype)])
     large = np.finfo(dtype).max / 2
     for n in (1, 17) if numba.config.DISABLE_JIT else (1, 3, 17, 300, 700):
         for form in (np.array, np.asfortranarray, sparse.csr_matrix):
@@ -166,17 +168,17 @@ def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=Non
     """Parameters, loss and optimizer state after two epochs with `count` threads."""
     coefs, intercepts, X, y, _, w = problem(loss, dtype, n, units, True)
     engine = engine_for(loss, "relu", units, dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     dataset = engine.dataset(X, y, w)
     optimizer = engine.optimizer("adam")
     optimizer.learning_rate = 0.001
     order = np.random.default_rng(0).permutation(n)
     n_batches = -(-n // batch)
 
-    def always(pace, function, first, last):  # the choice left to the clock, forced
+    def always(tuner, function, first, last):  # the choice left to the clock, forced
         function(count > 1, first, last)
 
-    monkeypatch.setattr(pace.Pace, "run", always)
+    monkeypatch.setattr(tuner.Tuner, "run", always)
     losses = []
     for _ in range(2):
         bounds = [0, *[c for c in cuts if c < n_batches], n_batches]
@@ -185,7 +187,7 @@ def train_with(count, loss, dtype, units, n, batch, cuts, monkeypatch, order=Non
              for a, b in itertools.pairwise(bounds)]
         )  # fmt: skip
     state = optimizer.state()
-    return [*itertools.chain(*engine.unpack()), state["first"], state["second"]], losses
+    return [*engine.unpack(), *state["vectors"].values()], losses
 
 
 @jit_only
@@ -229,7 +231,7 @@ def test_several_epochs_in_one_call(n, batch, dtype):
 
     def start(X):
         engine = engine_for("multinomial", "relu", units, dtype)
-        engine.pack(coefs, intercepts)
+        engine.pack(in_layers(coefs, intercepts))
         optimizer = engine.optimizer("adam")
         optimizer.learning_rate = 0.01
         return engine, engine.dataset(X, y), optimizer
@@ -240,7 +242,7 @@ def test_several_epochs_in_one_call(n, batch, dtype):
     batches = -(-n // batch)
     for order, loss in zip(orders, losses, strict=True):
         assert other.train(dataset, order, batch, optimizer, 0.1, 0, batches).loss == loss
-    np.testing.assert_array_equal(packed(*engine.unpack()), packed(*other.unpack()))
+    np.testing.assert_array_equal(packed(*apart(engine.unpack())), packed(*apart(other.unpack())))
     X[7] = np.inf
     engine, dataset, optimizer = start(X)
     losses = engine.train_epochs(dataset, orders, batch, optimizer, 0.1)
@@ -250,18 +252,18 @@ def test_several_epochs_in_one_call(n, batch, dtype):
 @pytest.mark.parametrize("driver", [False, pytest.param(True, marks=jit_only)])
 def test_phases_are_counted_from_zero_again(driver, monkeypatch):
     """After a thousand million minibatches of one fit."""
-    from nnjit.core import job
+    from nnjit.core.jobs import job
 
-    def always(pace, function, first, last):
+    def always(tuner, function, first, last):
         function(driver, first, last)
 
-    monkeypatch.setattr(pace.Pace, "run", always)
+    monkeypatch.setattr(tuner.Tuner, "run", always)
     units, n, batch = (64, 150, 7), 400, 200
     coefs, intercepts, X, y, _, _ = problem("multinomial", np.float64, n, units)
     results = []
     for generation in (None, 2**30 - 5, 2**30, 2**30 + 1):
         engine = engine_for("multinomial", "relu", units, np.float64)
-        engine.pack(coefs, intercepts)
+        engine.pack(in_layers(coefs, intercepts))
         dataset, optimizer = engine.dataset(X, y), engine.optimizer("adam")
         optimizer.learning_rate = 0.01
         for number in range(4):
@@ -270,7 +272,7 @@ def test_phases_are_counted_from_zero_again(driver, monkeypatch):
             if number == 0 and generation is not None:
                 state[job.GENERATION] = generation
         assert generation is None or 0 < state[job.GENERATION] < 100
-        results.append(packed(*engine.unpack()))
+        results.append(packed(*apart(engine.unpack())))
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
 
@@ -280,13 +282,13 @@ def test_a_loss_that_is_not_finite_stops_before_the_update():
     coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 20, units)
     X[13] = np.inf
     engine = engine_for("squared_error", "relu", units, np.float64)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     optimizer = engine.optimizer("sgd")
     optimizer.learning_rate = 0.0
     result = engine.train(engine.dataset(X, y), np.arange(20), 5, optimizer, 0.1, 0, 4)
     assert not result.finite
     assert optimizer.t == 2
-    for a, b in zip(engine.unpack()[0], coefs, strict=True):
+    for a, b in zip(engine.unpack()[0::2], coefs, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -326,19 +328,18 @@ def test_optimizer_state_resumes_bit_for_bit():
     coefs, intercepts, X, y, _, _ = problem("multinomial", np.float32, n, units)
     for kind in ("adam", "sgd"):
         engine = engine_for("multinomial", "relu", units, np.float32)
-        engine.pack(coefs, intercepts)
+        engine.pack(in_layers(coefs, intercepts))
         dataset, optimizer = engine.dataset(X, y), engine.optimizer(kind)
         optimizer.learning_rate = 0.01
         engine.train(dataset, np.arange(n), 10, optimizer, 0.1, 0, 5)
         saved, weights = optimizer.state(), engine.unpack()
         engine.train(dataset, np.arange(n), 10, optimizer, 0.1, 5, 10)
         other = engine_for("multinomial", "relu", units, np.float32)
-        other.pack(*weights)
+        other.pack(weights)
         resumed = other.optimizer(kind)
         resumed.load_state(saved)
         other.train(other.dataset(X, y), np.arange(n), 10, resumed, 0.1, 5, 10)
-        for a, b in zip(itertools.chain(*engine.unpack()), itertools.chain(*other.unpack()),
-                        strict=True):  # fmt: skip
+        for a, b in zip(engine.unpack(), other.unpack(), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -356,14 +357,14 @@ def trained(units, n, batch, dtype, kind, loss, weighted, form=np.ascontiguousar
     coefs, intercepts, X, y, _, w = problem(loss, dtype, n, units, weighted)
     X[np.random.default_rng(0).random(X.shape) < 0.6] = 0
     engine = engine_for(loss, "tanh", units, dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     dataset, optimizer = engine.dataset(form(X), y, w), engine.optimizer(kind)
     optimizer.learning_rate = 1e-3
     rng = np.random.default_rng(1)
     orders = np.array([rng.permutation(n), rng.permutation(n)])
     losses = engine.train_epochs(dataset, orders, batch, optimizer, 0.1)
     assert engine._current._fused == (plan.FUSED_WEIGHTS == 0)
-    return packed(*engine.unpack()), np.array(losses)
+    return packed(*apart(engine.unpack())), np.array(losses)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -377,10 +378,10 @@ def trained(units, n, batch, dtype, kind, loss, weighted, form=np.ascontiguousar
         ((64, 150, 7), 900, 700),
     ],
 )
-def test_fused_ranges_move_the_parameters_as_the_others_do(
+def test_fused_chunks_move_the_parameters_as_the_others_do(
     units, n, batch, kind, dtype, monkeypatch
 ):
-    """Whole batches and a rest, one slot and several, padded rows, ranges of one tile."""
+    """Whole batches and a rest, one part and several, padded rows, chunks of one tile."""
     for loss, weighted in (("multinomial", True), ("squared_error", False)):
         monkeypatch.setattr(plan, "FUSED_WEIGHTS", 10**9)
         expected, expected_losses = trained(units, n, batch, dtype, kind, loss, weighted)
@@ -389,12 +390,26 @@ def test_fused_ranges_move_the_parameters_as_the_others_do(
         forms = (unsorted_csr, np.asfortranarray, np.ascontiguousarray)
         compiled = not numba.config.DISABLE_JIT
         for size, form in itertools.product(sizes, forms) if compiled else zip(sizes, forms):
-            monkeypatch.setattr(plan, "FUSED_RANGE", size)
-            monkeypatch.setattr(plan, "SPARSE_RANGE", size)
+            monkeypatch.setattr(plan, "FUSED_CHUNK", size)
+            monkeypatch.setattr(plan, "SPARSE_CHUNK", size)
             got, losses = trained(units, n, batch, dtype, kind, loss, weighted, form)
             limit = 1e-11 if dtype == np.float64 else 2e-4
             np.testing.assert_allclose(got, expected, rtol=0, atol=limit)
             np.testing.assert_allclose(losses, expected_losses, rtol=limit)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_padding_counts_as_work_where_minibatches_are_cut_into_parts(dtype):
+    """Which cut it is decides the order of sums, so that bits depend on it."""
+    units = (32, 512 // np.dtype(dtype).itemsize, 3)
+    engine = engine_for("multinomial", "tanh", units, dtype)
+    padding = engine.layout.n_flat - engine.network.n_parameters
+    assert padding > 0
+    n = -(-plan.PARALLEL_TRAIN // (engine.network.work + padding))
+    assert n * engine.network.work < plan.PARALLEL_TRAIN
+    _, _, X, y, _, _ = problem("multinomial", dtype, n, units)
+    made = plan.GradientPlan(engine, engine._program(False, training=True), engine.dataset(X, y))
+    assert made.n_parts == 2
 
 
 @pytest.mark.parametrize("fused_from", [0, 10**9])
@@ -404,17 +419,14 @@ def test_parameter_padding_stays_zero(fused_from, monkeypatch):
     units = (4, 128, 3)
     coefs, intercepts, X, y, _, _ = problem("multinomial", np.float32, 40, units)
     engine = engine_for("multinomial", "relu", units, np.float32)
-    engine.pack(coefs, intercepts)
-    assert engine._layout.n_flat > engine.n_parameters
+    engine.pack(in_layers(coefs, intercepts))
+    assert engine.layout.n_flat > engine.network.n_parameters
     optimizer = engine.optimizer("adam")
     optimizer.learning_rate = 0.1
     engine.train(engine.dataset(X, y), np.arange(40), 10, optimizer, 0.1, 0, 4)
-    flat = engine._params.copy()
-    from nnjit.core.layout import weight_views
-
-    for parts in weight_views(engine._layout, flat):
-        for part in parts:
-            part[...] = 0
+    flat = engine.parameters.copy()
+    for parameter in engine.layout.views(flat):
+        parameter[...] = 0
     assert not flat.any()
 
 

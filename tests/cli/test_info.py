@@ -36,7 +36,7 @@ def test_info(command, tmp_path):
 def test_show_versions_tells_the_same_and_starts_no_thread(command, tmp_path):
     code = (
         "import threading, nnjit; nnjit.show_versions()\n"
-        "from nnjit.core import threads\n"
+        "from nnjit.core.jobs import threads\n"
         "assert threading.active_count() == 1 and not threads._started"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}

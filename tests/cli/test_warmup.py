@@ -2,6 +2,8 @@
 
 import pytest
 
+from nnjit.backends.units import FAMILIES
+
 _FITS = """
 import warnings
 import numpy as np
@@ -23,6 +25,8 @@ for dtype in (np.float32, np.float64):
     nnjit.MLPClassifier(max_iter=1).fit(X[:300], np.arange(300) % 3, np.ones(300))
     nnjit.MLPRegressor(max_iter=1, loss="poisson").fit(X[:50], np.abs(X[:50, 0]))
     nnjit.MLPRegressor(max_iter=1).fit(np.asfortranarray(X[:50]), X[:50, :2])
+    nnjit.RBFClassifier(20, max_iter=1).fit(X, y).predict(X[:5])
+    nnjit.RBFRegressor(20, normalized=True, max_iter=1).fit(X, X[:, 0]).predict(X[:5])
 """
 
 
@@ -35,14 +39,28 @@ def kernels(tmp_path):
 def test_after_a_warmup_no_fit_compiles(command, python, tmp_path, kernels):
     done = command("warmup", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
-    for kernel in ("train", "gradient", "predict"):
+    lines = done.stdout.splitlines()
+    for family in FAMILIES:
         for dtype in ("float32", "float64"):
-            assert any(
-                line.startswith(kernel) and dtype in line for line in done.stdout.splitlines()
-            )
+            assert any(line.startswith(family) and dtype in line for line in lines)
     after_warmup = kernels()
     assert after_warmup
     assert f"{len(after_warmup)} new files" in done.stdout
     python(_FITS, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert kernels() == after_warmup
     assert "0 new files" in command("warmup", NUMBA_CACHE_DIR=str(tmp_path / "cache")).stdout
+
+
+def test_a_family_can_be_chosen(command, tmp_path, kernels):
+    done = command("warmup", "--only", "solver", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    families = {line.split()[0] for line in done.stdout.splitlines()[1:] if "float" in line}
+    assert families == {"solver"}
+    assert kernels() and all(name.startswith("solver_") for name in kernels())
+
+
+def test_an_unknown_family_is_refused_with_those_that_there_are(command):
+    done = command("warmup", "--only", "gradients")
+    assert done.returncode == 2
+    for family in FAMILIES:
+        assert family in done.stderr

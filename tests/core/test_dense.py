@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import naive
-from nnjit.core import dense
-from nnjit.core.activations import CODES
+from nnjit.core.arrays import dense
+from nnjit.core.maps.activations import value_unit
 from nnjit.core.simd import TILE
+from nnjit.formulas import ACTIVATIONS
 
 
 def affine(a, w, bias, activation, twin="serial"):
@@ -17,7 +18,8 @@ def affine(a, w, bias, activation, twin="serial"):
     padded[:, :n] = w
     out = np.full(m * n + 64, -7, a.dtype)
     kernel = getattr(dense.affine, twin)
-    kernel(CODES[activation], depth, a.ravel(), depth, 1, padded.ravel(), reach, bias, out[: m * n])
+    unit = value_unit(activation, a.dtype == np.float32).address
+    kernel(unit, depth, a.ravel(), depth, 1, padded.ravel(), reach, bias, out[: m * n])
     assert (out[m * n :] == -7).all()
     return out[: m * n].reshape(m, n)
 
@@ -29,7 +31,7 @@ def problem(m, depth, n, dtype=np.float32):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("activation", sorted(CODES))
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS.keys() & naive.ACTIVATIONS.keys()))
 def test_affine(activation, dtype):
     for m, depth, n in [(1, 1, 1), (31, 5, 16), (32, 16, 17), (33, 64, 3), (100, 7, 65)]:
         a, w, b = problem(m, depth, n, dtype)

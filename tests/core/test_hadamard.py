@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nnjit.core.activations import PIECE
-from nnjit.core.hadamard import hadamard
+from nnjit.core.arrays.activations import PIECE
+from nnjit.core.arrays.hadamard import hadamard
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -19,7 +19,7 @@ from numba.extending import overload
 from nnjit.core.compiler import numba_internals
 from nnjit.core.compiler.jit import elementwise, inline, kernel, viewing
 from nnjit.core.compiler.numba_internals import _QuickFlags, _Remembering
-from nnjit.core.frame import address_of, view
+from nnjit.core.jobs.records import address_of, view
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnjit.core.compiler.jit import kernel
-from nnjit.core.predict import all_finite, write_rows
+from nnjit.core.jobs.prediction import all_finite, write_rows
 from nnjit.core.simd import TILE
 
 DTYPES = [np.float32, np.float64]
@@ -12,8 +12,8 @@ EDGES = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 100]
 
 
 @kernel
-def run_write_rows(work, z, stride, units, rows, order, out, at):
-    write_rows(work, z, stride, units, rows, order, out, at)
+def run_write_rows(work, z, stride, units, rows, out, at):
+    write_rows(work, z, stride, units, rows, out, at)
 
 
 @kernel
@@ -25,13 +25,12 @@ def run_all_finite(work, at, units, lanes, stride):
 @pytest.mark.parametrize("units", EDGES)
 def test_write_rows_stays_inside_its_block(dtype, units):
     rng, lanes = np.random.default_rng(0), TILE.bytes // np.dtype(dtype).itemsize
-    order = np.zeros(1, np.int64)
     for rows in [*EDGES, 240, 256]:
         stride = -(-rows // lanes) * lanes
         work = rng.standard_normal(3 + units * stride + lanes).astype(dtype)
         out = rng.standard_normal(5 + rows * units + 100).astype(dtype)
         before = out.copy()
-        run_write_rows(work, 3, stride, units, rows, order, out, 5)
+        run_write_rows(work, 3, stride, units, rows, out, 5)
         expected = work[3 : 3 + units * stride].reshape(units, stride)[:, :rows].T
         np.testing.assert_array_equal(out[5 : 5 + rows * units].reshape(rows, units), expected)
         np.testing.assert_array_equal(out[:5], before[:5])

@@ -11,22 +11,30 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from nnjit.core import simd
 from nnjit.core.compiler.jit import kernel
-from nnjit.core.emit_dot import emit_dot_product
-from nnjit.core.emit_product import emit_product
-from nnjit.core.emit_transpose import emit_transpose_into
 from nnjit.core.simd import (
-    GATE,
+    FROM_BIAS,
+    FROM_C,
+    FROM_ZERO,
+    MASK,
     PLAIN,
     RELU,
     TARGETS,
     TILE,
+    Epilogue,
+    Index,
+    Prefetch,
+    Prologue,
+    Rows,
+    Strided,
+    Vector,
     dot_product,
     outer_product,
     product,
     transpose_into,
 )
+from nnjit.core.simd.objects import PRIMITIVES, module_of, optimized
+from nnjit.core.simd.targets import choose_tile
 
 DTYPES = [np.float32, np.float64]
 EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 100]
@@ -34,23 +42,39 @@ jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled c
 
 
 @kernel
-def run_product(m, n, depth, a, a_row, a_k, b, b_k, c, c_row, bias, biased, add, end, gate):
-    product(m, n, depth, a, 1, a_row, a_k, b, 0, b_k, c, 1, c_row, bias, 0, biased, add, end, gate)
+def run_product(m, n, depth, a, a_row, a_k, b, b_row, c, c_row, begin, bias, end, mask):
+    product(
+        m, n, depth, Strided(a, 1, a_row, a_k), Rows(b, 0, b_row), Rows(c, 1, c_row),
+        Prologue(begin, bias, 0), Epilogue(end, mask), None,
+    )  # fmt: skip
+
+
+@kernel
+def run_plain_product(m, n, depth, a, b, c, c_row, wanted, length, gap, arrays):
+    product(
+        m, n, depth, Strided(a, 1, depth, 1), Rows(b, 0, c_row), Rows(c, 1, c_row), None, None,
+        Prefetch(wanted, 0, length, gap, arrays),
+    )  # fmt: skip
 
 
 @kernel
 def run_dot(m, n, vectors, a, a_row, b, b_row, c, c_row, add):
-    dot_product(m, n, vectors, a, 0, a_row, b, 0, b_row, c, 2, c_row, add)
+    dot_product(m, n, vectors, Rows(a, 0, a_row), Rows(b, 0, b_row), Rows(c, 2, c_row), add)
 
 
 @kernel
-def run_transpose(rows, columns, source, stride, index, indexed, target, t_row):
-    transpose_into(rows, columns, source, 0, stride, index, 1, indexed, target, 0, t_row)
+def run_transpose(rows, columns, source, stride, index, target, t_row):
+    transpose_into(rows, columns, Rows(source, 0, stride), Index(index, 1), Rows(target, 0, t_row))
+
+
+@kernel
+def run_plain_transpose(rows, columns, source, stride, target, t_row):
+    transpose_into(rows, columns, Rows(source, 0, stride), None, Rows(target, 0, t_row))
 
 
 @kernel
 def run_outer(rows, vectors, a, b, d, c, c_row):
-    outer_product(rows, vectors, a, 1, b, 2, d, 3, c, 1, c_row)
+    outer_product(rows, vectors, Vector(a, 1), Vector(b, 2), Vector(d, 3), Rows(c, 1, c_row))
 
 
 def lanes(dtype):
@@ -70,8 +94,8 @@ def sizes(rng, count):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("biased, add", [(0, 0), (1, 0), (0, 1)])
-def test_product(dtype, transposed, biased, add):
+@pytest.mark.parametrize("begin", [FROM_ZERO, FROM_BIAS, FROM_C])
+def test_product(dtype, transposed, begin):
     rng = np.random.default_rng(0)
     for m, n, depth in sizes(rng, 3):
         left = rng.standard_normal((m, depth)).astype(dtype)
@@ -84,47 +108,66 @@ def test_product(dtype, transposed, biased, add):
         c = rng.standard_normal(1 + m * c_row).astype(dtype)
         before = c.copy()
         run_product(
-            m, n, depth, a, *strides, b.ravel(), b.shape[1], c, c_row, bias, biased, add, PLAIN, 0
+            m, n, depth, a, *strides, b.ravel(), b.shape[1], c, c_row, begin, bias, PLAIN, 0
         )
-        expected = left.astype(float) @ b[:, :n] + biased * bias[:, None]
+        expected = left.astype(float) @ b[:, :n] + (begin == FROM_BIAS) * bias[:, None]
         old, new = before[1:].reshape(m, c_row), c[1:].reshape(m, c_row)
         tolerance = 4 * np.finfo(dtype).eps * np.sqrt(depth + 1)
         np.testing.assert_allclose(
-            new[:, :n], expected + add * old[:, :n], rtol=tolerance, atol=8 * tolerance
+            new[:, :n],
+            expected + (begin == FROM_C) * old[:, :n],
+            rtol=tolerance,
+            atol=8 * tolerance,
         )
         np.testing.assert_array_equal(new[:, n:], old[:, n:], "wrote beyond its columns")
         assert c[0] == before[0]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("add", [0, 1])
-def test_end_of_a_product(dtype, add):
+@pytest.mark.parametrize("begin", [FROM_BIAS, FROM_C])
+def test_epilogue_of_a_product(dtype, begin):
     """ReLU, and the Hadamard product with its derivative, are those of the finished sums."""
     rng = np.random.default_rng(5)
-    deep = [(9, 17, 225), (3, 40, 449)]  # several blocks of k: the end is that of the last one
+    deep = [(9, 17, 225), (3, 40, 449)]  # several blocks of k: it is done after the last one
     for m, n, depth in sizes(rng, 1) + deep:
         a = rng.standard_normal(1 + m * depth).astype(dtype)
         b = rng.standard_normal((depth, padded(n, dtype))).astype(dtype)
         a[1 + rng.integers(m) * depth] = np.nan  # one row of sums
         c_row, bias = n + 3, rng.standard_normal(m).astype(dtype)
-        gate = m * c_row + 5
-        start = rng.standard_normal(1 + gate + m * c_row).astype(dtype)
-        switch = start[1 + gate :].reshape(m, c_row)
+        mask = m * c_row + 5
+        start = rng.standard_normal(1 + mask + m * c_row).astype(dtype)
+        switch = start[1 + mask :].reshape(m, c_row)
         switch[rng.random(switch.shape) < 0.2] = 0
         switch[rng.random(switch.shape) < 0.1] = np.nan
         got = {}
-        for end in (PLAIN, RELU, GATE):
+        for end in (PLAIN, RELU, MASK):
             c = start.copy()
             run_product(
-                m, n, depth, a, depth, 1, b.ravel(), b.shape[1], c, c_row, bias, 1 - add, add,
-                end, gate,
-            )  # fmt: skip
+                m, n, depth, a, depth, 1, b.ravel(), b.shape[1], c, c_row, begin, bias, end, mask
+            )
             got[end] = c[1 : 1 + m * c_row].reshape(m, c_row)
             np.testing.assert_array_equal(c[1 + m * c_row :], start[1 + m * c_row :])
         sums, inside = got[PLAIN], np.arange(c_row) < n
         assert np.isnan(sums).any()
         np.testing.assert_array_equal(got[RELU], np.where(inside & (sums < 0), 0, sums))
-        np.testing.assert_array_equal(got[GATE], np.where(inside & ~(switch > 0), 0, sums))
+        np.testing.assert_array_equal(got[MASK], np.where(inside & ~(switch > 0), 0, sums))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("length, arrays", [(0, 1), (1, 1), (40, 2), (4000, 4)])
+def test_a_plain_product_whatever_is_prefetched(dtype, length, arrays):
+    """Sums from zero; addresses that are asked for need not exist."""
+    rng = np.random.default_rng(6)
+    for m, n, depth in [*sizes(rng, 1)[::3], (20, 64, 230)]:
+        a = rng.standard_normal(1 + m * depth).astype(dtype)
+        c_row = padded(n, dtype)
+        b = rng.standard_normal(depth * c_row).astype(dtype)
+        c = np.full(1 + m * c_row, np.nan, dtype)
+        run_plain_product(m, c_row, depth, a, b, c, c_row, a, length, 10_000, arrays)
+        same = np.zeros_like(c)
+        run_product(m, c_row, depth, a, depth, 1, b, c_row, same, c_row, FROM_ZERO, a, PLAIN, 0)
+        np.testing.assert_array_equal(c[1:], same[1:])
+        assert np.isnan(c[0])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -155,7 +198,10 @@ def test_transpose_into(dtype, indexed):
         index = np.concatenate([[-1], rng.permutation(rows)]).astype(np.int64)
         t_row = padded(rows, dtype) + lanes(dtype)
         target = np.full((columns, t_row), np.nan, dtype)
-        run_transpose(rows, columns, source.ravel(), stride, index, indexed, target.ravel(), t_row)
+        if indexed:
+            run_transpose(rows, columns, source.ravel(), stride, index, target.ravel(), t_row)
+        else:
+            run_plain_transpose(rows, columns, source.ravel(), stride, target.ravel(), t_row)
         wanted = source[index[1:]] if indexed else source
         np.testing.assert_array_equal(target[:, :rows], wanted[:, :columns].T)
         padding = target[:, rows : padded(rows, dtype)]
@@ -194,14 +240,16 @@ def test_bits_do_not_depend_on_the_tile(dtype):
     b = rng.standard_normal((depth, padded(n, dtype))).astype(dtype)
     bias = rng.standard_normal(m).astype(dtype)
     whole = np.zeros(1 + m * n, dtype)
-    run_product(m, n, depth, a, depth, 1, b.ravel(), b.shape[1], whole, n, bias, 1, 0, PLAIN, 0)
+    run_product(
+        m, n, depth, a, depth, 1, b.ravel(), b.shape[1], whole, n, FROM_BIAS, bias, PLAIN, 0
+    )
     for i in range(m):
         for j in range(n):
             column = np.zeros((depth, lanes(dtype)), dtype)
             column[:, 0] = b[:, j]
             one = np.zeros(2, dtype)
             run_product(1, 1, depth, a[i * depth :].copy(), depth, 1, column.ravel(),
-                        lanes(dtype), one, 1, bias[i:].copy(), 1, 0, PLAIN, 0)  # fmt: skip
+                        lanes(dtype), one, 1, FROM_BIAS, bias[i:].copy(), PLAIN, 0)  # fmt: skip
             assert one[1] == whole[1 + i * n + j]
 
 
@@ -213,24 +261,14 @@ MACHINES = {
 }
 
 
-def assembly(target_name, emit, *arguments):
+def assembly(target_name, module):
     triple, cpu, features, _ = MACHINES[target_name]
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     machine = llvm.Target.from_triple(triple).create_target_machine(
         cpu=cpu, features=features, opt=3
     )
-    module = ir.Module()
-    module.triple = triple
-    module.data_layout = str(machine.target_data)
-    emit(module, *arguments)
-    parsed = llvm.parse_assembly(str(module))
-    parsed.verify()
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(3))
-    builder.getModulePassManager().run(parsed, builder)
-    for function in parsed.functions:  # nothing may be dropped as unused
-        function.linkage = "external" if not function.is_declaration else function.linkage
-    return machine.emit_assembly(parsed)
+    return machine.emit_assembly(optimized(module, machine))
 
 
 @jit_only
@@ -244,19 +282,9 @@ def test_other_machines(name, real):
     """
     target = TARGETS[name]
     length = target.bytes // (4 if isinstance(real, ir.FloatType) else 8)
-
-    def emit(module):
-        functions = [
-            emit_product(module, real, length, target.rows),
-            emit_dot_product(module, real, length),
-            emit_transpose_into(module, real, length),
-        ]
-        for function in module.functions:
-            if not function.is_declaration:
-                function.linkage = "external"
-        assert len(functions) == 3
-
-    text = assembly(name, emit)
+    text = "".join(
+        assembly(name, module_of(primitive, primitive, real, target)) for primitive in PRIMITIVES
+    )
     for token in MACHINES[name][3]:
         wanted = token if isinstance(real, ir.FloatType) else token.replace("ps", "pd")
         assert wanted in text, f"no {wanted} in the code for {name}"
@@ -292,9 +320,9 @@ def innermost_loop(body):
 def test_unknown_forced_tile(monkeypatch):
     monkeypatch.setenv("NNJIT_TILE", "abacus")
     with pytest.raises(ValueError, match="NNJIT_TILE must be one of"):
-        simd._choose_tile()
+        choose_tile()
     monkeypatch.setenv("NNJIT_TILE", "avx2")
-    assert simd._choose_tile() is TARGETS["avx2"]
+    assert choose_tile() is TARGETS["avx2"]
 
 
 @jit_only

@@ -10,6 +10,7 @@ import naive
 from nnjit.core import scalar
 from nnjit.core.compiler.jit import FASTMATH
 from nnjit.core.simd import TILE
+from nnjit.formulas import ACTIVATIONS
 
 DTYPES = [np.float32, np.float64]
 EXACT_DOUBLE = pytest.mark.skipif(
@@ -127,10 +128,6 @@ def test_special_values(dtype):
         "sigmoid": [np.nan, 1, 0, 0.5, 0.5],
         "softplus": [np.nan, np.inf, 0, dtype(np.log(2)), dtype(np.log(2))],
         "tanh": [np.nan, 1, -1, 0, 0],
-        "relu": [np.nan, np.inf, 0, 0, 0],
-        "identity": x,
-        "identity_derivative": [1, 1, 1, 1, 1],
-        "relu_derivative": [0, 1, 0, 0, 0],
     }
     for name, values in expected.items():
         np.testing.assert_array_equal(apply(name, x), np.array(values, dtype), err_msg=name)
@@ -155,18 +152,6 @@ def test_edges_of_the_exponential(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
-def test_derivative_of_the_output(name, dtype):
-    x = np.linspace(-5, 5, 401).astype(dtype)
-    h = apply(name, x)
-    key = {"sigmoid": "logistic"}.get(name, name)
-    expected = naive.DERIVATIVES[key](h.astype(np.float64))
-    np.testing.assert_allclose(
-        apply(f"{name}_derivative", h), expected, rtol=0, atol=np.finfo(dtype).eps
-    )
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", sorted(REFERENCES))
 def test_value_does_not_depend_on_the_position(name, dtype):
     """The vector body and the scalar remainder of a loop agree to the bit."""
@@ -175,20 +160,56 @@ def test_value_does_not_depend_on_the_position(name, dtype):
     assert apply(name, x).tobytes() == alone.tobytes()
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    "name", [*sorted(REFERENCES), "relu", "relu_derivative", "tanh_derivative"]
-)
-def test_loop_is_vectorized(name, dtype):
-    """Vector arithmetic, and no call of the C library."""
-    if TILE.name == "generic" and dtype == np.float64:
-        pytest.skip("without AVX2 or NEON two float64 lanes may not repay the shuffling")
-    apply(name, np.ones(3, dtype))
-    run = loop(name)
+def vectorized(run, dtype):
+    """Whether a compiled loop has vector arithmetic and calls nothing of the C library."""
     signature = next(s for s in run.signatures if str(s[0].dtype) == np.dtype(dtype).name)
     code = run.inspect_llvm(signature)
     kind = "float" if dtype == np.float32 else "double"
-    assert re.search(rf"<\d+ x {kind}>", code)
     library = r"@(?:llvm\.)?(?:exp|expm1|log|log1p|tanh|rint|floor|ldexp)f?2?(?:\.f\d+)?\("
-    assert not re.findall(library, code)
+    return re.search(rf"<\d+ x {kind}>", code) and not re.findall(library, code)
+
+
+compiled_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
+FEW_LANES = pytest.mark.skipif(
+    TILE.name == "generic",
+    reason="without AVX2 or NEON two float64 lanes may not repay the shuffling",
+)
+VECTORS = [np.float32, pytest.param(np.float64, marks=FEW_LANES)]
+
+
+@compiled_only
+@pytest.mark.parametrize("dtype", VECTORS)
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_loop_is_vectorized(name, dtype):
+    apply(name, np.ones(3, dtype))
+    assert vectorized(loop(name), dtype)
+
+
+@compiled_only
+@pytest.mark.parametrize("dtype", VECTORS)
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - {"identity"}))
+def test_loops_of_formulas_are_vectorized(name, dtype):
+    value, derivative, backward = scalar.compiled(ACTIVATIONS[name], dtype == np.float32)
+
+    @numba.njit(fastmath={"contract"}, error_model="numpy")
+    def values(z):
+        for i in range(len(z)):
+            z[i] = value(z[i])
+
+    @numba.njit(fastmath={"contract"}, error_model="numpy")
+    def derivatives(z):
+        for i in range(len(z)):
+            z[i] = derivative(z[i])
+
+    @numba.njit(fastmath={"contract"}, error_model="numpy")
+    def deltas(delta, read):
+        for i in range(len(delta)):
+            delta[i] = backward(delta[i], read[i])
+
+    x = np.ones(3, dtype)
+    values(x)
+    derivatives(x)
+    assert vectorized(values, dtype) and vectorized(derivatives, dtype)
+    if len(ACTIVATIONS[name].reads) == 1:
+        deltas(x, x.copy())
+        assert vectorized(deltas, dtype)

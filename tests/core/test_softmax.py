@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import naive
-from nnjit.core import softmax as kernels
+from nnjit.core.arrays import softmax as kernels
 
 DTYPES = [np.float32, np.float64]
 COLUMNS = [1, 2, 3, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100]

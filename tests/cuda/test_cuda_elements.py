@@ -1,4 +1,4 @@
-"""Scalar functions, softmax with its Jacobian, losses and single updates on the device."""
+"""Formulas of every entry, softmax with its Jacobian, and sums on the device."""
 
 import numpy as np
 import pytest
@@ -6,22 +6,40 @@ from device_arrays import Foreign, to_device
 
 import naive
 from engine_problems import DTYPES, tolerance
+from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from nnjit.backends.cuda import softmax as device_softmax
 from nnjit.backends.cuda._cuda import cuda, kernel
-from nnjit.backends.cuda.scalars import activation_functions, scalar_functions
-from nnjit.backends.cuda.updates import make_elements, make_sums
+from nnjit.backends.cuda.arguments import Samples
+from nnjit.backends.cuda.control import DELTA_SCALE, PARAMETERS
+from nnjit.backends.cuda.output import make_output, make_row_gradient
+from nnjit.backends.cuda.scalars import LINEAR, device_formulas, device_library, make_activations
+from nnjit.backends.cuda.updates import make_step, make_sums
 from nnjit.core import scalar
-from nnjit.core.layout import ACTIVATIONS
+from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
 
 POINTS = [-120.0, -20.5, -1.0, -1e-3, 0.0, 1e-30, 0.5, 3.25, 87.0, np.inf, np.nan]
+N = 9  # elements, or rows
+# All that are registered, and others that somebody might add; nothing below knows their names.
+EVERY_ACTIVATION = [*ACTIVATIONS.values(), SILU, SOFTPLUS]
+EVERY_LOSS = [*LOSSES.values(), SQUARES, FOCAL]
+EVERY_SOLVER = [*SOLVERS.values(), PLAIN, THREE]
+
+
+def each(entries):
+    names = [f"{entry.name}-{getattr(entry, 'output', '')}".strip("-") for entry in entries]
+    return pytest.mark.parametrize("entry", entries, ids=names)
+
+
+def on_single(dtype):
+    return dtype == np.float32
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator's threads are NumPy's
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh", "log", "log1p", "softplus", "relu"])
+@pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh", "log", "log1p", "softplus"])
 def test_scalar_functions_are_those_of_the_cpu(dtype, name):
     """One source: the same bits but for contracted multiply-adds."""
-    function = scalar_functions(dtype == np.float32)[name]
+    function = getattr(device_library(on_single(dtype)), name)
 
     def each(x, out):
         for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
@@ -36,23 +54,127 @@ def test_scalar_functions_are_those_of_the_cpu(dtype, name):
     np.testing.assert_allclose(out.copy_to_host(), expected, rtol=ulp, atol=0)
 
 
+@each(EVERY_ACTIVATION)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["identity", "logistic", "tanh", "relu", "exp"])
-def test_activations_and_their_derivatives(dtype, name):
-    activate, slope = activation_functions(dtype == np.float32, dtype)
-    code = ACTIVATIONS[name]
+def test_activations_are_those_of_numpy(dtype, entry):
+    formulas = device_formulas(entry, on_single(dtype))
+    value, derivative = formulas.value, formulas.derivative
+    _, _, later, backward, _ = make_activations(on_single(dtype), (SILU, entry, SILU))
 
-    def both(z, h, d):
+    def all_of_it(z, delta, out):
         for i in range(cuda.grid(1), z.size, cuda.gridsize(1)):
-            h[i] = activate(code, z[i])
-            d[i] = slope(code, h[i])
+            h = value(z[i])
+            out[0, i], out[1, i] = later(1, z[i]), derivative(z[i])
+            out[2, i], out[3, i] = backward(1, (delta[i], z[i], h)), later(LINEAR, z[i])
 
-    z = np.array([-3.0, -0.5, 0.0, 0.25, 2.0], dtype)
-    h, d = to_device(np.zeros_like(z)), to_device(np.zeros_like(z))
-    kernel(both)[1, 2](to_device(z), h, d)
-    expected = naive.ACTIVATIONS[name](z)
-    np.testing.assert_allclose(h.copy_to_host(), expected, rtol=1e-6)
-    np.testing.assert_allclose(d.copy_to_host(), naive.DERIVATIVES[name](expected), rtol=1e-5)
+    z = np.array([-3.0, -0.5, 0.0, 0.25, 2.0, 30.0], dtype)
+    delta = np.array([1.0, -2.0, 0.5, 3.0, -1.0, 2.0], dtype)
+    out = to_device(np.zeros((4, z.size), dtype))
+    kernel(all_of_it)[1, 2](to_device(z), to_device(delta), out)
+    arrays, wide = entry.numpy(), z.astype(np.float64)
+    h = arrays.value(wide)
+    reads = [{"z": wide, "h": h}[name] for name in entry.reads]
+    slope = np.broadcast_to(arrays.derivative(wide), z.shape)
+    expected = [h, slope, arrays.backward(delta.astype(np.float64), *reads), wide]
+    np.testing.assert_allclose(
+        out.copy_to_host(), expected, rtol=tolerance(dtype) / 10, atol=tolerance(dtype) / 10
+    )
+
+
+@each(EVERY_LOSS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("units", [1, 3])
+def test_losses_and_their_derivatives_are_those_of_numpy(dtype, entry, units):
+    """Rows with weights; parameters that are not the defaults."""
+    row_gradient = make_row_gradient(on_single(dtype), entry)
+    activate_row = make_output(on_single(dtype), entry)
+
+    def rows(z, delta, p, samples, control, losses):
+        for j in range(cuda.grid(1), losses.size, cuda.gridsize(1)):
+            activate_row(p, j * units, units)
+            losses[j] = row_gradient(
+                z, j * units, units, delta, j * units, samples, j, samples.weights[j], control
+            )
+
+    z, y, weights, control = loss_problem(entry, dtype, units)
+    labels = y if entry.classes else np.zeros(1, np.int32)
+    targets = np.zeros(1, dtype) if entry.classes else y.ravel()
+    none = to_device(np.zeros(1, dtype))
+    samples = Samples(none, units, 1, to_device(labels), to_device(np.zeros(1, np.int64)),
+                      to_device(targets), to_device(labels), to_device(weights), 1,
+                      to_device(np.arange(N)))  # fmt: skip
+    delta, p, losses = (to_device(np.zeros(n, dtype)) for n in (N * units, N * units, N))
+    p.copy_to_device(z.ravel())
+    kernel(rows)[2, 3](to_device(z.ravel()), delta, p, samples, to_device(control), losses)
+    outputs, values, slopes = expected_losses(entry, z, y, control)
+    limits = {"rtol": tolerance(dtype), "atol": tolerance(dtype) / 10}
+    np.testing.assert_allclose(p.copy_to_host().reshape(N, units), outputs, **limits)
+    np.testing.assert_allclose(losses.copy_to_host(), values, **limits)
+    scale = 1.0 if entry.classes else control[DELTA_SCALE]
+    np.testing.assert_allclose(
+        delta.copy_to_host().reshape(N, units), slopes * weights[:, None] * scale, **limits
+    )
+
+
+def loss_problem(entry, dtype, units):
+    """(logits, targets, weights, control) for the rows of a loss."""
+    rng = np.random.default_rng(units)
+    z, weights = rng.normal(size=(N, units)).astype(dtype), rng.integers(0, 4, N).astype(dtype)
+    if entry.classes:
+        y = rng.integers(0, units, N).astype(np.int32)
+    else:
+        y = rng.choice([-1.5, 0.0, 0.25, 1.0, 3.0], (N, units))
+        if entry.domain is not None:
+            y = np.where(entry.domain.holds(y), y, 1.0)
+        y = y.astype(dtype)
+    control = np.zeros(PARAMETERS + len(entry.parameters))
+    control[DELTA_SCALE] = 0.5
+    control[PARAMETERS:] = np.array(list(entry.parameters.values())) + 0.25
+    return z, y, weights, control
+
+
+def expected_losses(entry, z, y, control):
+    """Outputs, losses of the rows and their derivatives by the logits, from NumPy's formulas."""
+    z, formulas = z.astype(np.float64), entry.numpy()
+    given = dict(zip(entry.parameters, control[PARAMETERS:], strict=True))
+    if entry.classes:
+        p = naive.softmax(z)
+        here = {**given, "p": p[np.arange(N), y]}
+        value, factor = (
+            1.0 if formula is None else formula(*[here[name] for name in reads])
+            for formula, reads in zip(formulas, (entry.value_reads, entry.slope_reads), strict=True)
+        )
+        return p, value, np.reshape(factor, (-1, 1)) * (p - np.eye(z.shape[1])[y])
+    p = ACTIVATIONS[entry.output].numpy().value(z)
+    here = {**given, "y": y.astype(np.float64), "z": z, "p": p}
+    value, slope = (
+        formula(*[here[name] for name in reads])
+        for formula, reads in zip(formulas, (entry.value_reads, entry.slope_reads), strict=True)
+    )
+    return p, value.mean(axis=1) if entry.mean_over_outputs else value.sum(axis=1), slope
+
+
+@each(EVERY_SOLVER)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_steps_of_solvers_are_those_of_numpy(dtype, entry):
+    step = make_step(on_single(dtype), entry)
+    settings = tuple(dtype(value) for value in entry.hyperparameters.values())
+
+    def step_all(w, g, vectors, rate):
+        for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
+            w[i] = step(i, w[i], g[i], w.size, rate[0], vectors, settings)
+
+    rng = np.random.default_rng(0)
+    w, g = rng.normal(size=(2, N)).astype(dtype)
+    vectors = rng.uniform(0.5, 1.0, (len(entry.vectors), N)).astype(dtype)
+    w_d, vectors_d = to_device(w), to_device(vectors.ravel() if entry.vectors else w[:1])
+    kernel(step_all)[2, 3](w_d, to_device(g), vectors_d, to_device(np.array([0.25], dtype)))
+    arguments = w, g, *vectors, np.float64(0.25), *settings
+    expected = entry.numpy().step(*[np.float64(argument) for argument in arguments])
+    moved = vectors_d.copy_to_host().reshape(-1, N) if entry.vectors else []
+    got = [w_d.copy_to_host(), *moved]
+    for ours, theirs in zip(got, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance(dtype) / 10)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -106,23 +228,3 @@ def test_sums_have_a_fixed_tree(threads):
         results.append(out.copy_to_host())
     np.testing.assert_allclose(results[0], values[1:].sum(), rtol=1e-14)
     assert len({result.tobytes() for result in results}) == 1
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_a_step_of_sgd_and_adam_by_hand(dtype):
-    sgd, adam = make_elements(dtype)
-
-    def one(w, first, second, out):
-        half, tenth = first.dtype.type(0.5), second.dtype.type(0.25)
-        out[0] = sgd(w[0], w[1], first, 0, half, tenth, False)
-        out[1] = sgd(w[0], w[1], first, 1, half, tenth, True)
-        out[2] = adam(w[0], w[1], first, second, 2, half, half, tenth, tenth)
-
-    w = np.array([3.0, 2.0], dtype)  # parameter and gradient
-    first, second = np.array([4.0, 4.0, 1.0], dtype), np.array([0.0, 0.0, 4.0], dtype)
-    first_d, second_d, out = to_device(first), to_device(second), to_device(np.zeros(3, dtype))
-    kernel(one)[1, 1](to_device(w), first_d, second_d, out)
-    # v = 0.25 * 4 - 0.5 * 2 = 0; Nesterov: + 0.25 v - 1; m = 0.5 + 1, v = 1 + 0.75 * 4 = 4
-    np.testing.assert_allclose(out.copy_to_host(), [3, 2, 3 - 0.5 * 1.5 / 2.25], rtol=1e-6)
-    np.testing.assert_allclose(first_d.copy_to_host(), [0, 0, 1.5])
-    np.testing.assert_allclose(second_d.copy_to_host(), [0, 0, 4])

@@ -2,6 +2,8 @@
 
 import itertools
 import sys
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,14 +16,45 @@ from engine_problems import (
     DTYPES,
     LOSSES,
     assert_epochs_equal_the_oracle,
+    in_layers,
+    network,
     packed,
     problem,
     tolerance,
 )
+from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
+from nnjit.backends import select
 from nnjit.backends.cpu import CpuEngine
 from nnjit.backends.cuda import choice, memory, plan
 from nnjit.backends.cuda.engine import CudaEngine
 from nnjit.backends.cuda.products import Tile
+from nnjit.formulas import ACTIVATIONS as ACTIVATIONS_BY_NAME
+from nnjit.formulas import LOSSES as LOSSES_BY_NAMES
+from nnjit.formulas import SOLVERS
+from nnjit.layers.dense.spec import Dense
+from nnjit.layers.network import Network, mlp
+from nnjit.layers.radial.spec import Radial
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """A kind of layer that nobody has written."""
+
+    units: int
+    kind: ClassVar[str] = "made_up"
+
+    def outputs(self, inputs):
+        return self.units
+
+    def parameters(self, inputs):
+        return ()
+
+    def kept(self, inputs):
+        return 0
+
+    def work(self, inputs):
+        return 0
+
 
 FORMS = ["one block", "slices", "grid", "phases"]
 BLOCKS = 3
@@ -48,8 +81,7 @@ def use_form(name, monkeypatch):
 
 
 def engines(loss, activation, units, dtype):
-    name, out_activation = LOSSES[loss]
-    arguments = units, activation, out_activation, name, dtype
+    arguments = network(units, activation, loss), dtype
     return CudaEngine(*arguments), CpuEngine(*arguments)
 
 
@@ -101,15 +133,15 @@ def test_trajectory_is_that_of_the_cpu(form, solver):
     coefs, intercepts, X, y, _, _ = problem(loss, np.float64, n, units)
     order, states = np.random.default_rng(0).permutation(n), []
     for engine in engines(loss, "logistic", units, np.float64):
-        engine.pack(coefs, intercepts)
+        engine.pack(in_layers(coefs, intercepts))
         dataset, optimizer = engine.dataset(X, y), engine.optimizer(solver)
         optimizer.learning_rate = 0.05
         steps = []
         for step in [0, 1, 2, 0, 1, 2]:
             result = engine.train(dataset, order, batch, optimizer, 0.1, step, step + 1)
-            moments = optimizer.state()
-            steps.append([*itertools.chain(*engine.unpack()), moments["first"], moments["second"],
-                          moments["clock"], result.loss])  # fmt: skip
+            state = optimizer.state()
+            steps.append([*engine.unpack(), *state["vectors"].values(), state["steps"],
+                          state["powers"], result.loss])  # fmt: skip
         states.append(steps)
     for ours, theirs in zip(*states, strict=True):
         for a, b in zip(ours, theirs, strict=True):
@@ -119,14 +151,13 @@ def test_trajectory_is_that_of_the_cpu(form, solver):
 def trained(units, dtype, cuts):
     coefs, intercepts, X, y, _, w = problem("multinomial", dtype, 11, units, True, seed=2)
     engine = cuda_engine("multinomial", "relu", units, dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     dataset, optimizer = engine.dataset(X, y, w), engine.optimizer("adam")
     optimizer.learning_rate = 0.01
     order = np.random.default_rng(0).permutation(11)
     for first, last in itertools.pairwise(cuts):
         engine.train(dataset, order, 4, optimizer, 0.1, first, last)
-    state = optimizer.state()
-    return [*itertools.chain(*engine.unpack()), state["first"], state["second"]]
+    return [*engine.unpack(), *optimizer.state()["vectors"].values()]
 
 
 @pytest.mark.parametrize("form", FORMS, indirect=True)
@@ -160,7 +191,7 @@ def test_several_epochs_in_one_launch_give_the_same_bits(form):
     orders = np.array([rng.permutation(n) for _ in range(4)])
     for together in (False, True):
         engine = cuda_engine("multinomial", "relu", units, np.float32)
-        engine.pack(coefs, intercepts)
+        engine.pack(in_layers(coefs, intercepts))
         dataset, optimizer = engine.dataset(X, y), engine.optimizer("adam")
         optimizer.learning_rate = 0.01
         arguments = batch, optimizer, 0.1
@@ -171,7 +202,7 @@ def test_several_epochs_in_one_launch_give_the_same_bits(form):
             losses = [engine.train(dataset, o, *arguments, 0, 3).loss for o in orders]
         state = optimizer.state()
         results.append(
-            [*itertools.chain(*engine.unpack()), state["second"], state["clock"], losses]
+            [*engine.unpack(), *state["vectors"].values(), state["steps"], state["powers"], losses]
         )
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -182,7 +213,7 @@ def test_epochs_end_with_a_loss_that_is_not_finite():
     coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 6, (2, 3, 1))
     X[4] = np.inf
     engine = cuda_engine("squared_error", "relu", (2, 3, 1), np.float64)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     optimizer, dataset = engine.optimizer("sgd"), engine.dataset(X, y)
     orders = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [0, 1, 4, 5], [0, 1, 2, 3]])
     losses = engine.train_epochs(dataset, orders, 2, optimizer, 0.1)
@@ -198,13 +229,13 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(form):
     coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, 8, units)
     X[5] = np.inf
     engine = cuda_engine("squared_error", "relu", units, np.float64)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     optimizer = engine.optimizer("sgd")
     dataset = engine.dataset(X, y)
     result = engine.train(dataset, np.arange(8), 2, optimizer, 0.1, 0, 4)
     assert not result.finite
     assert optimizer.t == 2
-    for a, b in zip(engine.unpack()[0], coefs, strict=True):
+    for a, b in zip(engine.unpack()[0::2], coefs, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -243,7 +274,7 @@ def test_predictions_are_the_oracles_in_any_company(dtype, loss, monkeypatch):
     units = (4, 3, 2)
     coefs, intercepts, X, *_ = problem(loss, dtype, 7, units)
     engine = cuda_engine(loss, "tanh", units, dtype)
-    engine.pack(coefs, intercepts)
+    engine.pack(in_layers(coefs, intercepts))
     whole = engine.predict(X)
     outputs = naive.network_forward(coefs, intercepts, X, "tanh", LOSSES[loss][1])
     np.testing.assert_allclose(whole, outputs[-1], rtol=tolerance(dtype), atol=1e-6)
@@ -266,22 +297,22 @@ def test_cpu_and_gpu_take_over_from_each_other(kind):
     coefs, intercepts, X, y, _, _ = problem("bernoulli", np.float64, n, units)
     ends = []
     for order in itertools.product((0, 1), repeat=2):
-        weights, state = (coefs, intercepts), None
+        weights, state = in_layers(coefs, intercepts), None
         for number, half in enumerate(order):
             engine = engines("bernoulli", "tanh", units, np.float64)[half]
-            engine.pack(*weights)
+            engine.pack(weights)
             optimizer = engine.optimizer(kind)
             if state is not None:
                 optimizer.load_state(state)
             optimizer.learning_rate = 0.01
             engine.train(engine.dataset(X, y), np.arange(n), 4, optimizer, 0.1, number, number + 1)
             weights, state = engine.unpack(), optimizer.state()
-        ends.append([*itertools.chain(*weights), state["first"], state["second"]])
+        ends.append([*weights, *state["vectors"].values(), state["powers"]])
     for end in ends[1:]:
         for a, b in zip(end, ends[0], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-14)
     with pytest.raises(ValueError, match="another network or solver"):
-        optimizer.load_state({**state, "first": np.zeros(3)})
+        optimizer.load_state({**state, "vectors": {"first": np.zeros(3)}})
 
 
 def test_a_poisson_mean_that_underflows_costs_a_finite_loss():
@@ -290,6 +321,140 @@ def test_a_poisson_mean_that_underflows_costs_a_finite_loss():
     loss, gradient = engine.loss_gradient(np.array([0.0, -1000.0]), engine.dataset(X, y), 0.0)
     np.testing.assert_allclose(loss, 3 * np.log(3 / np.finfo(float).tiny) - 3, rtol=1e-5)
     np.testing.assert_allclose(gradient, [-3, -3])
+
+
+@pytest.fixture
+def more_entries(monkeypatch):
+    """The registry with entries that somebody might add; nothing in the package knows them."""
+    for registry, entry in [(ACTIVATIONS_BY_NAME, SILU), (ACTIVATIONS_BY_NAME, SOFTPLUS),
+                            (SOLVERS, PLAIN), (SOLVERS, THREE)]:  # fmt: skip
+        monkeypatch.setitem(registry, entry.name, entry)
+    for entry in (SQUARES, FOCAL):
+        monkeypatch.setitem(LOSSES_BY_NAMES, (entry.name, entry.output), entry)
+
+
+def rows_for(entry, n, outputs):
+    """Targets inside a loss's domain, in float64."""
+    rng = np.random.default_rng(2)
+    if entry.classes:
+        return rng.integers(0, outputs, n)
+    y = rng.choice([-1.5, 0.0, 0.25, 1.0, 3.0], (n, outputs))
+    return y if entry.domain is None else np.where(entry.domain.holds(y), y, 1.0)
+
+
+HIDDEN = [entry.name for entry in ACTIVATIONS_BY_NAME.values() if entry.hidden]
+PAIRS = [(entry.name, entry.output) for entry in [*LOSSES_BY_NAMES.values(), SQUARES, FOCAL]]
+
+
+@pytest.mark.parametrize("form", ["one block", "grid"], indirect=True)
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_gradient_of_every_entry_is_that_of_differences(form, pair, more_entries):
+    """All activations in one network, each layer with its own; some keep z, some do not."""
+    hidden = [*HIDDEN, "silu", "softplus", "relu"]
+    layers = [Dense(2 + number % 2, name) for number, name in enumerate(hidden)]
+    engine = CudaEngine(Network(3, (*layers, Dense(2)), *pair), np.float64)
+    rng, n = np.random.default_rng(0), 4
+    size = engine.network.n_parameters
+    theta, X, w = rng.normal(0, 0.8, size), rng.normal(size=(n, 3)), np.array([1.0, 0.0, 2.0, 1.0])
+    dataset = engine.dataset(X, rows_for(engine.formulas.loss, n, 2), w)
+    value, gradient = engine.loss_gradient(theta, dataset, 0.3)
+    assert np.isfinite(value)
+    for i in range(0, size, 5):  # of weights and biases of every layer
+        step = np.zeros(size)
+        step[i] = 1e-6
+        above, below = (engine.loss_gradient(theta + s, dataset, 0.3)[0] for s in (step, -step))
+        np.testing.assert_allclose(gradient[i], (above - below) / 2e-6, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("form", ["slices", "phases"], indirect=True)
+@pytest.mark.parametrize("solver", [*SOLVERS, "plain", "three"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_steps_of_every_solver_are_those_of_its_formulas(form, solver, dtype, more_entries):
+    """Whatever vectors and powers it has; cut into calls, and on from a state that was kept."""
+    coefs, intercepts, X, y, _, _ = problem("multinomial", dtype, 8, (3, 4, 3))
+    engine = cuda_engine("multinomial", "silu", (3, 4, 3), dtype)
+    engine.pack(in_layers(coefs, intercepts))
+    dataset, optimizer = engine.dataset(X, y), engine.optimizer(solver)
+    entry, expected = optimizer.solver, packed(coefs, intercepts)
+    vectors, powers = [np.zeros(expected.size)] * len(entry.vectors), [1.0] * len(entry.powers)
+    for step in range(3):
+        _, gradient = engine.loss_gradient(expected, dataset, 0.1)
+        engine.pack(in_layers(*apart_of(engine, expected)))
+        optimizer.learning_rate = 0.01
+        engine.train(dataset, np.arange(8), 8, optimizer, 0.1, 0, 1)
+        settings, powers = (
+            entry.hyperparameters,
+            [power * entry.hyperparameters[name] for power, name in zip(powers, entry.powers)],
+        )
+        rate_of, step_of = entry.numpy()
+        rate = rate_of(0.01, *settings.values(), *powers) if rate_of else 0.01
+        expected, *vectors = step_of(expected, gradient, *vectors, rate, *settings.values())
+        got = np.concatenate([a.ravel() for a in in_packing(engine)])
+        limits = {"rtol": tolerance(dtype), "atol": tolerance(dtype)}
+        np.testing.assert_allclose(got, expected, **limits)
+        state = optimizer.state()
+        assert list(state["vectors"]) == list(entry.vectors) and state["steps"] == step + 1
+        np.testing.assert_allclose(state["powers"], powers, rtol=1e-15)
+        for ours, theirs in zip(state["vectors"].values(), vectors, strict=True):
+            np.testing.assert_allclose(ours, theirs, **limits)
+        optimizer = engine.optimizer(solver)
+        optimizer.load_state(state)
+
+
+def in_packing(engine):
+    arrays = engine.unpack()
+    return [arrays[number] for number in engine.network.packing()]
+
+
+def apart_of(engine, theta):
+    """Weights and biases in a packed vector of one hidden layer."""
+    shapes = [a.shape for a in in_packing(engine)]
+    parts = np.split(theta, np.cumsum([np.prod(shape) for shape in shapes])[:-1])
+    arrays = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    return arrays[: len(arrays) // 2], arrays[len(arrays) // 2 :]
+
+
+def test_only_what_a_derivative_needs_is_kept(more_entries):
+    def row_values(*names):
+        layers = [Dense(3, name) for name in names]
+        network = Network(2, (*layers, Dense(1)), "squared_error", "identity")
+        return CudaEngine(network, np.float32).net.row_values
+
+    units = 2 + 3 + 3 + 1
+    assert row_values("relu", "tanh") == units + 2 * 3
+    assert row_values("silu", "relu") == row_values("relu", "softplus") == units + 2 * 3 + 3
+    assert row_values("silu", "silu") == units + 2 * 3 + 2 * 3
+
+
+@pytest.mark.parametrize("hidden", [(Radial(4),), (Dense(3, "relu"), MadeUp(2))], ids=str)
+def test_a_kind_without_device_code_is_refused_by_name(hidden, monkeypatch):
+    network = Network(3, (*hidden, Dense(1)), "squared_error", "identity")
+    kind = hidden[-1].kind
+    message = f"there is no device code for {kind} layers, which work with device='cpu'"
+    with pytest.raises(ValueError, match=message):
+        CudaEngine(network, np.float64)
+    with pytest.raises(ValueError, match=f"device='cuda:0' cannot be used: {message}"):
+        select.make_engine(network, np.float64, "cuda:0")
+    monkeypatch.setattr("nnjit.backends.cpu.CpuEngine", lambda *arguments: arguments)
+    for arguments in (("auto",), ("cuda", True)):  # whatever can will do
+        monkeypatch.setattr(select, "_said", set())
+        with pytest.warns(UserWarning, match=f"runs on the CPU: {message}"):
+            assert select.make_engine(network, np.float64, *arguments) == (network, np.float64)
+
+
+def test_unknown_names_and_pairs_are_errors_that_list_what_there_is():
+    def made(activation, loss, output):
+        return CudaEngine(mlp(2, (3,), 1, activation, loss, output), np.float64)
+
+    with pytest.raises(ValueError, match=r"activation must be one of .*'tanh'.*, got 'tanh2'"):
+        made("tanh2", "squared_error", "identity")
+    with pytest.raises(ValueError, match=r"'poisson' does not go with .*'identity'.*'poisson' w"):
+        made("tanh", "poisson", "identity")
+    engine = made("tanh", "squared_error", "identity")
+    with pytest.raises(ValueError, match=r"solver must be one of .*'adam'.*, got 'gradient'"):
+        engine.optimizer("gradient")
+    with pytest.raises(TypeError, match="'sgd' has no hyperparameter beta_1"):
+        engine.optimizer("sgd", beta_1=0.5)
 
 
 def test_out_of_memory_names_the_bytes_and_keeps_nothing(monkeypatch):

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 import nnjit
 from nnjit.backends import select
 from nnjit.backends.cuda import _cuda, memory
+from nnjit.layers.network import mlp
 
 SMALL = {"hidden_layer_sizes": (3,), "max_iter": 2, "batch_size": 6, "random_state": 0}
 
@@ -257,7 +258,8 @@ def test_real_memory_runs_out_with_a_clear_error():
     free, _ = cuda.current_context().get_memory_info()
     with pytest.raises(MemoryError, match=r"needs [\d,]+ bytes of GPU memory"):
         memory.allocate("Training", work=(free, np.float64))
-    assert cuda.current_context().get_memory_info()[0] >= 0.99 * free
+    # Other processes may come and go.
+    assert cuda.current_context().get_memory_info()[0] >= 0.9 * free
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "poisson"])
@@ -308,7 +310,7 @@ def test_a_poisson_mean_that_overflows_is_refused():
 
 
 def test_sizes_that_do_not_fit_the_network_are_refused_by_the_engine():
-    engine = select.make_engine((3, 2, 2), "relu", "softmax", "log_loss", np.float64, "cuda")
+    engine = select.make_engine(mlp(3, (2,), 2, "relu", "log_loss", "softmax"), np.float64, "cuda")
     X, y = np.ones((5, 3)), np.array([0, 1, 0, 1, 0])
     for wrong in (np.ones((5, 4)), sp.csr_array(np.ones((5, 2)))):
         for call in (engine.predict, engine.predict_checked, lambda X: engine.dataset(X, y)):

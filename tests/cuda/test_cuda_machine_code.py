@@ -15,9 +15,13 @@ import numpy as np
 import pytest
 from numba import types
 
+from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from nnjit.backends.cuda import _cuda, choice, kernels
 from nnjit.backends.cuda import softmax as device_softmax
-from nnjit.backends.cuda.arguments import Buffers, Net, Samples, Schedule
+from nnjit.backends.cuda.arguments import Buffers, Matrix, Net, Samples, Schedule
+from nnjit.backends.cuda.optimizer import GRADIENT
+from nnjit.backends.cuda.scalars import Formulas
+from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
 
 ARCHITECTURE = (9, 0)
 INTEGER = types.int64
@@ -57,11 +61,25 @@ def arguments(real):
         "net": types.BaseTuple.from_types([i8, n, n, n, n, n, n], Net),
         "samples": types.BaseTuple.from_types([r, n, n, i4, i8, r, i4, r, n, i8], Samples),
         "schedule": types.BaseTuple.from_types([n] * len(Schedule._fields), Schedule),
-        "buffers": types.BaseTuple.from_types([r, r, r, r, r, d, d, d, d, d], Buffers),
+        "buffers": types.BaseTuple.from_types([r, r, r, r, d, d, d, d, d], Buffers),
+        "matrix": types.BaseTuple.from_types([r, n, n, n], Matrix),
         "r": r,
         "i4": i4,
         "n": n,
     }
+
+
+def formulas(hidden, loss, solver):
+    return Formulas(tuple(hidden), loss, solver)
+
+
+# Beside the usual network, everything that there is and what somebody might add.
+USUAL = formulas([ACTIVATIONS["relu"]], LOSSES["log_loss", "softmax"], SOLVERS["adam"])
+EVERY_ACTIVATION = sorted(
+    [*ACTIVATIONS.values(), SILU, SOFTPLUS], key=lambda entry: entry.epilogue is not None
+)
+EVERY_LOSS = [*LOSSES.values(), SQUARES, FOCAL]
+EVERY_SOLVER = [*SOLVERS.values(), GRADIENT, PLAIN, THREE]
 
 
 def kernels_and_signatures(dtype):
@@ -70,33 +88,56 @@ def kernels_and_signatures(dtype):
     t = SimpleNamespace(**arguments(_cuda.type_of(dtype)))
     epoch = t.net, t.samples, t.schedule, t.buffers, t.n, t.n
     slices, grid = choice.SLICE_TILE, choice.GRID_TILE
-    phases = kernels.phase_kernels(single, dtype, grid)
+    phases = kernels.phase_kernels(single, grid, USUAL)
+    prediction = kernels.prediction_kernels(single, grid, USUAL)
     made = {
-        f"slices {flags}": (kernels.slice_kernel(single, dtype, slices, *flags), epoch)
+        f"slices {flags}": (kernels.slice_kernel(single, slices, USUAL, *flags), epoch)
         for flags in [(False, True, True), (True, True, True), (True, True, False),
                       (True, False, False)]
     }  # fmt: skip
-    large = kernels.phase_kernels(single, dtype, choice.LARGE_TILE)
-    made["large grid"] = kernels.grid_kernel(single, dtype, choice.LARGE_TILE), epoch
-    made["large forward"] = large.forward, (t.n, t.net, t.r, t.r, t.n, t.n, t.n, t.r, t.n)
-    made["grid"] = kernels.grid_kernel(single, dtype, grid), epoch
+    large = kernels.prediction_kernels(single, choice.LARGE_TILE, USUAL)
+    forward = t.n, t.net, t.r, t.matrix, t.r, t.n
+    made["large grid"] = kernels.grid_kernel(single, choice.LARGE_TILE, USUAL), epoch
+    made["large forward"] = large.forward, forward
+    made["grid"] = kernels.grid_kernel(single, grid, USUAL), epoch
     made["gather"] = phases.gather, (t.net, t.samples, t.r, t.n, t.n)
-    made["forward"] = phases.forward, (t.n, t.net, t.r, t.r, t.n, t.n, t.n, t.r, t.n)
+    made["forward"] = phases.forward, forward
+    made["predicting forward"] = prediction.forward, forward
     made["output"] = phases.output, (t.net, t.samples, t.buffers, t.n, t.n, t.n)
     made["backward"] = phases.backward, (t.n, t.net, t.buffers, t.n, t.n, t.n)
     made["weigh"] = phases.weigh, (t.net, t.buffers)
-    made["update"] = phases.update, (t.net, t.n, t.buffers, *[t.n] * 6)
-    made["finish"] = kernels.output_kernel(single, dtype), (t.net, t.r, t.n, t.r, t.n, t.n, t.i4)
+    made["update"] = phases.update, (t.net, t.buffers, *[t.n] * 6)
+    made["finish"] = prediction.finish, (t.net, t.r, t.n, t.r, t.n, t.n, t.i4)
     made["jacobian"] = device_softmax._jacobian(dtype), (t.r, t.n, t.n, t.r)
     made["vjp"] = device_softmax._vjp(), (t.r, t.n, t.n, t.r, t.n, t.n, t.n, t.n, t.r)
+    return made | entry_kernels(single, t, forward)
+
+
+def entry_kernels(single, t, forward):
+    """The kernels that formulas are in, for every entry."""
+    made, tile = {}, choice.GRID_TILE
+    relu, loss, solver = USUAL.hidden, USUAL.loss, USUAL.solver
+    every = kernels.phase_kernels(single, tile, formulas(EVERY_ACTIVATION, loss, solver))
+    made["forward of all activations"] = every.forward, forward
+    made["backward of all activations"] = every.backward, (t.n, t.net, t.buffers, t.n, t.n, t.n)
+    for entry in EVERY_LOSS:
+        phases = kernels.phase_kernels(single, tile, formulas(relu, entry, solver))
+        made[f"output of {entry.name}, {entry.output}"] = (
+            phases.output, (t.net, t.samples, t.buffers, t.n, t.n, t.n)
+        )  # fmt: skip
+    for entry in EVERY_SOLVER:
+        phases = kernels.phase_kernels(single, tile, formulas(relu, loss, entry))
+        made[f"update of {entry.name}"] = phases.update, (t.net, t.buffers, *[t.n] * 6)
     return made
 
 
 NAMES = [
     *(f"slices {flags}" for flags in [(False, True, True), (True, True, True),
                                       (True, True, False), (True, False, False)]),
-    "grid", "gather", "forward", "output", "backward", "weigh", "update", "finish", "jacobian",
-    "vjp",
+    "grid", "gather", "forward", "predicting forward", "output", "backward", "weigh", "update",
+    "finish", "jacobian", "vjp", "forward of all activations", "backward of all activations",
+    *(f"output of {entry.name}, {entry.output}" for entry in EVERY_LOSS),
+    *(f"update of {entry.name}" for entry in EVERY_SOLVER),
 ]  # fmt: skip
 # The rest of these take as long to compile as all others together.
 QUICK = {("slices (True, True, True)", np.float32), ("grid", np.float32)}
@@ -142,7 +183,10 @@ def test_kernels_compile_to_arithmetic_of_their_precision(name, dtype):
     """
     ptx = ptx_of(dtype, name)
     other = "f64" if dtype == np.float32 else "f32"
-    if name in ("gather", "forward", "large forward", "backward", "finish", "jacobian", "vjp"):
+    if (
+        name.split()[0] not in ("slices", "grid", "output", "weigh", "update")
+        and "grid" not in name
+    ):
         assert f".{other}" not in ptx
     if dtype == np.float64:
         assert not instructions(ptx, r"(?:add|mul|fma|div|sqrt)\S*\.f32")
@@ -153,7 +197,7 @@ def test_kernels_compile_to_arithmetic_of_their_precision(name, dtype):
     assert not instructions(ptx, r"(?:ld|st)\.local")
     assert not re.search(r"^\.func", ptx, re.MULTILINE)
     assert not re.search(r"\bred\.|\batom\.", ptx)  # no atomics: their order is not fixed
-    if name.split()[-1] in ("grid", "forward", "backward"):
+    if {"grid", "forward", "backward"} & set(name.split()):
         tile = choice.LARGE_TILE if "large" in name else choice.GRID_TILE
         product = tile.per_m * tile.per_n
         assert len(instructions(ptx, rf"fma\.rn\.{'f32' if other == 'f64' else 'f64'}")) >= product
@@ -177,6 +221,26 @@ def test_kernels_assemble_within_registers_and_shared_memory(name, dtype, tmp_pa
     assert shared is None or int(shared[1]) <= choice.SHARED_BYTES
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_waits_for_a_grid_is_launched_as_a_whole_grid(waits):
+    """However deep the wait lies; else a launch would never end."""
+    compiler = pytest.importorskip("numba.cuda.compiler")
+    wait = kernels.wait_for_grid if waits else kernels.wait_for_block
+
+    @_cuda.device
+    def inner(values):
+        values[0] = 1
+        wait()
+
+    def run(values):
+        inner(values)
+
+    made = compiler.compile_cuda(run, types.void, (vector(types.float64),), cc=ARCHITECTURE)
+    if not hasattr(made.library, "use_cooperative"):
+        pytest.skip("told in another way by this version of Numba's CUDA")
+    assert made.library.use_cooperative == waits
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_types_compiled_for_are_those_of_a_launch(dtype):
     """As far as they can be told without a device: arrays are stand-ins that name their type."""
@@ -189,12 +253,13 @@ def test_the_types_compiled_for_are_those_of_a_launch(dtype):
     i4, i8 = array(types.int32), array(INTEGER)
     t = arguments(real)
     given = {
-        "net": Net(i8, 2, 8, 11, 9, 4, 0),
+        "net": Net(i8, 2, 8, 11, 9, 4, 17),
         "samples": Samples(r, 3, 1, i4, i8, r, i4, r, int(True), i8),
-        "schedule": Schedule(4, 10, 3, 4, 4, 2),
-        "buffers": Buffers(r, r, r, r, r, d, d, d, d, d),
+        "schedule": Schedule(4, 10, 3, 4, 4),
+        "buffers": Buffers(r, r, r, r, d, d, d, d, d),
+        "matrix": Matrix(r, 0, 3, 1),
         "n": 7,
     }
-    kernel = kernels.grid_kernel(dtype == np.float32, dtype, choice.GRID_TILE)
+    kernel = kernels.grid_kernel(dtype == np.float32, choice.GRID_TILE, USUAL)
     for name, value in given.items():
         assert kernel.typeof_pyval(value) == t[name]

@@ -8,9 +8,12 @@ from device_arrays import to_device
 
 import naive
 from engine_problems import DTYPES, tolerance
+from entries_of_tests import SILU
 from nnjit.backends.cuda._cuda import cuda, kernel, type_of
+from nnjit.backends.cuda.arguments import Cut, Matrix, Result, Team
 from nnjit.backends.cuda.products import Tile, make_products
-from nnjit.core.layout import ACTIVATIONS
+from nnjit.backends.cuda.scalars import LINEAR
+from nnjit.formulas import ACTIVATIONS
 
 TILES = [Tile(2, 2, 1, 2, 3), Tile(1, 4, 2, 1, 2), Tile(2, 3, 2, 2, 4)]
 # rows, columns and depth on, below and above the edges of the tiles
@@ -18,24 +21,32 @@ SHAPES = [(1, 1, 1), (2, 4, 3), (3, 5, 4), (4, 6, 4), (5, 3, 7)]
 
 
 @functools.cache
-def launcher(kind, dtype, tile):
-    product = getattr(make_products(dtype == np.float32, dtype, tile), kind)
+def launcher(kind, dtype, tile, hidden):
+    product = getattr(make_products(dtype == np.float32, tile, hidden), kind)
     numba_type, a_shape, b_shape = type_of(dtype), tile.a_shape, tile.b_shape
 
-    def run(m, n, k, a, a_row, a_column, b, b_row, b_column, c, c_at, other, other_at, code, step,
-            c_step, add):  # fmt: skip
+    def run(shape, a, b, to, cut):
         tile_a = cuda.shared.array(a_shape, numba_type)
         tile_b = cuda.shared.array(b_shape, numba_type)
-        product(
-            cuda.blockIdx.x, cuda.gridDim.x, (tile_a, tile_b), m, n, k, a, 0, a_row, a_column,
-            b, 0, b_row, b_column, c, c_at, other, other_at, code, step, c_step, add,
-        )  # fmt: skip
+        team = Team(cuda.blockIdx.x, cuda.gridDim.x)
+        product(team, (tile_a, tile_b), shape, a, b, to, cut)
 
     return kernel(run)
 
 
-def launch(kind, dtype, tile, blocks, *arguments):
-    launcher(kind, dtype, tile)[blocks, tile.threads, 0, 0](*arguments)
+def launch(kind, dtype, tile, blocks, *arguments, hidden=()):
+    launcher(kind, dtype, tile, hidden)[blocks, tile.threads, 0, 0](*arguments)
+
+
+def on_device(array, transposed=False):
+    """A matrix of the device, or its transpose without a copy."""
+    row, column = (1, array.shape[1]) if transposed else (array.shape[1], 1)
+    return Matrix(to_device(array.ravel()), 0, row, column)
+
+
+# A set as a network may have it: some are left for a second pass, some are applied at once.
+SOME = tuple(ACTIVATIONS[name] for name in ("tanh", "identity", "logistic", "relu"))
+NOTHING = np.zeros(1)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -46,14 +57,14 @@ def test_forward_is_product_bias_and_activation(dtype, tile, shape):
     rng = np.random.default_rng(1)
     a, b = (rng.standard_normal(s).astype(dtype) for s in [(m, k), (k, n)])
     bias = rng.standard_normal(n).astype(dtype)
-    for name, blocks in [("identity", 1), ("logistic", 2), ("tanh", 5), ("relu", 2)]:
+    beside = to_device(np.append(9, bias).astype(dtype))
+    for number, blocks in [(0, 1), (1, 2), (2, 5), (3, 2), (LINEAR, 3)]:
         out = to_device(np.full(m * n + 2, 7, dtype))
-        launch(
-            "forward", dtype, tile, blocks, m, n, k, to_device(a.ravel()), k, 1,
-            to_device(b.ravel()), n, 1, out, 1, to_device(np.append(9, bias).astype(dtype)), 1,
-            ACTIVATIONS[name], k, 0, 0,
-        )  # fmt: skip
+        to = Result(out, 1, beside, 1, to_device(NOTHING.astype(dtype)), -1, number)
+        arguments = shape, on_device(a), on_device(b), to, Cut(k, 0, 0)
+        launch("forward", dtype, tile, blocks, *arguments, hidden=SOME)
         got = out.copy_to_host()
+        name = "identity" if number == LINEAR else SOME[number].name
         expected = naive.dense_forward(a, b, bias, name)
         np.testing.assert_allclose(
             got[1:-1].reshape(m, n), expected, rtol=tolerance(dtype), atol=tolerance(dtype)
@@ -73,17 +84,15 @@ def test_weight_gradient_in_pieces(dtype, tile, shape, step):
     step = min(step, rows)
     pieces, size = -(-rows // step), fan_in * fan_out + fan_out
     grads = to_device(np.full(pieces * size, 5, dtype))
-    arguments = (
-        fan_in, fan_out, rows, to_device(a.ravel()), 1, fan_in, to_device(delta.ravel()), fan_out,
-        1, grads, 0, grads, fan_in * fan_out, 0, step, size,
-    )  # fmt: skip
+    to = Result(grads, 0, grads, fan_in * fan_out, grads, -1, LINEAR)
+    arguments = shape, on_device(a, transposed=True), on_device(delta), to
     expected = []
     for piece in range(pieces):
         part = slice(piece * step, (piece + 1) * step)
         dw, db = a[part].T @ delta[part], delta[part].sum(axis=0)
         expected.append(np.append(dw.ravel(), db))
     for times, add in [(1, 0), (2, 1)]:
-        launch("weight_gradient", dtype, tile, 3, *arguments, add)
+        launch("weight_gradient", dtype, tile, 3, *arguments, Cut(step, size, add))
         np.testing.assert_allclose(
             grads.copy_to_host().reshape(pieces, size), times * np.array(expected),
             rtol=tolerance(dtype), atol=tolerance(dtype),
@@ -99,14 +108,14 @@ def test_input_gradient_is_product_and_hadamard(dtype, tile, shape):
     w = rng.standard_normal((fan_in, fan_out)).astype(dtype)
     delta = rng.standard_normal((rows, fan_out)).astype(dtype)
     z = rng.standard_normal((rows, fan_in)).astype(dtype)
-    for name, blocks in [("identity", 1), ("logistic", 3), ("tanh", 2), ("relu", 4)]:
+    matrices = on_device(delta), on_device(w, transposed=True)
+    for number, blocks in [(0, 1), (1, 3), (2, 2), (3, 4)]:
+        name = SOME[number].name
         h = naive.ACTIVATIONS[name](z).astype(dtype)
         out = to_device(np.zeros(rows * fan_in, dtype))
-        launch(
-            "input_gradient", dtype, tile, blocks, rows, fan_in, fan_out, to_device(delta.ravel()),
-            fan_out, 1, to_device(w.ravel()), 1, fan_out, out, 0, to_device(h.ravel()), 0,
-            ACTIVATIONS[name], fan_out, 0, 0,
-        )  # fmt: skip
+        to = Result(out, 0, to_device(h.ravel()), 0, out, -1, number)
+        arguments = (rows, fan_in, fan_out), *matrices, to, Cut(fan_out, 0, 0)
+        launch("input_gradient", dtype, tile, blocks, *arguments, hidden=SOME)
         expected = (delta @ w.T) * naive.DERIVATIVES[name](h)
         np.testing.assert_allclose(
             out.copy_to_host().reshape(rows, fan_in), expected, rtol=tolerance(dtype),
@@ -115,15 +124,44 @@ def test_input_gradient_is_product_and_hadamard(dtype, tile, shape):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("tile", TILES, ids=str)
+def test_pre_activations_are_kept_for_a_derivative_that_needs_them(dtype, tile):
+    m, n, k = 5, 3, 4
+    rng = np.random.default_rng(5)
+    a, b = (rng.standard_normal(s).astype(dtype) for s in [(m, k), (k, n)])
+    bias, delta = rng.standard_normal(n).astype(dtype), rng.standard_normal((m, 2)).astype(dtype)
+    hidden = ACTIVATIONS["relu"], SILU
+    hidden = tuple(sorted(hidden, key=lambda entry: entry.epilogue is not None))
+    out, kept = to_device(np.zeros(m * n, dtype)), to_device(np.full(m * n + 2, 7, dtype))
+    to = Result(out, 0, to_device(bias), 0, kept, 1, hidden.index(SILU))
+    launch("forward", dtype, tile, 2, (m, n, k), on_device(a), on_device(b), to, Cut(k, 0, 0),
+           hidden=hidden)  # fmt: skip
+    z = a @ b + bias
+    sigmoid = 1 / (1 + np.exp(-z))
+    limits = {"rtol": tolerance(dtype), "atol": tolerance(dtype)}
+    got = kept.copy_to_host()
+    np.testing.assert_allclose(got[1:-1].reshape(m, n), z, **limits)
+    assert got[0] == got[-1] == 7
+    np.testing.assert_allclose(out.copy_to_host().reshape(m, n), z * sigmoid, **limits)
+    w = rng.standard_normal((n, 2)).astype(dtype)
+    sent = to_device(np.zeros(m * n, dtype))
+    to = Result(sent, 0, out, 0, kept, 1, hidden.index(SILU))
+    matrices = on_device(delta), on_device(w, transposed=True)
+    launch("input_gradient", dtype, tile, 3, (m, n, 2), *matrices, to, Cut(2, 0, 0), hidden=hidden)
+    expected = (delta @ w.T) * (sigmoid + z * sigmoid * (1 - sigmoid))
+    np.testing.assert_allclose(sent.copy_to_host().reshape(m, n), expected, **limits)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_bits_do_not_depend_on_tile_or_blocks(dtype):
     m, n, k = 5, 4, 9
     rng = np.random.default_rng(4)
-    a, b = (to_device(rng.standard_normal(s).astype(dtype)) for s in (m * k, k * n))
+    a, b = (on_device(rng.standard_normal(s).astype(dtype)) for s in ((m, k), (k, n)))
     bias, results = to_device(rng.standard_normal(n).astype(dtype)), []
     for tile, blocks in [(TILES[0], 1), (TILES[1], 2), (TILES[2], 7)]:
         out = to_device(np.zeros(m * n, dtype))
-        launch("forward", dtype, tile, blocks, m, n, k, a, k, 1, b, n, 1, out, 0, bias, 0, 2, k, 0,
-               0)  # fmt: skip
+        to = Result(out, 0, bias, 0, out, -1, 0)
+        launch("forward", dtype, tile, blocks, (m, n, k), a, b, to, Cut(k, 0, 0), hidden=SOME)
         results.append(out.copy_to_host())
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
@@ -131,4 +169,4 @@ def test_bits_do_not_depend_on_tile_or_blocks(dtype):
 
 def test_a_tile_needs_a_thread_for_each_column():
     with pytest.raises(ValueError, match="at least as many threads as columns"):
-        make_products(True, np.float32, Tile(1, 2, 1, 2, 2))
+        make_products(True, Tile(1, 2, 1, 2, 2), ())

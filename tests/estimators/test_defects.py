@@ -242,7 +242,7 @@ def test_adam_stays_in_float32(monkeypatch):
     assert isinstance(theirs._optimizer, kept)
     update = theirs._optimizer._get_updates([np.ones_like(w) for w in theirs._optimizer.ms])
     assert {u.dtype for u in update} == {np.dtype(np.float64)}
-    moments = [a for a in ours._optimizer.arrays.values() if np.ndim(a) and a.size > 10]
+    moments = ours._optimizer.arrays["vectors"].values()
     assert moments
     assert {a.dtype for a in moments} == {np.dtype(np.float32)}
     assert {a.dtype for a in ours.coefs_ + ours.intercepts_} == {np.dtype(np.float32)}

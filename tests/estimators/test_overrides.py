@@ -11,8 +11,8 @@ from sklearn import neural_network as peer
 from sklearn.base import clone
 
 import nnjit
-from nnjit.estimators._base import BaseMultilayerPerceptron
 from nnjit.estimators._overrides import _IGNORED
+from nnjit.estimators.mlp import BaseMultilayerPerceptron
 
 KINDS = CLASSIFICATION + REGRESSION
 

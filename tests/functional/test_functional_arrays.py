@@ -9,6 +9,7 @@ import pytest
 
 import naive
 from nnjit import functional as F
+from nnjit.formulas import ACTIVATIONS, Activation, find_activation
 
 DTYPES = [np.float32, np.float64]
 RNG = np.random.default_rng(0)
@@ -248,3 +249,14 @@ def test_examples_in_the_docstrings():
         signature = inspect.signature(function)
         assert signature.return_annotation is not inspect.Signature.empty
         assert all(p.annotation is not p.empty for p in signature.parameters.values()), name
+
+
+def test_a_derivative_that_needs_the_pre_activation_is_refused(monkeypatch):
+    def reading_z(m):
+        value, derivative, _ = find_activation("relu").make(m)
+        return value, derivative, lambda delta, z: delta * derivative(z)
+
+    monkeypatch.setitem(ACTIVATIONS, "shy", Activation("shy", reading_z))
+    ones = np.ones((2, 2))
+    with pytest.raises(ValueError, match="derivative of 'shy' needs pre-activations"):
+        F.dense_backward(ones, ones, ones, ones, "shy")

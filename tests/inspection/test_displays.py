@@ -14,12 +14,13 @@ from sklearn.preprocessing import StandardScaler
 import nnjit
 from nnjit.inspection import (
     ActivationDisplay,
+    CentersDisplay,
     GradientFlowDisplay,
     LossCurveDisplay,
     NetworkDisplay,
     WeightsDisplay,
 )
-from nnjit.inspection._drawing import BLUE, VERMILLION, sign_colors
+from nnjit.inspection._drawing import BLUE, GREEN, GREY, VERMILLION, sign_colors
 from nnjit.inspection._network import layer_values, loss_gradient
 
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -422,3 +423,113 @@ def test_without_matplotlib_the_import_works_and_drawing_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "LossCurveDisplay needs matplotlib" in done.stdout, done.stderr
     assert "pip install" in done.stdout
+
+
+# Centres of a radial layer
+
+CENTERS = np.array([[0.0, 0.0, 5.0], [4.0, 1.0, 6.0], [2.0, 3.0, 7.0]])
+
+
+def colors_of(patches):
+    from matplotlib.colors import to_hex
+
+    return [to_hex(patch.get_edgecolor()).upper() for patch in patches]
+
+
+def test_every_centre_has_a_circle_of_its_width():
+    display = rendered(CentersDisplay(CENTERS, [1, 2, 0.5]).plot())
+    assert [circle.radius for circle in display.circles_] == [1, 2, 0.5]
+    np.testing.assert_array_equal([c.center for c in display.circles_], CENTERS[:, :2])
+    np.testing.assert_array_equal(display.points_.get_offsets(), CENTERS[:, :2])
+    assert colors_of(display.circles_) == [GREY] * 3
+    assert display.ax_.get_legend() is None
+    low, high = display.ax_.get_xlim()
+    assert low <= -1 and high >= 6, "a circle is cut off"
+    assert display.ax_.get_aspect() == 1
+
+
+def test_two_of_more_features_are_drawn_under_their_names():
+    names = ["length", "width", "depth"]
+    display = CentersDisplay(CENTERS, np.ones(3), feature_names=names).plot(features=(2, 0))
+    np.testing.assert_array_equal(display.points_.get_offsets(), CENTERS[:, [2, 0]])
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("depth", "length")
+
+
+def test_circles_have_the_colour_of_the_class_of_their_largest_weight():
+    weights = [[0, 1, 2], [3, 1, 2], [0, 5, 2]]
+    X, y = CENTERS + 0.1, np.array(["c", "a", "b"])
+    display = CentersDisplay(CENTERS, np.ones(3), weights=weights, classes=list("abc"), X=X, y=y)
+    display = rendered(display.plot())
+    assert colors_of(display.circles_) == [GREEN, BLUE, VERMILLION]
+    assert [len(rows.get_offsets()) for rows in display.rows_] == [1, 1, 1]
+    np.testing.assert_allclose(display.rows_[2].get_offsets(), X[:1, :2])
+    legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert legend == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("classes", [None, ["no", "yes"]])
+def test_one_output_colours_by_its_sign(classes):
+    display = CentersDisplay(CENTERS, np.ones(3), weights=[[-1], [2], [-3]], classes=classes)
+    assert colors_of(display.plot().circles_) == [BLUE, VERMILLION, BLUE]
+
+
+def test_rows_of_a_regression_are_coloured_by_their_values():
+    y = np.array([0.5, -1.0, 2.0])
+    display = rendered(CentersDisplay(CENTERS, np.ones(3), X=CENTERS, y=y).plot())
+    np.testing.assert_array_equal(display.rows_[0].get_array(), y)
+    display = CentersDisplay(CENTERS, np.ones(3), X=CENTERS, weights=np.ones((3, 2))).plot()
+    assert len(display.rows_[0].get_offsets()) == 3
+    assert colors_of(display.circles_) == [GREY] * 3
+
+
+def test_centres_go_where_they_are_told(figures):
+    figure, (left, right) = plt.subplots(1, 2)
+    display = CentersDisplay(CENTERS, np.ones(3)).plot(ax=right)
+    assert display.ax_ is right
+    assert display.figure_ is figure
+
+
+@pytest.mark.parametrize(
+    "arguments, features, message",
+    [
+        ((CENTERS[:, :1], np.ones(3)), (0, 1), "two features or more"),
+        ((CENTERS, np.ones(2)), (0, 1), "3 centres need as many widths"),
+        ((CENTERS, np.ones(3)), (0, 3), "two numbers from 0 to 2"),
+        ((CENTERS, np.ones(3)), (0,), "two numbers from 0 to 2"),
+    ],
+)
+def test_centres_that_cannot_be_drawn(arguments, features, message):
+    with pytest.raises(ValueError, match=message):
+        CentersDisplay(*arguments).plot(features=features)
+    with pytest.raises(ValueError, match="as many rows of weights"):
+        CentersDisplay(CENTERS, np.ones(3), weights=np.ones(2)).plot()
+
+
+@pytest.mark.parametrize("kind", ["RBFClassifier", "RBFRegressor"])
+def test_centres_of_an_estimator_in_a_pipeline(kind):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(5, 2, (60, 3)), columns=["length", "width", "depth"])
+    y = (X["length"] > 5).to_numpy()
+    y = np.where(y, "long", "short") if kind == "RBFClassifier" else y.astype(float)
+    network = getattr(nnjit, kind)(6, max_iter=2, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), network).fit(X, y)
+    display = rendered(CentersDisplay.from_estimator(pipeline, X, y, features=(0, 2)))
+    np.testing.assert_array_equal(display.points_.get_offsets(), network.centers_[:, [0, 2]])
+    np.testing.assert_allclose([circle.radius for circle in display.circles_], network.widths_)
+    assert display.ax_.get_ylabel() == "depth"
+    assert sum(len(rows.get_offsets()) for rows in display.rows_) == 60
+    assert abs(display.rows_[0].get_offsets()[:, 1].mean()) < 1, "not scaled"
+
+
+def test_centres_of_a_multilabel_network_without_rows():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 2)), rng.integers(0, 2, (30, 3))
+    network = nnjit.RBFClassifier(4, max_iter=2).fit(X, y)
+    assert len(CentersDisplay.from_estimator(network, X, y).circles_) == 4
+
+
+def test_a_network_without_centres_is_refused(classifier):
+    with pytest.raises(TypeError, match="A network with centres is needed"):
+        CentersDisplay.from_estimator(classifier)
+    with pytest.raises(TypeError, match="is needed"):
+        CentersDisplay.from_estimator(StandardScaler())

@@ -17,6 +17,7 @@ import nnjit
 from nnjit.inspection import (
     ActivationDisplay,
     GradientFlowDisplay,
+    LossCurveDisplay,
     NetworkDisplay,
     WeightsDisplay,
     _network,
@@ -88,6 +89,29 @@ def test_check_gradient_agrees_with_differences(kind):
     assert len(check.indices) == 30
     assert check.error < 1e-6
     assert np.abs(check.gradient).max() > 1e-3
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression", "poisson"])
+def test_check_gradient_agrees_with_differences_of_other_kinds_of_networks(kind, normalized):
+    """By centres, widths and the output layer."""
+    X, y = problem(kind)
+    loss = {"loss": "poisson"} if kind == "poisson" else {}
+    house = nnjit.RBFClassifier if kind in ("binary", "multiclass") else nnjit.RBFRegressor
+    network = house(n_centers=6, normalized=normalized, max_iter=3, random_state=0, **loss)
+    network.fit(X, y)
+    check = check_gradient(network, X, y, n_parameters=None)
+    assert len(check.indices) == 6 * (X.shape[1] + 1 + network.n_outputs_) + network.n_outputs_
+    assert check.error < 1e-6
+    assert check.worst.startswith(("coefs_[", "intercepts_[", "layer 0: "))
+    LossCurveDisplay.from_estimator(network)
+
+
+def test_displays_of_layers_refuse_other_kinds_of_networks():
+    X, y = problem("regression")
+    network = nnjit.RBFRegressor(n_centers=3, max_iter=1, random_state=0).fit(X, y)
+    with pytest.raises(TypeError, match="multi-layer perceptron is needed.*got RBFRegressor"):
+        _network.find_network(network, X)
 
 
 def test_check_gradient_sees_a_wrong_gradient(monkeypatch):

@@ -9,6 +9,7 @@ import scipy.linalg.blas  # noqa: F401  (loads the BLAS that is limited)
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from nnjit import MLPRegressor
+from nnjit.layers.network import mlp
 from nnjit.training import blas
 from nnjit.training.lbfgs import minimize_lbfgs
 from numpy_engine import make_engine
@@ -32,7 +33,7 @@ def two_threads():
 
 @pytest.mark.parametrize("ending", [None, ValueError, KeyboardInterrupt])
 def test_the_callers_number_holds_again_afterwards(ending):
-    engine = make_engine((3, 2), "identity", "identity", "squared_error", "f8")
+    engine = make_engine(mlp(3, (), 2, "identity", "squared_error", "identity"), "f8")
     dataset = engine.dataset(np.eye(3), np.ones((3, 2)))
     original, seen = engine.loss_gradient, []
 

@@ -5,6 +5,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 
+from nnjit.layers.network import mlp
 from nnjit.training.lbfgs import minimize_lbfgs
 from numpy_engine import make_engine
 
@@ -15,7 +16,7 @@ def linear_problem():
     rng = np.random.RandomState(0)
     X = rng.standard_normal((40, 3))
     y = X @ rng.standard_normal((3, 2)) + 0.1 * rng.standard_normal((40, 2)) + 1.0
-    engine = make_engine((3, 2), "identity", "identity", "squared_error", "f8")
+    engine = make_engine(mlp(3, (), 2, "identity", "squared_error", "identity"), "f8")
     return engine, X, y
 
 
@@ -29,7 +30,7 @@ def test_linear_network_is_ridge_regression(alpha, weighted):
     )
     # The squared error is averaged over two outputs and the penalty is not: half the alpha.
     ridge = Ridge(alpha=2 * alpha, tol=1e-12).fit(X, y, sample_weight=weight)
-    (coef,), (intercept,) = engine.unpack(outcome.parameters)
+    (coef,), (intercept,) = engine.layers(outcome.parameters)
     np.testing.assert_allclose(coef, ridge.coef_.T, atol=1e-6)
     np.testing.assert_allclose(intercept, ridge.intercept_, atol=1e-6)
     assert 1 < outcome.n_iter < 500

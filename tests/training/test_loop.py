@@ -3,20 +3,26 @@
 import copy
 import math
 import warnings
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import shuffle as sklearn_shuffle
 
+from nnjit.layers.dense.spec import Dense
+from nnjit.layers.layer import Parameter
+from nnjit.layers.network import Network, mlp
 from nnjit.training import loop
 from nnjit.training.initialization import glorot_uniform
-from nnjit.training.solvers import make_adam, make_sgd
+from nnjit.training.solvers import make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, ScoreMonitor
 from numpy_engine import make_engine
 
 N_SAMPLES, N_FEATURES, N_OUTPUTS = 50, 4, 2
+NETWORK = mlp(N_FEATURES, (5,), N_OUTPUTS, "tanh", "squared_error", "identity")
 
 
 def run(engine=None, state=None, sample_weight=None, **changes):
@@ -25,15 +31,15 @@ def run(engine=None, state=None, sample_weight=None, **changes):
     X = rng.standard_normal((N_SAMPLES, N_FEATURES))
     y = np.tanh(X @ rng.standard_normal((N_FEATURES, N_OUTPUTS)))
     if engine is None:
-        engine = make_engine((N_FEATURES, 5, N_OUTPUTS), "tanh", "identity", "squared_error", "f8")
-        units = (N_FEATURES, 5, N_OUTPUTS)
+        engine = make_engine(NETWORK, "f8")
+        units = NETWORK.sizes
         layers = [glorot_uniform(rng, a, b, "tanh", "f8") for a, b in zip(units, units[1:])]
-        engine.pack([w for w, _ in layers], [b for _, b in layers])
+        engine.pack([array for layer in layers for array in layer])
     if state is None:
         state = TrainingState(
             rng=np.random.RandomState(1),
             solver=changes.pop("solver", None)
-            or make_adam(learning_rate_init=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
+            or make_solver("adam", learning_rate_init=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
             monitor=changes.pop("monitor", None) or LossMonitor(1e-4, math.inf),
             order=np.arange(N_SAMPLES),
         )
@@ -59,19 +65,63 @@ def parameters(engine):
 def test_number_of_calls_does_not_change_the_parameters(monkeypatch):
     whole, state = run()
     monkeypatch.setattr(loop, "WORK_PER_CALL", 1.0)
-    assert loop.batches_per_call(37, 8) == 1
+    assert loop.batches_per_call(whole, 8) == 1
     pieces, piecewise = run()
     np.testing.assert_array_equal(parameters(whole), parameters(pieces))
     np.testing.assert_allclose(state.loss_curve, piecewise.loss_curve, rtol=1e-14)
 
 
-@pytest.mark.parametrize("n_parameters", [10, 1_000, 1_000_000, 10**10])
+def priced(network, work_per_call=None):
+    """What the loop reads of an engine to see how long a call may be."""
+    return SimpleNamespace(network=network, work_per_row=network.work, work_per_call=work_per_call)
+
+
+@pytest.mark.parametrize("units", [1, 100, 3_000, 10**6])
 @pytest.mark.parametrize("batch_size", [1, 200, 10**6])
-def test_a_call_is_bounded_but_never_empty(n_parameters, batch_size):
-    batches = loop.batches_per_call(n_parameters, batch_size)
+@pytest.mark.parametrize("work_per_call", [None, 1e12])
+def test_a_call_is_bounded_but_never_empty(units, batch_size, work_per_call):
+    network = mlp(units, (units,), 3, "relu", "log_loss", "softmax")
+    batches = loop.batches_per_call(priced(network, work_per_call), batch_size)
     assert batches >= 1
-    work = 6 * n_parameters * batch_size * batches
-    assert batches == 1 or work <= loop.WORK_PER_CALL
+    work = 6 * network.work * batch_size * batches
+    assert batches == 1 or work <= (work_per_call or loop.WORK_PER_CALL)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A layer of few parameters that are used a thousand times for each row."""
+
+    kind = "convolution"
+
+    def outputs(self, inputs):
+        return inputs
+
+    def parameters(self, inputs):
+        return (Parameter("kernel", (3, 3), penalized=True),)
+
+    def kept(self, inputs):
+        return 0
+
+    def work(self, inputs):
+        return 9 * inputs
+
+
+def test_a_call_is_priced_by_multiply_adds_whatever_the_layer_kind():
+    network = Network(10_000, (Convolution(),) * 50 + (Dense(2),), "log_loss", "softmax")
+    batches = loop.batches_per_call(priced(network), 32)
+    assert batches >= 1 and 6 * network.work * 32 * batches <= loop.WORK_PER_CALL
+    dense = mlp(10, (40,), 2, "relu", "log_loss", "softmax")
+    assert dense.n_parameters > 450
+    assert batches < loop.batches_per_call(priced(dense), 32) / 100
+
+
+def test_calls_for_dense_layers_are_as_long_as_they_have_been():
+    """Losses are summed call by call, so that another length would be other bits."""
+    for hidden, batch_size in [((100,), 200), ((512, 512), 200), ((10,), 32), ((), 1)]:
+        network = mlp(50, hidden, 10, "relu", "log_loss", "softmax")
+        former = 6 * network.n_parameters + 2000
+        former = int(4e9 / (batch_size * former + 30 * network.n_parameters))
+        assert loop.batches_per_call(priced(network), batch_size) == former
 
 
 def test_shuffles_are_those_of_scikit_learn():
@@ -108,12 +158,13 @@ def test_epochs_run_ahead_change_nothing(schedule, patience, tol, shuffle, monke
     """Same parameters, losses, rates and end, whether or not epochs share a call."""
 
     def trained():
-        solver = make_sgd(
+        solver = make_solver(
+            "sgd",
             learning_rate_init=0.05,
             learning_rate=schedule,
             power_t=0.3,
             momentum=0.9,
-            nesterovs_momentum=True,
+            nesterov=True,
         )
         return run(
             max_epochs=47, solver=solver, monitor=LossMonitor(tol, patience), shuffle=shuffle
@@ -156,22 +207,23 @@ def test_state_holds_all_that_is_needed_to_go_on(solver_name):
 
     def solver():
         if solver_name == "adam":
-            return make_adam(learning_rate_init=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
-        return make_sgd(
+            return make_solver("adam", learning_rate_init=0.01)
+        return make_solver(
+            "sgd",
             learning_rate_init=0.1,
             learning_rate="invscaling",
             power_t=0.3,
             momentum=0.9,
-            nesterovs_momentum=True,
+            nesterov=True,
         )
 
     whole, reference = run(solver=solver())
     engine, state = run(solver=solver(), max_epochs=3)
     kept = copy.deepcopy((engine.unpack(), state))
     run(engine=engine, state=state)  # what goes on here must not matter
-    (coefs, intercepts), state = kept
-    fresh = make_engine((N_FEATURES, 5, N_OUTPUTS), "tanh", "identity", "squared_error", "f8")
-    fresh.pack(coefs, intercepts)
+    arrays, state = kept
+    fresh = make_engine(NETWORK, "f8")
+    fresh.pack(arrays)
     run(engine=fresh, state=state)
     np.testing.assert_array_equal(parameters(whole), parameters(fresh))
     assert state.loss_curve == reference.loss_curve
@@ -255,12 +307,13 @@ def test_loss_is_the_mean_over_the_rows_trained_on():
 
 
 def frozen_solver():
-    return make_sgd(
+    return make_solver(
+        "sgd",
         learning_rate_init=1e-300,
         learning_rate="constant",
         power_t=0.5,
         momentum=0.0,
-        nesterovs_momentum=False,
+        nesterov=False,
     )
 
 
@@ -294,12 +347,13 @@ def test_plateau_ends_the_run_after_patience_and_one_more_epoch():
 
 
 def test_adaptive_rate_falls_until_it_is_too_small(capsys):
-    solver = make_sgd(
+    solver = make_solver(
+        "sgd",
         learning_rate_init=1e-5,
         learning_rate="adaptive",
         power_t=0.5,
         momentum=0.0,
-        nesterovs_momentum=False,
+        nesterov=False,
     )
     _, state = run(
         solver=solver, monitor=LossMonitor(tol=1e9, patience=1), max_epochs=100, verbose=True
@@ -327,7 +381,6 @@ def test_score_monitor_keeps_the_weights_of_the_best_epoch():
     run(engine=engine, monitor=monitor, max_epochs=5)
     assert monitor.scores == [0.1, 0.7, 0.3, 0.7, 0.2]
     assert monitor.best == 0.7
-    coefs, intercepts = monitor.best_weights
-    kept = np.concatenate([a.ravel() for a in coefs + intercepts])
-    np.testing.assert_array_equal(kept, seen[1])
+    engine.pack(monitor.best_weights)
+    np.testing.assert_array_equal(parameters(engine), seen[1])
     assert monitor.count == 1  # 0.7 again is no fall below the best; 0.2 is

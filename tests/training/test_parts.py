@@ -12,7 +12,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 from nnjit.training.initialization import glorot_uniform
 from nnjit.training.schedules import make_schedule
 from nnjit.training.scoring import R2, ClassAccuracy, LabelAccuracy
-from nnjit.training.solvers import make_adam
+from nnjit.training.solvers import make_solver
 from nnjit.training.stopping import LossMonitor, ScoreMonitor
 from nnjit.training.validation import ValidationSplit, split_rows
 
@@ -53,12 +53,31 @@ def test_schedules_follow_scikit_learn(name, capsys):
 
 def test_adam_reports_the_rate_with_its_corrections():
     peer = AdamOptimizer([np.zeros(1)], 0.02, 0.8, 0.95)
-    solver = make_adam(learning_rate_init=0.02, beta_1=0.8, beta_2=0.95, epsilon=1e-8)
+    solver = make_solver("adam", learning_rate_init=0.02, beta_1=0.8, beta_2=0.95, epsilon=1e-8)
     assert solver.learning_rate == 0.02
     for step in range(1, 5):
         peer._get_updates([np.ones(1)])
         solver.steps = step
         np.testing.assert_allclose(solver.learning_rate, peer.learning_rate, rtol=1e-14)
+
+
+def test_a_solver_has_the_defaults_of_its_entry():
+    solver = make_solver("adam", learning_rate_init=0.1, beta_1=0.5)
+    assert solver.hyperparameters == {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
+    assert make_solver("sgd", learning_rate_init=0.1).learning_rate == 0.1
+
+
+def test_a_hyperparameter_that_a_solver_does_not_have_is_refused():
+    with pytest.raises(ValueError, match=r"'sgd' has .*\['momentum', 'nesterov'\], not beta_1"):
+        make_solver("sgd", learning_rate_init=0.1, beta_1=0.5)
+    with pytest.raises(ValueError, match=r"solver must be one of \['adam', 'sgd'\], got 'lbfgs'"):
+        make_solver("lbfgs", learning_rate_init=0.1)
+
+
+def test_schedules_apply_to_solvers_that_have_them():
+    names = {"learning_rate_init": 0.1, "learning_rate": "invscaling"}
+    assert make_solver("sgd", **names).schedule.after_epoch(0.1, 99) < 0.1
+    assert make_solver("adam", **names).schedule.after_epoch(0.1, 99) == 0.1
 
 
 # Stopping
@@ -89,7 +108,7 @@ def test_score_monitor_counts_as_scikit_learn(tol):
             return X, True
 
         def unpack(self):
-            return [], []
+            return []
 
     left = iter(scores)
     monitor = ScoreMonitor(lambda output: next(left), None, tol, 3, scores=[], best_weights=None)

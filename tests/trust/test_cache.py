@@ -11,12 +11,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fresh_python import HERE, jit_only, run_python
 
 import nnjit
 from nnjit.core.compiler import cache, folders, jit, locks, sources
 from nnjit.core.compiler.compiling import undisturbed
+from nnjit.core.scalar import compiled
+from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
 
 pytestmark = jit_only
 
@@ -69,7 +72,9 @@ def test_second_run_compiles_nothing_and_writes_nothing(cold):
     folder, (digest, names) = cold
     assert names
     before = files(folder)
-    assert len(before) == len(names)
+    kernels = [name for name in before if not Path(name).name.startswith("nnjit_symbol_")]
+    assert len(kernels) == len(names)
+    assert len(before) > len(kernels)  # the tiles that they call
     assert digests_and_compilations("float64", NUMBA_CACHE_DIR=folder) == (digest, [])
     assert files(folder) == before
 
@@ -127,9 +132,12 @@ LOCKSTEP = """
 import os, sys, time
 from pathlib import Path
 import workload as w
-from nnjit.core.compiler import cache
+from nnjit.core.compiler import cache, locks
 
 me, other, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+# What both need is compiled by both, as where there are no locks: nobody waits at a lock for who
+# waits here.
+locks.acquire = lambda folder, name: None
 step = 0
 replace = os.replace
 
@@ -214,6 +222,105 @@ def test_an_edit_in_any_kernel_source_changes_every_key(tmp_path, monkeypatch):
     assert len(seen) == 1 + len(list(CORE.rglob("*.py")))
 
 
+def test_sources_of_formulas_and_layers_go_into_every_key(tmp_path, monkeypatch):
+    assert sources._PACKAGES == ("nnjit.core", "nnjit.formulas", "nnjit.layers")
+    assert sources.source_digest() == sources._hash_sources(*sources._PACKAGES)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("one_room", "another_room"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    before = sources._hash_sources("one_room", "another_room")
+    (tmp_path / "another_room" / "__init__.py").write_text("# edited\n")
+    assert sources._hash_sources("one_room", "another_room") != before
+    assert sources._hash_sources("one_room", "no_room") is None
+
+
+def closing_over(value):
+    def function():
+        return value
+
+    return sources.function_identity(function)
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        (np.float32(0.5), np.float64(0.5)),
+        (np.float64(0.1), np.nextafter(np.float64(0.1), 1)),
+        (0.0, np.float64(0.0)),
+        (0.0, -0.0),
+        (np.float32, np.float64),
+        ((np.float32(1.0), 2), (np.float32(1.0), 3)),
+        ((1, (2, 3)), (1, 2, 3)),
+        ((), (None,)),
+    ],
+    ids=repr,
+)
+def test_functions_are_told_apart_by_the_constants_that_they_close_over(value, other):
+    assert closing_over(value) == closing_over(value) is not None
+    assert closing_over(value) != closing_over(other)
+
+
+@pytest.mark.parametrize("value", [[1], np.zeros(2), (1, [2]), object()], ids=repr)
+def test_what_cannot_be_told_apart_is_not_cached(value):
+    assert closing_over(value) is None
+
+
+HALF = 0.5
+
+
+def test_functions_are_told_apart_by_the_names_defaults_and_globals_that_they_read(monkeypatch):
+    def scaled(by):
+        def function(x, factor=by):
+            return x * factor
+
+        return function
+
+    exponential, logarithm = lambda x: np.exp(x), lambda x: np.log(x)
+    known = sources.function_identity
+    assert known(exponential) != known(logarithm)
+    assert known(scaled(1.0)) == known(scaled(1.0)) != known(scaled(2.0))
+
+    def reading():
+        return lambda x: HALF * x  # it is in a function inside
+
+    before = known(reading)
+    assert before == known(reading) is not None
+    monkeypatch.setitem(globals(), "HALF", 0.25)
+    assert known(reading) != before
+    monkeypatch.setitem(globals(), "HALF", [0.25])
+    assert known(reading) is None
+
+
+def test_a_function_that_calls_itself_has_an_identity():
+    def fall(x):
+        return x if x < 1 else fall(x - 1)
+
+    assert sources.function_identity(fall) is not None
+
+
+def test_sets_look_the_same_in_every_process(tmp_path):
+    """Their order depends on a seed that each process draws."""
+    (tmp_path / "with_a_set.py").write_text("def known(x): return x in {'a', 'b', 'c', 'd', 'e'}")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from with_a_set import known\n"
+    code += "from nnjit.core.compiler.sources import function_identity as of; print(of(known))"
+    assert len({run_python(code, tmp_path, PYTHONHASHSEED=seed) for seed in range(4)}) == 1
+
+
+ENTRIES = [*ACTIVATIONS.values(), *LOSSES.values(), *SOLVERS.values()]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.name}-{type(entry).__name__}")
+def test_kernels_of_formulas_can_be_cached(entry):
+    """Their precisions are told apart by what they close over."""
+    known = [
+        [sources.function_identity(f.py_func) for f in filter(None, compiled(entry, single))]
+        for single in (True, False)
+    ]
+    assert None not in known[0] + known[1]
+    assert known[0] != known[1]
+
+
 def _copy_of_the_package(folder):
     shutil.copytree(
         CORE.parent, folder / "nnjit", ignore=shutil.ignore_patterns("__pycache__", "*.nnjit")
@@ -242,10 +349,10 @@ def test_every_caller_sees_an_edited_callee(tmp_path, expected):
 
     assert run() == [expected[1], "False"]
     assert run() == [expected[1], "True"]
-    source = package / "nnjit" / "core" / "optimizers.py"
+    source = package / "nnjit" / "formulas" / "solvers.py"
     text = source.read_text()
-    assert "1.0 - " in text
-    source.write_text(text.replace("1.0 - ", "1.25 - "))
+    assert "sqrt(second) + epsilon" in text
+    source.write_text(text.replace("sqrt(second) + epsilon", "sqrt(second) + one"))
     edited = run()
     assert edited[0] != expected[1]
     assert edited[1] == "False"
@@ -497,6 +604,28 @@ def test_nothing_is_written_into_the_installed_package(tmp_path, expected):
     assert files(package / "nnjit") == before
 
 
+APART = """
+import ctypes, sys
+import numpy as np
+from nnjit.core.maps.activations import value_unit
+kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
+for name in sys.argv[1:]:
+    x = np.array([-1.0, 0.5, 2.0])
+    kind(value_unit(name, False).address)(x.ctypes.data, 3)
+    print(*x.tolist())
+"""
+
+
+def test_kernels_from_files_of_different_processes_keep_to_their_own_helpers(tmp_path):
+    """Each process numbers its functions from 1, so helpers have the same names."""
+    names = ["relu", "tanh", "logistic"]
+    apart = [run_python(APART, name, NUMBA_CACHE_DIR=tmp_path).strip() for name in names]
+    assert len(set(apart)) == len(names)
+    for order in (names, names[::-1]):
+        together = run_python(APART, *order, NUMBA_CACHE_DIR=tmp_path).split("\n")
+        assert dict(zip(order, together, strict=False)) == dict(zip(names, apart, strict=True))
+
+
 # Two processes that want the same
 
 TURNS = """
@@ -504,15 +633,17 @@ import sys, time
 import workload as w
 from nnjit.core.compiler import cache, locks
 names = w.compiled()
-print(w.small(), len(names))
+print(w.small(), *names)
 """
 
 
-def test_of_two_cold_processes_one_compiles_and_the_other_waits(tmp_path, expected):
+def test_of_two_cold_processes_one_compiles_a_kernel_and_the_other_waits(tmp_path, expected):
     processes = [_start(TURNS, NUMBA_CACHE_DIR=tmp_path) for _ in range(2)]
     outputs = [output.split() for output in _outputs(processes, 240)]
     assert [output[0] for output in outputs] == [expected[1]] * 2
-    assert sorted(int(output[1]) for output in outputs)[0] == 0
+    compiled = [name for output in outputs for name in output[1:]]
+    assert len(compiled) > 5
+    assert sorted(compiled) == sorted(set(compiled))
     assert not list(tmp_path.rglob("*.lock"))
 
 

@@ -78,7 +78,7 @@ def test_a_checkpoint_that_changes_a_fit_is_found(fuzz, monkeypatch):
         found = restore(self, engine, state)
         state.samples_seen += 1
         state.loss_curve[:] = [loss + 0.01 for loss in state.loss_curve]
-        engine.pack(*[[part + 0.01 for part in parts] for parts in engine.unpack()])
+        engine.pack([part + 0.01 for part in engine.unpack()])
         return found
 
     monkeypatch.setattr(Checkpoint, "resume", resume)

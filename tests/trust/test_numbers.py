@@ -12,8 +12,9 @@ from problems import inputs, problem, quietly, weights
 
 import naive
 import nnjit
-from engine_problems import LOSSES
-from nnjit.backends import pace, plan
+from engine_problems import LOSSES, in_layers
+from engine_problems import network as engine_network
+from nnjit.backends import plan, tuner
 from nnjit.backends.select import make_engine
 
 # Around the vector widths, the register tiles and the blocks of rows.
@@ -99,8 +100,8 @@ def test_gradient_training_and_prediction_equal_the_oracle(network):
     X = LAYOUTS[layout](X)
     plain = np.ascontiguousarray(X, dtype)
     before = checksum(X, y, w)
-    engine = make_engine(units, activation, LOSSES[loss][1], LOSSES[loss][0], dtype)
-    engine.pack(coefs, intercepts)
+    engine = make_engine(engine_network(units, activation, loss), dtype)
+    engine.pack(in_layers(coefs, intercepts))
 
     out = naive.network_forward(coefs, intercepts, plain, activation, LOSSES[loss][1])[-1]
     tolerance = 1e-3 if dtype == np.float32 else 1e-10
@@ -219,10 +220,12 @@ def test_a_row_is_predicted_alone_as_among_thousands(dtype, parallel, monkeypatc
     units = (40, 120, 9)
     coefs, intercepts, *_ = draw_network("multinomial", units, 1, dtype, False, 0)
     X = rng.standard_normal((3000, 40)).astype(dtype)
-    engine = make_engine(units, "logistic", "softmax", "log_loss", dtype)
-    engine.pack(coefs, intercepts)
+    engine = make_engine(engine_network(units, "logistic", "multinomial"), dtype)
+    engine.pack(in_layers(coefs, intercepts))
     assert len(X) * (40 * 120 + 120 * 9) >= plan.PARALLEL_PREDICT
-    monkeypatch.setattr(pace.Pace, "run", lambda pace, run, first, last: run(parallel, first, last))
+    monkeypatch.setattr(
+        tuner.Tuner, "run", lambda tuner, run, first, last: run(parallel, first, last)
+    )
     whole = engine.predict(X)
     for i in (0, 1, 255, 256, 257, 1000, 2999):
         np.testing.assert_array_equal(engine.predict(X[i : i + 1]), whole[i : i + 1])

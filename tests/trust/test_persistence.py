@@ -66,7 +66,7 @@ def test_a_pickle_of_an_older_version_loads_with_a_warning(kind, written_by):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pickle_of_a_newer_format_is_refused(kind, written_by):
     content = written_by(fitted(kind)[0], "9.1", _persistence.STATE_FORMAT + 1)
-    with pytest.raises(ValueError, match=r"pickled by nnjit 9\.1 in format 2.*Upgrade nnjit"):
+    with pytest.raises(ValueError, match=r"pickled by nnjit 9\.1 in format 3.*Upgrade nnjit"):
         pickle.loads(content)
 
 

@@ -71,14 +71,14 @@ INTERRUPTS = """
 import os, random, signal, threading, time, warnings
 import numpy as np
 import workload as w
-from nnjit.backends import pace
+from nnjit.backends import tuner
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 X, y = w.data("float32", 300, 40)
-chosen = pace.Pace.run
+chosen = tuner.Tuner.run
 w.force("parallel")  # so that nothing is left to compile, for which Ctrl-C waits
 reference = w.large()
-pace.Pace.run = chosen
+tuner.Tuner.run = chosen
 model = w.classifier(hidden_layer_sizes=(30,), max_iter=10**7, tol=0.0, n_iter_no_change=10**7)
 random.seed(1)
 slowest = 0.0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fresh_python import LAYERS, jit_only, run_python
 
-from nnjit.core import threads
+from nnjit.core.jobs import threads
 
 pytestmark = jit_only
 
@@ -115,7 +115,7 @@ timer.join()
 assert 0 < model.n_iter_ < 10**7
 assert numba.get_num_threads() == 3, "after an interrupt"
 
-from nnjit.core import threads
+from nnjit.core.jobs import threads
 taken = []
 other = threading.Thread(target=lambda: taken.append(threads._in_parallel.acquire(blocking=False)))
 other.start()

@@ -16,12 +16,12 @@ warnings.simplefilter("ignore")
 
 def force(driver):
     """Run every piece of work that may be shared among threads by the named driver."""
-    from nnjit.backends import pace
+    from nnjit.backends import tuner
 
-    def run(pace, function, first, last):
+    def run(tuner, function, first, last):
         function(driver == "parallel", first, last)
 
-    pace.Pace.run = run
+    tuner.Tuner.run = run
 
 
 if os.environ.get("NNJIT_TEST_DRIVER"):

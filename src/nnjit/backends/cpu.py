@@ -12,10 +12,12 @@ from nnjit.backends.dataset import (
     check_targets,
     fill_targets,
 )
-from nnjit.backends.optimizer import Optimizer, copy_packed, hyper_vector, packed_copy
-from nnjit.backends.plan import ForwardPlan, TrainPlan
-from nnjit.core import job, layout, optimizers
-from nnjit.core.frame import Field, address_of
+from nnjit.backends.layout import aligned_zeros, make_layout
+from nnjit.backends.optimizer import Optimizer, copy_packed, packed_copy
+from nnjit.backends.plan import ForwardPlan, GradientPlan, TrainPlan
+from nnjit.backends.program import make_program
+from nnjit.core.jobs import job
+from nnjit.formulas import find_loss, find_solver
 
 __all__ = ["CpuEngine", "TrainResult"]
 
@@ -29,47 +31,59 @@ class TrainResult(NamedTuple):
 
 
 class CpuEngine:
-    """One dense network in one precision, its parameters and its workspaces.
+    """One network in one precision, its parameters and its workspaces.
 
     Parameters
     ----------
-    layer_units : tuple of int
-    activation, out_activation, loss : str
+    network : nnjit.layers.network.Network
     dtype : numpy.float32 or numpy.float64
     """
 
     work_per_call = None  # the training loop's own bound
 
-    def __init__(self, layer_units, activation, out_activation, loss, dtype):
+    def __init__(self, network, dtype):
+        self.network = network
         self.dtype = np.dtype(dtype)
-        self.layer_units = layer_units
-        self.out_activation = out_activation
-        self.loss = loss
-        self._layout = layout.make_layout(layer_units, activation, out_activation, self.dtype)
-        self._params = layout.aligned_zeros(self._layout.n_flat, self.dtype)
-        self._views = layout.weight_views(self._layout, self._params)
+        self.layout = make_layout(network, self.dtype)
+        self.parameters = aligned_zeros(self.layout.n_flat, self.dtype)
+        self._views = self.layout.views(self.parameters)
+        self._programs = {}
         self._current = None
         self._forward = None
         self._full_batch = None
 
-    @property
-    def n_parameters(self):
-        """Number of weights and biases, padding not counted."""
-        pairs = zip(self.layer_units[:-1], self.layer_units[1:], strict=True)
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairs)
+    @functools.cached_property
+    def loss_entry(self):
+        """The loss; a network that only predicts may have an output that goes with none."""
+        return find_loss(self.network.loss, self.network.output)
+
+    @functools.cached_property
+    def loss_parameters(self):
+        """Parameters of the loss, float64 in the order of its entry."""
+        return np.array(list(self.loss_entry.parameters.values()), np.float64)
+
+    def _program(self, sparse, training):
+        """The network's `Program` for these; made once."""
+        key = sparse, training
+        if key not in self._programs:
+            self._programs[key] = make_program(self.network, self.dtype, *key)
+        return self._programs[key]
 
     # -- parameters ---------------------------------------------------------------------
 
-    def pack(self, coefs, intercepts):
-        """Copy weight matrices (fan_in, fan_out) and biases (fan_out,) in."""
-        weights, biases = self._views
-        for target, source in zip(weights + biases, [*coefs, *intercepts], strict=True):
+    @property
+    def work_per_row(self):
+        """Multiply-adds of the forward pass for each row."""
+        return self.network.work
+
+    def pack(self, arrays):
+        """Copy parameters in, in the order of `Network.parameters`."""
+        for target, source in zip(self._views, arrays, strict=True):
             target[...] = source
 
     def unpack(self):
-        """Fresh C-contiguous copies of all weight matrices and of all biases."""
-        weights, biases = self._views
-        return [w.copy() for w in weights], [b.copy() for b in biases]
+        """Fresh C-contiguous copies of all parameters."""
+        return [view.copy() for view in self._views]
 
     # -- data ---------------------------------------------------------------------------
 
@@ -80,25 +94,21 @@ class CpuEngine:
         ----------
         X : ndarray or CSR matrix of shape (n_samples, n_features)
         y : ndarray
-            (n_samples,) class numbers for a softmax output, else (n_samples, n_outputs).
+            (n_samples,) class numbers for a loss of classes, else (n_samples, n_outputs).
         sample_weight : ndarray of shape (n_samples,), optional
         """
-        labels = self.out_activation == "softmax"
-        check_columns(X, self.layer_units[0])
-        check_targets(y, sample_weight, X.shape[0], self.layer_units[-1], labels)
+        labels = self.loss_entry.classes
+        check_columns(X, self.network.inputs)
+        check_targets(y, sample_weight, X.shape[0], self.network.outputs, labels)
         data, keep = as_data(X, self.dtype)
         data = fill_targets(data, y, sample_weight, labels, self.dtype)
         return Dataset(data, X.shape[0], keep)
 
     # -- training -----------------------------------------------------------------------
 
-    def optimizer(self, kind, **hyperparameters):
-        """New optimizer state for `train`: 'adam', 'sgd', or 'gradient' (moves nothing).
-
-        See `nnjit.backends.optimizer.hyper_vector` for the hyperparameters.
-        """
-        hyper = hyper_vector(self.loss, self.dtype, **hyperparameters)
-        return Optimizer(kind, self._layout, self.dtype, hyper)
+    def optimizer(self, name, **hyperparameters):
+        """New optimizer state for `train`, of a solver by its name in `nnjit.formulas`."""
+        return Optimizer(find_solver(name), hyperparameters, self.layout, self.dtype)
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
         """Minibatches first..last-1 of the epoch that visits the samples as in `order`.
@@ -118,7 +128,7 @@ class CpuEngine:
         TrainResult
         """
         plan = self._plan(dataset, len(order), int(batch_size), optimizer)
-        self._run(plan, order, 1, optimizer, alpha, first, last)
+        self._run(plan, order, 1, alpha, first, last)
         report = plan.report
         return TrainResult(
             float(plan.epoch_losses[0]), int(report[job.SKIPPED]), report[job.FINITE] == 1.0
@@ -140,19 +150,17 @@ class CpuEngine:
         """
         epochs, n_order = orders.shape
         plan = self._plan(dataset, n_order, int(batch_size), optimizer)
-        self._run(plan, orders, epochs, optimizer, alpha, 0, epochs * plan.epoch_batches)
+        self._run(plan, orders, epochs, alpha, 0, epochs * plan.epoch_batches)
         losses = plan.epoch_losses[:epochs]
         if plan.report[job.FINITE] != 1.0:
             losses = losses[: 1 + np.flatnonzero(~np.isfinite(losses))[0]]
         return losses.tolist()
 
     @staticmethod
-    def _run(plan, orders, epochs, optimizer, alpha, first, last):
-        hyper = optimizer.hyper
-        hyper[optimizers.RATE], hyper[optimizers.ALPHA] = optimizer.learning_rate, alpha
-        plan.begin(orders, epochs)
+    def _run(plan, orders, epochs, alpha, first, last):
+        plan.begin(orders, epochs, alpha)
         if plan.parallel:
-            plan.pace.run(plan.run, first, last)
+            plan.tuner.run(plan.run, first, last)
         else:
             plan.run(False, first, last)
 
@@ -171,60 +179,26 @@ class CpuEngine:
         loss : float
         gradient : ndarray of shape (n_parameters,), float64
         """
-        weights, biases = self._views
-        copy_packed(packed, weights + biases)
-        plan = self._gradient_plan(dataset, alpha)
-        loss = plan.gradient(dataset.n_samples, self.weight_of(dataset), alpha)
-        parts = layout.weight_views(self._layout, plan.optimizer._first)
-        return loss, packed_copy(parts[0] + parts[1], np.float64)
+        copy_packed(packed, self.layout.packed_views(self.parameters))
+        plan = self._full_batch
+        if plan is None or plan.dataset is not dataset:
+            program = self._program(dataset.data.x_column == 0, training=True)
+            plan = self._full_batch = GradientPlan(self, program, dataset)
+        loss = plan.gradient(self.weight_of(dataset), alpha)
+        return loss, packed_copy(self.layout.packed_views(plan.vector), np.float64)
 
     def weight_of(self, dataset):
         """Sum of the sample weights, or the number of samples without any."""
         weights = dataset.data.weights
         return float(weights.sum(dtype=float)) if len(weights) else float(dataset.n_samples)
 
-    def _gradient_plan(self, dataset, alpha):
-        plan = self._full_batch
-        if plan is None or plan.dataset is not dataset:
-            optimizer = self.optimizer("gradient")
-            if self.loss == "squared_error":  # the loss is a mean over the outputs
-                optimizer.hyper[optimizers.DELTA_SCALE] = 1.0 / self.layer_units[-1]
-            n = dataset.n_samples
-            plan = self._full_batch = TrainPlan(self, dataset, n, n, optimizer)
-            plan.begin(np.arange(n), 1)
-        plan.optimizer.hyper[optimizers.ALPHA] = alpha
-        return plan
-
-    @functools.cached_property
-    def _runner(self):
-        return job.runner(self.dtype == np.float32)
-
     def _plan(self, dataset, n_order, batch_size, optimizer):
         plan = self._current
         if plan is None or not plan.serves(dataset, n_order, batch_size, optimizer):
-            plan = self._current = TrainPlan(self, dataset, n_order, batch_size, optimizer)
+            program = self._program(dataset.data.x_column == 0, training=True)
+            plan = TrainPlan(self, program, dataset, n_order, batch_size, optimizer)
+            self._current = plan
         return plan
-
-    def _frame(self):
-        """Frame with everything that training and prediction share."""
-        lay = self._layout
-        frame = np.zeros(len(Field), np.int64)
-        frame[Field.LAYERS_AT], frame[Field.N_LAYERS] = address_of(lay.layers), len(lay.layers)
-        frame[Field.PARAMS_AT] = address_of(self._params)
-        frame[Field.N_FLAT], frame[Field.UNITS_TOTAL] = lay.n_flat, lay.units_total
-        frame[Field.LOSS] = layout.LOSSES[self.loss]
-        return frame
-
-    def _workspace(self, frame, rows, number, training):
-        """Workspaces for that number of blocks of `rows` rows, entered into the frame."""
-        size = layout.workspace_size(self._layout, rows, self.dtype, training)
-        size = layout.round_up(size, 64)
-        frame[Field.BLOCK_ROWS] = rows
-        frame[Field.STRIDE] = layout.row_stride(rows, self.dtype)
-        work = layout.aligned_zeros(number * size, self.dtype)
-        frame[Field.WORK_AT], frame[Field.WORK_SIZE] = address_of(work), size
-        frame[Field.WORK_BYTES] = size * self.dtype.itemsize
-        return work
 
     def release(self):
         """Drop the buffers of training; the parameters stay, and the next call makes new ones."""
@@ -266,14 +240,16 @@ class CpuEngine:
         return self._predict(X, "activation")
 
     def _predict(self, X, output):
-        check_columns(X, self.layer_units[0])
+        check_columns(X, self.network.inputs)
         n = X.shape[0]
-        units = self.layer_units[-1]
+        units = self.network.outputs
         out = np.empty((n, units), self.dtype)
         if n == 0:
             return out, True
         data, _keep = as_data(X, self.dtype)
+        sparse = data.x_column == 0
         plan = self._forward
-        if plan is None or not plan.serves(n):
-            plan = self._forward = ForwardPlan(self, n)
+        if plan is None or not plan.serves(n, sparse):
+            program = self._program(sparse, training=False)
+            plan = self._forward = ForwardPlan(self, program, n)
         return out, plan.run(data, n, out, output == "logits")

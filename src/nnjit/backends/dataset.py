@@ -4,14 +4,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnjit.core.block import Data
-
-__all__ = ["Dataset", "as_data", "check_columns", "check_targets", "fill_targets"]
+__all__ = ["Data", "Dataset", "as_data", "check_columns", "check_targets", "fill_targets"]
 
 _NO_INDICES = np.empty(0, np.int32)
 _NO_INDPTR = np.empty(0, np.int64)
 _NO_LABELS = np.empty(0, np.int32)
 _NOTHING = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+class Data(NamedTuple):
+    """Samples and targets as kernels read them; unused members are empty."""
+
+    x: np.ndarray  # flat values: dense rows or columns, or CSR data
+    x_row: int  # elements from one row to the next (0 for CSR)
+    x_column: int  # elements from one column to the next (0 for CSR)
+    indices: np.ndarray  # CSR column numbers, int32
+    indptr: np.ndarray  # CSR row starts, int64
+    targets: np.ndarray  # (n * outputs,) row-major
+    labels: np.ndarray  # (n,) class numbers, int32
+    weights: np.ndarray  # (n,) sample weights
 
 
 class Dataset(NamedTuple):

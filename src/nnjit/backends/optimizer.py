@@ -1,14 +1,15 @@
-"""The state of a stochastic solver over one network's flat parameters."""
+"""The state of a stochastic solver over one network's flat parameters on the CPU."""
 
 import numpy as np
 
-from nnjit.core import layout, optimizers
+from nnjit.backends.layout import aligned_zeros
+from nnjit.backends.solver_state import SolverState
 
-__all__ = ["Optimizer", "SolverState", "copy_packed", "hyper_vector", "packed_copy"]
+__all__ = ["Optimizer", "copy_packed", "packed_copy"]
 
 
 def copy_packed(packed, views):
-    """Copy a packed vector into weight and bias views, in order."""
+    """Copy a packed vector into views of parameters, in order."""
     start = 0
     for view in views:
         view[...] = packed[start : start + view.size].reshape(view.shape)
@@ -24,93 +25,31 @@ def packed_copy(views, dtype):
     return packed
 
 
-def hyper_vector(
-    loss, dtype, *, beta_1=0.9, beta_2=0.999, epsilon=1e-8, momentum=0.9, nesterov=True
-):
-    """The float64 vector of hyperparameters that kernels read (see `nnjit.core.optimizers`)."""
-    hyper = np.zeros(optimizers.HYPER)
-    hyper[optimizers.BETA_1], hyper[optimizers.BETA_2] = beta_1, beta_2
-    hyper[optimizers.EPSILON] = epsilon
-    hyper[optimizers.MOMENTUM], hyper[optimizers.NESTEROV] = momentum, float(nesterov)
-    hyper[optimizers.DELTA_SCALE] = 1.0
-    info = np.finfo(dtype)
-    hyper[optimizers.EPS] = info.tiny if loss == "poisson" else info.eps
-    return hyper
-
-
-class SolverState:
-    """What a stochastic solver carries from step to step beside vectors of the parameters' size.
+class Optimizer(SolverState):
+    """State of a stochastic solver over one engine's flat parameters.
 
     Attributes
     ----------
-    learning_rate : float
-        Read at every call of an engine's `train`; for Adam the base rate.
+    vectors : ndarray of shape (n_vectors, n_flat)
+        In the order of the solver's entry.
     """
 
-    def __init__(self, kind, hyper):
-        self.kind = kind
-        self.learning_rate = 0.0
-        self.code = optimizers.SOLVERS[kind]
-        self.hyper = hyper
-        self.clock = np.array([0.0, 1.0, 1.0])
+    def __init__(self, solver, hyperparameters, layout, dtype):
+        super().__init__(solver, hyperparameters)
+        n = len(solver.vectors)
+        self.vectors = aligned_zeros(n * layout.n_flat, dtype).reshape(n, layout.n_flat)
+        self._layout = layout
 
     @property
-    def t(self):
-        """Steps done."""
-        return int(self.clock[optimizers.STEPS])
+    def n_parameters(self):
+        """Number of parameters, padding not counted."""
+        return sum(int(np.prod(place.shape)) for place in self._layout.places)
 
-    def _scalars(self):
-        return {"learning_rate": np.float64(self.learning_rate), "clock": self.clock.copy()}
+    def _views(self, name):
+        return self._layout.packed_views(self.vectors[list(self.solver.vectors).index(name)])
 
-    def _load_scalars(self, state, n_parameters):
-        """Check that a state is for this network and solver; restore all but its vectors."""
-        wanted = {"first": n_parameters, "second": n_parameters if self.kind == "adam" else 0}
-        for name, size in wanted.items():
-            if np.shape(state[name]) != (size,):
-                raise ValueError(
-                    f"The optimizer state is for another network or solver: {name!r} has shape "
-                    f"{np.shape(state[name])}, expected {(size,)}."
-                )
-        self.learning_rate = float(state["learning_rate"])
-        self.clock[:] = state["clock"]
+    def _read(self, name):
+        return packed_copy(self._views(name), self.vectors.dtype)
 
-
-class Optimizer(SolverState):
-    """State of a stochastic solver over one engine's flat parameters."""
-
-    def __init__(self, kind, lay, dtype, hyper):
-        super().__init__(kind, hyper)
-        self._layout = lay
-        self._first = layout.aligned_zeros(lay.n_flat, dtype)
-        self._second = layout.aligned_zeros(lay.n_flat if kind == "adam" else 0, dtype)
-
-    def _vectors(self):
-        """(name, views of all weight matrices and biases) of each vector; no views where it is
-        empty."""
-        for name, flat in [("first", self._first), ("second", self._second)]:
-            weights, biases = layout.weight_views(self._layout, flat) if len(flat) else ([], [])
-            yield name, weights + biases
-
-    def state(self):
-        """Copies of everything a later `load_state` needs to go on bit for bit.
-
-        Vectors are in packing order without padding, so they fit another machine's layout.
-        """
-        dtype = self._first.dtype
-        return {
-            **self._scalars(),
-            **{name: packed_copy(views, dtype) for name, views in self._vectors()},
-        }
-
-    def load_state(self, state):
-        """Restore what `state` returned.
-
-        Raises
-        ------
-        ValueError
-            If it belongs to another network or solver.
-        """
-        vectors = dict(self._vectors())
-        self._load_scalars(state, sum(view.size for view in vectors["first"]))
-        for name, views in vectors.items():
-            copy_packed(state[name], views)
+    def _write(self, name, packed):
+        copy_packed(packed, self._views(name))

@@ -1,80 +1,156 @@
 """Shapes of the work and the buffers for it: what is made once for many compiled calls.
 
-Blocks, slots and ranges follow from the shapes alone, so that threads change no result.
+Blocks, parts and chunks follow from the shapes alone, so that threads change no result.
 """
+
+import struct
 
 import numpy as np
 
-from nnjit.backends.pace import Pace
-from nnjit.core import job, layout, task, threads
-from nnjit.core.frame import Field, address_of
+from nnjit.backends.layout import aligned_zeros, lanes_of, round_up, row_stride
+from nnjit.backends.tuner import Tuner
+from nnjit.core.jobs import job, prediction, threads, training
+from nnjit.core.jobs.driver import open_job, runner
+from nnjit.core.jobs.job import Block, Chunk, Job, Phase
+from nnjit.core.jobs.records import address_of
+from nnjit.core.maps.losses import loss_unit
+from nnjit.core.maps.outputs import output_unit, overflows
+from nnjit.core.maps.solvers import gradient_unit, solver_unit
 from nnjit.core.simd import TILE
 
-__all__ = ["ForwardPlan", "TrainPlan"]
+__all__ = ["ForwardPlan", "GradientPlan", "TrainPlan"]
 
 # Work from which two threads beat one, in multiply-adds.
 PARALLEL_TRAIN = 150_000  # of a minibatch
 PARALLEL_PREDICT = 4_000_000
-# Rows of one block: its activations should stay in the second-level cache.
+# Rows of one block: its values should stay in the second-level cache.
 BLOCK_ROWS = 256
 # Multiply-adds of the forward pass in one call of a full-batch gradient: some 50 ms.
 PRODUCTS_PER_CALL = 1e9
 # Threads of a training job: its phases have few tasks more.
 MOST_WORKERS = 64
-# Elements of one range of parameters that reads its gradient from the slots' buffers.
-RANGE_SIZE = 8192
-# Such ranges that the weights are cut into at least where threads share them; their unit.
-PLAIN_RANGES, RANGE_UNIT = 4, 128
-# Weights from which ranges compute their own gradient, and elements of such a range: its rows
+# Elements of one chunk of parameters that reads its gradient from the parts' buffers.
+CHUNK_SIZE = 8192
+# Such chunks that the penalized parameters, and the others, are cut into at least where threads
+# share them; their unit.
+PLAIN_CHUNKS, CHUNK_UNIT = 4, 128
+# Weights from which chunks compute their own gradient, and elements of such a chunk: its rows
 # of the gradient stay in the second-level cache and repay reading the deltas once more.
 FUSED_WEIGHTS = 16_384
-FUSED_RANGE = 16_384
-# The same over CSR rows, in whose entries every range has to look for its own.
-SPARSE_RANGE = 65_536
-# Ranges that a network is cut into at least, so that threads have something to share.
-FUSED_RANGES = 8
+FUSED_CHUNK = 16_384
+# The same over CSR rows, in whose entries every chunk has to look for its own.
+SPARSE_CHUNK = 65_536
+# Fused chunks that a network is cut into at least, so that threads have something to share.
+FUSED_CHUNKS = 8
+# What every prediction writes: neighbours in the record, written as one.
+_PREDICTED = ("x_at", "x_size", "x_row", "x_column", "n_samples", "out_at", "logits")
+_PREDICTED_AT = 8 * Job.places[_PREDICTED[0]]  # bytes
+_predicted = struct.Struct(f"{len(_PREDICTED)}q")
+assert tuple(Job.places)[Job.places[_PREDICTED[0]] :][: len(_PREDICTED)] == _PREDICTED
+# Bytes from one worker's block record to the next: no cache line is shared.
+_BLOCK_BYTES = 128
 
 
-def _enter(frame, arrays):
-    """Enter addresses into a frame by field, 0 for an array without elements."""
-    for field, array in arrays.items():
-        frame[field] = address_of(array) if array.size else 0
+class _Plan:
+    """A job record and what keeps its memory."""
+
+    def __init__(self, engine, program):
+        self._table, self._kept = Job.table(1), {}
+        self._integers, self._reals = self._table.view(np.int64), self._table.view(np.float64)
+        self._runner = runner()
+        self.tuner = Tuner(self._runner)
+        self._dtype, self._program = engine.dtype, program
+        self._state = aligned_zeros(job.STATE, np.int64)
+        self.report = np.zeros(job.REPORT)
+        self._set(
+            n_flat=engine.layout.n_flat,
+            n_steps=len(program.steps),
+            outputs=engine.network.outputs,
+            ones_row=program.rows.ones,
+            weights_row=program.rows.weights,
+            spare_row=program.rows.spare,
+            scratch_row=program.rows.scratch,
+        )
+        self._keep(
+            params=engine.parameters,
+            steps=program.addresses,
+            state=self._state,
+            report=self.report,
+        )
+        if engine.network.output != "identity":
+            self._set(output_at=output_unit(engine.network.output, program.single).address)
+        self._at = address_of(self._table)
+
+    def _set(self, **fields):
+        for name, value in fields.items():
+            numbers = self._reals if name in Job.reals else self._integers
+            numbers[Job.places[name]] = value
+
+    def _keep(self, **arrays):
+        """Enter the addresses of arrays, 0 for one without elements, and keep them alive."""
+        for name, array in arrays.items():
+            self._kept[name] = array
+            self._integers[Job.places[f"{name}_at"]] = address_of(array) if array.size else 0
+
+    def _keep_samples(self, data, n_samples):
+        self._keep(x=data.x)
+        self._set(x_size=data.x.size, x_row=data.x_row, x_column=data.x_column, n_samples=n_samples)
+        if data.x_column == 0:
+            self._keep(indices=data.indices, indptr=data.indptr)
+
+    def _keep_workspaces(self, rows, workers, number):
+        """Workspaces for that number of blocks of `rows` rows, and a block for every worker."""
+        size = round_up(self._program.workspace_size(rows), 64)
+        self._set(
+            block_rows=rows,
+            stride=row_stride(rows, self._dtype),
+            work_size=size,
+            work_bytes=size * self._dtype.itemsize,
+            workers=workers,
+            block_bytes=_BLOCK_BYTES,
+        )
+        assert Block.dtype.itemsize <= _BLOCK_BYTES
+        self._keep(
+            work=aligned_zeros(number * size, self._dtype),
+            blocks=aligned_zeros(workers * _BLOCK_BYTES, np.uint8),
+        )
+
+    def _keep_phases(self, made, *phases):
+        """Enter the phases: (task, close, number of the next one), units by name."""
+        table = Phase.table(len(phases))
+        for number, (task, close, following) in enumerate(phases):
+            table[number] = made[task].address, made[close].address, following
+        self._keep(phases=table)
+
+    def _keep_claims(self, n):
+        self._claims = np.zeros(n, np.int64)
+        self._set(n_claims=n)
+        self._keep(claims=self._claims)
+
+    def _call(self, parallel, first, last, phase, tasks, batch):
+        open_job(self._integers, self._state, self._claims, first, last, phase, tasks, batch)
+        threads.call(self._runner, parallel, self._at, self._workers)
 
 
-def _enter_samples(frame, data, n_samples):
-    """Enter samples into a frame."""
-    frame[Field.X_AT], frame[Field.X_SIZE] = address_of(data.x), data.x.size
-    frame[Field.N_SAMPLES] = n_samples
-    frame[Field.X_ROW], frame[Field.X_COLUMN] = data.x_row, data.x_column
-    if data.x_column == 0:
-        _enter(frame, {Field.INDICES_AT: data.indices, Field.INDPTR_AT: data.indptr})
-
-
-class ForwardPlan:
+class ForwardPlan(_Plan):
     """Buffers for predictions of about as many rows."""
 
-    def __init__(self, engine, n):
-        lay, dtype = engine._layout, engine.dtype
-        self._rows = min(BLOCK_ROWS, layout.round_up(n, layout.lanes_of(dtype)))
-        self._work_needed = PARALLEL_PREDICT / lay.n_weights
+    def __init__(self, engine, program, n):
+        super().__init__(engine, program)
+        self._rows = min(BLOCK_ROWS, round_up(n, lanes_of(self._dtype)))
+        self._work_needed = PARALLEL_PREDICT / _work(engine)
         parallel = n >= self._work_needed and n > BLOCK_ROWS
         self._workers = threads.thread_count() if parallel else 1
-        self._runner, self._pace = engine._runner, Pace(engine._runner)
-        frame = self._frame = engine._frame()
-        self._work = engine._workspace(frame, self._rows, self._workers, training=False)
-        self._order, self._state = np.arange(self._rows), layout.aligned_zeros(job.STATE, np.int64)
-        self._report = np.zeros(job.REPORT)
-        self._claims = np.zeros(0, np.int64)
-        frame[Field.WORKERS] = self._workers
-        _enter(frame, {
-            Field.ORDER_AT: self._order,
-            Field.STATE_AT: self._state,
-            Field.REPORT_AT: self._report,
-        })  # fmt: skip
-        self._frame_at = address_of(frame)
+        self._keep_workspaces(self._rows, self._workers, self._workers)
+        self._keep_phases(prediction.units(program.single), ("predict_task", "after_blocks", 0))
+        self._keep(order=np.arange(self._rows))
+        self._keep_claims(0)
+        self._set(output_overflows=overflows(engine.network.output, program.single))
 
-    def serves(self, n):
+    def serves(self, n, sparse):
         """Whether n rows fit these buffers and threads."""
+        if sparse != self._program.sparse:
+            return False
         if n > BLOCK_ROWS:
             parallel = n >= self._work_needed
             return self._rows == BLOCK_ROWS and parallel == (self._workers > 1)
@@ -82,153 +158,128 @@ class ForwardPlan:
 
     def run(self, data, n, out, logits):
         """Write the outputs of n rows to `out`; whether all is surely finite, see predict_block."""
-        frame = self._frame
-        self._report[job.FINITE] = 1.0
-        _enter_samples(frame, data, n)
-        frame[Field.OUT_AT], frame[Field.LOGITS] = address_of(out), logits
+        self.report[job.FINITE] = 1.0
+        x = data.x
+        _predicted.pack_into(
+            self._integers, _PREDICTED_AT,
+            address_of(x), x.size, data.x_row, data.x_column, n, address_of(out), logits,
+        )  # fmt: skip
+        if self._program.sparse:
+            self._keep(indices=data.indices, indptr=data.indptr)
         blocks = -(-n // self._rows)
         if self._claims.size < blocks:
-            self._claims = np.zeros(blocks, np.int64)
-            frame[Field.CLAIMS_AT], frame[Field.N_CLAIMS] = address_of(self._claims), blocks
+            self._keep_claims(blocks)
         if self._workers == 1:
             self._run(False, 0, blocks)
         else:
-            self._pace.run(self._run, 0, blocks)
-        return bool(self._report[job.FINITE] == 1.0)
+            self.tuner.run(self._run, 0, blocks)
+        return bool(self.report[job.FINITE] == 1.0)
 
     def _run(self, parallel, first, last):
-        job.open_job(self._frame, self._state, self._claims, job.PREDICT, first, last, last - first)
-        threads.call(self._runner, parallel, self._frame_at, self._workers)
+        self._call(parallel, first, last, 0, last - first, first)
         return True
 
 
-class TrainPlan:
-    """Shape of the work and buffers for one data set, batch size and optimizer."""
+class _BackwardPlan(_Plan):
+    """Buffers for gradients over one data set: parts, chunks and a solver's vectors."""
 
-    def __init__(self, engine, dataset, n_order, batch_size, optimizer):
-        self._for = n_order, batch_size
-        self.dataset, self.optimizer = dataset, optimizer
-        self._runner, self._dtype, self._n_weights = (
-            engine._runner, engine.dtype, engine._layout.n_weights,
-        )  # fmt: skip
-        batch_size = min(batch_size, n_order)
-        rows, self.slots = _blocks(engine._layout, batch_size, layout.lanes_of(self._dtype))
-        self.parallel = self.slots > 1
+    def __init__(self, engine, program, dataset, n_order, batch_size, fusing):
+        super().__init__(engine, program)
+        self.dataset, network = dataset, engine.network
+        self._work = _work(engine)
+        rows, self.n_parts = _blocks(self._work, batch_size, lanes_of(self._dtype))
+        self.parallel = self.n_parts > 1
         self._fused = (
-            batch_size <= rows * self.slots
-            and self._n_weights >= FUSED_WEIGHTS
-            and optimizer.kind != "gradient"
+            fusing
+            and batch_size <= rows * self.n_parts
+            and engine.layout.n_penalized >= FUSED_WEIGHTS
+            and program.rows_alone
         )
         self._rows = rows
         self._workers = min(threads.thread_count(), MOST_WORKERS) if self.parallel else 1
-        self.pace = Pace(self._runner)
-        frame = self._frame = engine._frame()
         data = dataset.data
-        _enter_samples(frame, data, dataset.n_samples)
-        _enter(frame, {
-            Field.TARGETS_AT: data.targets,
-            Field.LABELS_AT: data.labels,
-            Field.WEIGHTS_AT: data.weights,
-        })  # fmt: skip
-        works = self.slots if self._fused else self._workers
-        self._work = engine._workspace(frame, rows, works, training=True)
-        frame[Field.SLOTS], frame[Field.BATCH_SIZE] = self.slots, batch_size
-        frame[Field.N_ORDER], frame[Field.FUSED] = n_order, self._fused
-        frame[Field.EPOCH_BATCHES] = self.epoch_batches = -(-n_order // batch_size)
-        self.epoch_losses = np.zeros(0)
-        self._enter_optimizer(optimizer)
-        self._enter_ranges(engine._layout)
-        self._enter_buffers()
-        self.order, self._frame_at = None, address_of(frame)
+        self._keep_samples(data, dataset.n_samples)
+        self._keep(targets=data.targets, labels=data.labels, weights=data.weights)
+        self._keep(loss_parameters=engine.loss_parameters)
+        self._keep_workspaces(rows, self._workers, self.n_parts if self._fused else self._workers)
+        self._set(
+            loss_at=loss_unit(network.loss, network.output, program.single).address,
+            delta_scale=1.0,
+            n_parts=self.n_parts,
+            batch_size=batch_size,
+            n_order=n_order,
+            fused=self._fused,
+        )
+        self._keep_chunks(engine.layout)
+        self._losses, self._squares = np.zeros(self.n_parts), np.zeros(self._n_chunks)
+        self._keep(losses=self._losses, squares=self._squares)
+        self._keep_claims(max(self.n_parts, self._n_chunks))
 
-    def _enter_optimizer(self, optimizer):
-        self._frame[Field.SOLVER] = optimizer.code
-        _enter(self._frame, {
-            Field.FIRST_AT: optimizer._first,
-            Field.SECOND_AT: optimizer._second,
-            Field.HYPER_AT: optimizer.hyper,
-            Field.CLOCK_AT: optimizer.clock,
-        })  # fmt: skip
-
-    def _enter_ranges(self, lay):
-        """Cut the parameters into ranges, and make what their gradient is written to."""
-        frame, dtype = self._frame, self._dtype
+    def _keep_chunks(self, layout):
+        """Cut the parameters into chunks, and make what their gradient is written to."""
+        steps = [address_of(step) for step in self._program.of_layer]
         if self._fused:
-            sparse = self.dataset.data.x_column == 0
-            self._ranges = _fused_ranges(lay, SPARSE_RANGE if sparse else FUSED_RANGE)
-            largest = int((self._ranges[:, task.HIGH] - self._ranges[:, task.LOW]).max())
-            size = layout.round_up(largest, 64)
-            self._gradient = layout.aligned_zeros(self._workers * size, dtype)
-            frame[Field.SCRATCH_SIZE] = size
-            frame[Field.SCRATCH_BYTES] = size * dtype.itemsize
-            _enter(frame, {Field.SCRATCH_AT: self._gradient})
+            chunks = _fused_chunks(layout, SPARSE_CHUNK if self._program.sparse else FUSED_CHUNK)
+            size = round_up(max(high - low for low, high, *_ in chunks), 64)
+            self._set(scratch_size=size, scratch_bytes=size * self._dtype.itemsize)
+            self._keep(scratch=aligned_zeros(self._workers * size, self._dtype))
         else:
-            self._ranges = _plain_ranges(lay, self.parallel)
-            self._gradient = layout.aligned_zeros(self.slots * lay.n_flat, dtype)
-            _enter(frame, {Field.GRADS_AT: self._gradient})
-        frame[Field.N_RANGES] = len(self._ranges)
-        _enter(frame, {Field.RANGES_AT: self._ranges})
+            chunks = _plain_chunks(layout, self.parallel)
+            self._keep(partials=aligned_zeros(self.n_parts * layout.n_flat, self._dtype))
+        self._n_chunks = len(chunks)
+        pieces = [_piece(place) for place in _last_first(layout.places)]
+        self._set(n_chunks=len(chunks), n_pieces=len(pieces))
+        self._keep(chunks=_chunk_table(chunks, steps), pieces=_chunk_table(pieces, steps))
 
-    def _enter_buffers(self):
-        """Make what the job writes beside parameters and gradient."""
-        frame = self._frame
-        self._state = layout.aligned_zeros(job.STATE, np.int64)
-        self.report = np.zeros(job.REPORT)
-        self._losses, self._squares = np.zeros(self.slots), np.zeros(len(self._ranges))
-        self._claims = np.zeros(max(self.slots, len(self._ranges)), np.int64)
-        frame[Field.N_CLAIMS], frame[Field.WORKERS] = len(self._claims), self._workers
-        _enter(frame, {
-            Field.STATE_AT: self._state,
-            Field.REPORT_AT: self.report,
-            Field.LOSSES_AT: self._losses,
-            Field.SQUARES_AT: self._squares,
-            Field.CLAIMS_AT: self._claims,
-        })  # fmt: skip
+    def _keep_solver(self, solver_at, vectors, settings, clock, powers=()):
+        self._set(solver_at=solver_at, n_vectors=len(vectors), n_powers=len(powers))
+        self._keep(
+            vectors=vectors, settings=settings, clock=clock, powers=np.array(powers, np.int64)
+        )
 
-    def run(self, parallel, first, last):
-        """Minibatches first..last-1, by all threads or by one; False after a loss not finite."""
-        self._call(job.TRAIN, parallel, first, last, len(self._ranges))
-        return self.report[job.FINITE] == 1.0
 
-    def _call(self, kind, parallel, first, last, tasks):
-        job.open_job(self._frame, self._state, self._claims, kind, first, last, tasks)
-        threads.call(self._runner, parallel, self._frame_at, self._workers)
+class TrainPlan(_BackwardPlan):
+    """Shape of the work and buffers for one data set, batch size and optimizer."""
 
-    def begin(self, orders, epochs):
+    def __init__(self, engine, program, dataset, n_order, batch_size, optimizer):
+        self._for = n_order, batch_size
+        batch_size = min(batch_size, n_order)
+        super().__init__(engine, program, dataset, n_order, batch_size, fusing=True)
+        self.optimizer, entry = optimizer, optimizer.solver
+        self._keep_solver(
+            solver_unit(entry.name, program.single).address,
+            optimizer.vectors,
+            optimizer.settings,
+            optimizer.clock,
+            [list(entry.hyperparameters).index(name) for name in entry.powers],
+        )
+        self._keep_phases(
+            training.units(program.single),
+            ("weigh_task", "after_update", 1),
+            ("gradient_task", "after_gradients", 2),
+            ("update_task", "after_update", 1),
+        )
+        self.epoch_batches = -(-n_order // batch_size)
+        self._set(epoch_batches=self.epoch_batches)
+        self.epoch_losses, self.order = np.zeros(0), None
+
+    def begin(self, orders, epochs, alpha):
         """Visit the samples in the order of each epoch, int64 arrays that are kept."""
         if orders is not self.order:
             self.order = orders
-            self._frame[Field.ORDER_AT] = address_of(orders)
-        self._frame[Field.EPOCHS] = epochs
+            self._keep(order=orders)
+        self._set(epochs=epochs, rate=self.optimizer.learning_rate, alpha=alpha)
         if len(self.epoch_losses) < epochs:
             self.epoch_losses = np.zeros(epochs)
-            self._frame[Field.EPOCH_LOSSES_AT] = address_of(self.epoch_losses)
+            self._keep(epoch_losses=self.epoch_losses)
         self.epoch_losses[:] = 0.0
         self.report[job.LOSS], self.report[job.SKIPPED], self.report[job.FINITE] = 0.0, 0.0, 1.0
 
-    def gradient(self, n, weight, alpha):
-        """Loss over n samples; their gradient goes to the optimizer's first vector.
-
-        The samples are cut into runs of whole rounds of blocks, so that Ctrl-C is heard.
-        """
-        blocks = max(1, int(PRODUCTS_PER_CALL / self._n_weights / (self._rows * self.slots)))
-        length = blocks * self._rows * self.slots
-        runs = -(-n // length)
-        self._frame[Field.BATCH_SIZE], self._frame[Field.EPOCH_BATCHES] = length, runs
-        self.report[:] = 0.0
-
-        def run(parallel, first, last):
-            self._call(job.GRADIENT, parallel, first, last, self.slots)
-            return True
-
-        if self.parallel:
-            self.pace.run(run, 0, runs)
-        else:
-            for number in range(runs):
-                run(False, number, number + 1)
-        self.report[job.WEIGHT] = weight
-        self._call(job.FINISH, False, 0, 1, len(self._ranges))
-        return (self.report[job.LOSS] + 0.5 * alpha * self.report[job.PENALTY]) / weight
+    def run(self, parallel, first, last):
+        """Minibatches first..last-1, by all threads or by one; False after a loss not finite."""
+        # as if the minibatch before the first one had just moved the parameters
+        self._call(parallel, first, last, 0, self._n_chunks, first - 1)
+        return self.report[job.FINITE] == 1.0
 
     def serves(self, dataset, n_order, batch_size, optimizer):
         """Whether this plan was made for these."""
@@ -239,39 +290,106 @@ class TrainPlan:
         )
 
 
-def _blocks(lay, batch_size, lanes):
-    """Rows of a block and slots for minibatches of so many rows."""
+class GradientPlan(_BackwardPlan):
+    """The gradient of the loss over all samples of one data set."""
+
+    def __init__(self, engine, program, dataset):
+        n = dataset.n_samples
+        super().__init__(engine, program, dataset, n, n, fusing=False)
+        # in runs of whole rounds of blocks, so that Ctrl-C is heard
+        round_ = self._rows * self.n_parts
+        length = max(1, int(PRODUCTS_PER_CALL / self._work / round_)) * round_
+        self._runs = -(-n // length)
+        if engine.loss_entry.mean_over_outputs:
+            self._set(delta_scale=1.0 / engine.network.outputs)
+        self._set(batch_size=length, epoch_batches=self._runs, epochs=1, accumulates=1)
+        self.vector = aligned_zeros(engine.layout.n_flat, self._dtype)
+        nothing = np.zeros(1)
+        self._keep_solver(gradient_unit(program.single).address, self.vector, nothing, nothing)
+        self._set(n_vectors=1)
+        self._keep_phases(
+            training.units(program.single),
+            ("gradient_task", "after_run", 0),
+            ("update_task", "after_all", 1),
+        )
+        self._keep(order=np.arange(n))
+
+    def gradient(self, weight, alpha):
+        """Loss over all samples, of this weight together; the gradient goes to `vector`."""
+        self._set(alpha=alpha)
+        self.report[:] = 0.0
+        if self.parallel:
+            self.tuner.run(self._run, 0, self._runs)
+        else:
+            for number in range(self._runs):
+                self._run(False, number, number + 1)
+        self.report[job.WEIGHT] = weight
+        self._call(False, 0, 1, 1, self._n_chunks, 0)
+        return (self.report[job.LOSS] + 0.5 * alpha * self.report[job.PENALTY]) / weight
+
+    def _run(self, parallel, first, last):
+        self._call(parallel, first, last, 0, self.n_parts, first)
+        return True
+
+
+def _work(engine):
+    """Multiply-adds of the forward pass for each row; padding is read as well."""
+    return engine.network.work + engine.layout.n_flat - engine.network.n_parameters
+
+
+def _blocks(work, batch_size, lanes):
+    """Rows of a block and parts for minibatches of so many rows of so much work each."""
     wanted = 1
-    if batch_size * lay.n_weights >= PARALLEL_TRAIN and batch_size > lanes:
+    if batch_size * work >= PARALLEL_TRAIN and batch_size > lanes:
         wanted = 2 if batch_size <= 2 * BLOCK_ROWS else 4
-    rows = min(BLOCK_ROWS, layout.round_up(-(-batch_size // wanted), lanes))
+    rows = min(BLOCK_ROWS, round_up(-(-batch_size // wanted), lanes))
     return rows, min(wanted, -(-batch_size // rows))
 
 
-def _plain_ranges(lay, parallel):
-    """Ranges of about equal size, those of the weights first."""
-    size = RANGE_SIZE
-    if parallel:
-        size = min(size, layout.round_up(-(-lay.n_weights // PLAIN_RANGES), RANGE_UNIT))
-    parts = []
-    for start, stop, penalized in ((0, lay.n_weights, 1), (lay.n_weights, lay.n_flat, 0)):
+def _chunk_table(chunks, steps):
+    """Chunk records of (low, high, penalized, layer, piece, first, rows, columns, row)."""
+    table = Chunk.table(len(chunks))
+    for number, (low, high, penalized, layer, *others) in enumerate(chunks):
+        table[number] = (low, high, penalized, steps[layer], *others)
+    return table
+
+
+def _piece(place):
+    """A whole parameter."""
+    rows, columns = (place.shape[0], place.shape[1]) if len(place.shape) == 2 else (0, 0)
+    return (place.start, place.stop, place.penalized, place.layer, place.piece, 0, rows, columns,
+            place.row)  # fmt: skip
+
+
+def _last_first(places):
+    return sorted(places, key=lambda place: (place.layer, place.piece), reverse=True)
+
+
+def _plain_chunks(layout, parallel):
+    """Chunks of about equal size, those of the penalized parameters first."""
+    chunks = []
+    sections = (0, layout.n_penalized, 1), (layout.n_penalized, layout.n_flat, 0)
+    for start, stop, penalized in sections:
+        size = CHUNK_SIZE
+        if parallel:
+            size = min(size, round_up(max(1, -(-(stop - start) // PLAIN_CHUNKS)), CHUNK_UNIT))
         for low in range(start, stop, size):
-            parts.append((low, min(low + size, stop), penalized, 0, 0, 0))
-    return np.array(parts, np.int64)
+            chunks.append((low, min(low + size, stop), penalized, 0, 0, 0, 0, 0, 0))
+    return chunks
 
 
-def _fused_ranges(lay, size):
-    """Ranges of whole rows of one weight matrix, in multiples of the tile, and the biases."""
-    parts, height = [], TILE.rows
-    size = min(size, lay.n_weights // FUSED_RANGES)
-    for number, layer in enumerate(lay.layers.tolist()):
-        at, stride, fan_in = layer[layout.WEIGHTS], layer[layout.STRIDE], layer[layout.FAN_IN]
-        step = max(height, size // stride // height * height)
-        for row in range(0, fan_in, step):
-            rows = min(step, fan_in - row)
-            low = at + row * stride
-            parts.append((low, low + rows * stride, 1, number, row, rows))
-    for number, layer in enumerate(lay.layers.tolist()):
-        at = layer[layout.BIAS]
-        parts.append((at, at + layer[layout.FAN_OUT], 0, number, 0, 0))
-    return np.array(parts, np.int64)
+def _fused_chunks(layout, size):
+    """Chunks of whole rows of one matrix, in multiples of the tile, and whole vectors."""
+    chunks, height = [], TILE.rows
+    size = min(size, layout.n_penalized // FUSED_CHUNKS)
+    for place in sorted(layout.places, key=lambda place: place.start):
+        if len(place.shape) == 1:
+            chunks.append(_piece(place))
+            continue
+        step = max(height, size // place.row // height * height)
+        for first in range(0, place.shape[0], step):
+            rows = min(step, place.shape[0] - first)
+            low = place.start + first * place.row
+            chunks.append((low, low + rows * place.row, place.penalized, place.layer, place.piece,
+                          first, rows, place.shape[1], place.row))  # fmt: skip
+    return chunks

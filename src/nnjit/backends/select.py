@@ -11,19 +11,12 @@ __all__ = ["is_device_name", "make_engine", "on_device", "resolve"]
 _DEVICE = re.compile(r"cuda(?::(\d+))?")
 
 
-def make_engine(layer_units, activation, out_activation, loss, dtype, device="cpu", ready=False):
+def make_engine(network, dtype, device="cpu", ready=False):
     """Engine for one network.
 
     Parameters
     ----------
-    layer_units : sequence of int
-        Units of every layer, input and output included.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}
-        Of the hidden layers.
-    out_activation : {'identity', 'logistic', 'softmax', 'exp'}
-        Of the last layer.
-    loss : {'squared_error', 'poisson', 'log_loss'}
-        Training loss.
+    network : nnjit.layers.network.Network
     dtype : numpy.float32 or numpy.float64
         Precision of everything.
     device, ready
@@ -32,18 +25,29 @@ def make_engine(layer_units, activation, out_activation, loss, dtype, device="cp
     Returns
     -------
     CpuEngine or CudaEngine
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        See `resolve`; and where the device has no code for a kind of layer, unless the CPU will
+        do, which is said once.
     """
     ordinal = resolve(device, ready)
     if ordinal is not None:
-        from nnjit.backends.cuda.engine import CudaEngine
+        from nnjit.backends.cuda.engine import CudaEngine, why_not
 
-        return CudaEngine(tuple(layer_units), activation, out_activation, loss, dtype, ordinal)
+        reason = why_not(network)
+        if reason is None:
+            return CudaEngine(network, dtype, ordinal)
+        if not (device == "auto" or ready):
+            raise ValueError(f"device={device!r} cannot be used: {reason}.")
+        _say_once(f"device={device!r} runs on the CPU: {reason}.")
     if "nnjit.backends.cpu" not in sys.modules:
         with undisturbed():
             import nnjit.backends.cpu  # noqa: F401
     from nnjit.backends.cpu import CpuEngine
 
-    return CpuEngine(tuple(layer_units), activation, out_activation, loss, dtype)
+    return CpuEngine(network, dtype)
 
 
 def is_device_name(device):

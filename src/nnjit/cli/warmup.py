@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,12 +14,11 @@ from nnjit._types import Array
 
 __all__ = ["add_parser", "run"]
 
-Calls: TypeAlias = Iterator[tuple[str, Callable[[], Any]]]  # each with its name
+# What is to be called, with its family and its name.
+Calls: TypeAlias = Iterator[tuple[str, str, Callable[[], Any]]]
 Maker: TypeAlias = Callable[[tuple[int, ...]], Array]
 
-# What is compiled depends on the precision alone: any shape will do.
-_LAYERS = (8, 16, 3)
-_N_ROWS = 600
+_FAMILIES = ("driver", "layer", "activation", "loss", "output", "solver")
 # Rows and columns for the functions on arrays: one thread does the first, all share the second.
 _SHAPES = ((2, 3), (8192, 64))
 _JACOBIAN_ROWS = 64
@@ -30,11 +28,19 @@ def add_parser(subparsers: Any) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "warmup",
-        help="compile every kernel once",
+        help="compile everything once",
         description=(
-            "Compiles the kernels for one and for several threads, in float32 and float64, and "
-            "keeps them on disk: no later fit compiles anything."
+            "Compiles what networks are computed by, for one and for several threads, in float32 "
+            "and float64, and keeps it on disk: no later fit compiles anything. Without it a fit "
+            "compiles what its network needs."
         ),
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=_FAMILIES,
+        metavar="FAMILY",
+        help=f"one of {', '.join(_FAMILIES)}; may be given several times (all by default)",
     )
     parser.add_argument(
         "--functional", action="store_true", help="the functions of nnjit.functional as well"
@@ -43,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compile, or load from the cache, and say how long each kernel's first call took.
+    """Compile, or load from the cache, and say how long that took for each unit.
 
     Parameters
     ----------
@@ -59,10 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     folder = cache_folder()
     files_before, _ = _cached(folder)
     started = time.perf_counter()
-    print(f"{'kernel':<28}{'dtype':<10}{'seconds':>8}")
+    print(f"{'family':<12}{'unit':<28}{'dtype':<10}{'seconds':>8}")
     for dtype in ("float32", "float64"):
-        with _both_twins():
-            _time_calls(_engine_calls(dtype), dtype)
+        _time_calls(_units(dtype, arguments.only or _FAMILIES), dtype)
         if arguments.functional:
             _time_calls(_functional_calls(dtype), dtype)
     files, size = _cached(folder)
@@ -75,54 +80,28 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _time_calls(calls: Calls, dtype: str) -> None:
-    for name, call in calls:
+    for family, name, call in calls:
         start = time.perf_counter()
         call()
-        print(f"{name:<28}{dtype:<10}{time.perf_counter() - start:>8.2f}", flush=True)
+        seconds = time.perf_counter() - start
+        print(f"{family:<12}{name:<28}{dtype:<10}{seconds:>8.2f}", flush=True)
 
 
-@contextlib.contextmanager
-def _both_twins() -> Iterator[None]:
-    """Run the engine's kernels by their serial and by their parallel twin, inside the block.
+def _units(dtype: str, families: Collection[str]) -> Calls:
+    """All units of some families, and the threads that share a job."""
+    from nnjit.backends.units import all_units
+    from nnjit.core.jobs.driver import runner
 
-    Which of them a fit runs is found out by timing, so no size of data could make sure of both.
-    """
-    from nnjit.core import threads
-
-    choose: Callable[..., Any] = threads.call
-
-    def call(twins: Any, parallel: bool, *arguments: Any) -> None:
-        choose(twins, False, *arguments)
-        choose(twins, True, *arguments)
-
-    threads.call = call
-    try:
-        yield
-    finally:
-        threads.call = choose
-
-
-def _engine_calls(dtype: str) -> Calls:
-    """Name and call of training, of the whole gradient for L-BFGS, and of prediction."""
-    from nnjit.backends.select import make_engine
-
-    rng = np.random.default_rng(0)
-    engine = make_engine(_LAYERS, "relu", "softmax", "log_loss", np.dtype(dtype))
-    shapes = list(zip(_LAYERS, _LAYERS[1:]))
-    engine.pack([rng.normal(0, 0.1, shape) for shape in shapes], [np.zeros(s[1]) for s in shapes])
-    X = rng.standard_normal((_N_ROWS, _LAYERS[0])).astype(dtype)
-    dataset = engine.dataset(X, np.arange(_N_ROWS) % _LAYERS[-1])
-    solver = engine.optimizer("adam")
-    solver.learning_rate = 1e-3
-    order = np.arange(_N_ROWS)
-    yield "train", lambda: engine.train(dataset, order, _N_ROWS, solver, 1e-4, 0, 1)
-    packed = np.zeros(engine.n_parameters)
-    yield "gradient", lambda: engine.loss_gradient(packed, dataset, 1e-4)
-    yield "predict", lambda: engine.predict(X)
+    for family, name, unit in all_units(dtype == "float32"):
+        if family in families:
+            # what is of no precision is compiled once, and costs nothing the second time
+            yield family, name, functools.partial(getattr, unit, "address")
+    if "driver" in families:
+        yield "driver", "threads", lambda: runner().parallel(0, 0)  # which is to do nothing
 
 
 def _functional_calls(dtype: str) -> Calls:
-    """Name and call of every function of `nnjit.functional`, at both sizes."""
+    """Every function of `nnjit.functional`, at both sizes."""
     from nnjit import functional as F
 
     rng = np.random.default_rng(0)
@@ -161,7 +140,7 @@ def _functional_calls(dtype: str) -> Calls:
         ("cross_entropy_gradient", (labels, probabilities)),
     ]
     for name, makers in calls:
-        yield name, functools.partial(both, getattr(F, name), *makers)
+        yield "functional", name, functools.partial(both, getattr(F, name), *makers)
 
 
 def _cached(folder: str | None) -> tuple[int, int]:

@@ -1,22 +1,6 @@
-"""Activations, their derivatives and the logarithms of losses, as scalar functions.
+"""The scalar functions of `nnjit.formulas.library` in compiled code, and formulas made of them."""
 
-Every function is branch-free arithmetic on one float32 or float64, so that LLVM turns a loop
-that calls it into vector instructions: no call to the C library, no table. The bodies need
-nothing but arithmetic and bit patterns, so they also run as plain Python on NumPy scalars.
-
-Exponentials follow the classic scheme x = n ln 2 + r, exp(x) = 2^n exp(r) with |r| <= ln(2)/2
-and a polynomial for exp(r); logarithms x = 2^k m, log(x) = k ln 2 + log(m) with
-sqrt(1/2) <= m < sqrt(2) and log(m) = 2 atanh(f / (2 + f)), f = m - 1 (Muller, Elementary
-Functions, 3rd ed., 2016). The coefficients are minimax and Chebyshev fits of our own, computed
-with 200 bits.
-
-`bodies` makes the functions with any decorator for what they call in turn, so that another
-target (CUDA) compiles the same source.
-
-The rest of the core compiles with 'reassoc' and 'arcp'; these functions must not. 'reassoc'
-would merge the two parts of ln 2 and fold away `(t + shifter) - shifter`; 'arcp' allows a
-division to become a reciprocal estimate, which would cost the promised accuracy.
-"""
+import functools
 
 import numba
 import numpy as np
@@ -24,26 +8,28 @@ from numba import types
 from numba.extending import overload
 
 from nnjit.core.compiler.numba_internals import helper_options
+from nnjit.formulas.library import bodies
 
 __all__ = [
-    "bodies",
+    "clip",
+    "compiled",
     "exp",
-    "identity",
-    "identity_derivative",
     "log",
     "log1p",
-    "relu",
-    "relu_derivative",
     "sigmoid",
-    "sigmoid_derivative",
     "softplus",
     "tanh",
-    "tanh_derivative",
 ]
 
 _OPTIONS = {"fastmath": {"contract"}, "forceinline": True, **helper_options()}
 
-_helper = numba.njit(**_OPTIONS)
+helper = numba.njit(**_OPTIONS)
+
+
+@functools.cache
+def compiled(entry, single):
+    """The formulas of a registry's entry, to be called by kernels of one precision."""
+    return entry.functions(single, helper)
 
 
 def _by_precision(doc, single, double):
@@ -66,247 +52,7 @@ def _by_precision(doc, single, double):
     return function
 
 
-def _bits_single(x):
-    return np.float32(x).view(np.int32)
-
-
-def _float_single(bits):
-    return np.int32(bits).view(np.float32)
-
-
-def _bits_double(x):
-    return np.float64(x).view(np.int64)
-
-
-def _float_double(bits):
-    return np.int64(bits).view(np.float64)
-
-
-class _Format:
-    """Constants of one binary floating-point format, each a scalar of that format."""
-
-    def __init__(self, real, integer, to_bits, to_float):
-        info = np.finfo(real)
-        self.real, self.integer = real, integer
-        self.to_bits, self.to_float = to_bits, to_float
-        self.mantissa_bits = integer(info.nmant)
-        bias = info.maxexp - 1
-        # 2^bits * 1.5: adding it leaves an integer in the low bits of the sum.
-        self.round = real(1.5 * 2.0**info.nmant)
-        # The exponent's bias comes along, so that a shift makes 2^n of the sum's low bits.
-        self.shifter = real(self.round + bias)
-        # Powers of two in two factors, since 2^n alone may be subnormal or overflow.
-        half = (bias + 1) // 2
-        self.shifter_small, self.down = real(self.round + (bias + half)), real(2.0**-half)
-        self.shifter_large, self.up = real(self.round + (bias - half)), real(2.0**half)
-        # Beyond these the result is 0 or inf after rounding.
-        self.exp_low = real(-104.0 if real is np.float32 else -746.0)
-        self.exp_high = real(89.0 if real is np.float32 else 710.0)
-        # From here on sigmoid(-x) and tanh(x) round to 1.
-        self.sigmoid_one = real(-20.0 if real is np.float32 else -40.0)
-        self.tanh_one = real(10.0 if real is np.float32 else 20.0)
-        # ln 2 = high + low, with zeros at the end of high so that n * high is exact.
-        self.log2_e = real(1.4426950408889634)
-        self.ln2_high = real(0.693359375 if real is np.float32 else 0.6931471803691238)
-        self.ln2_low = real(
-            -2.1219444005469057e-4 if real is np.float32 else 1.9082149292705877e-10
-        )
-        self.min_normal = real(info.smallest_normal)
-        self.lift, self.lift_exponent = real(2.0 ** (info.nmant + 2)), real(info.nmant + 2)
-        self.sqrt_half_bits = real(np.sqrt(0.5)).view(integer)
-        self.mantissa_mask = integer(2**info.nmant - 1)
-        self.round_bits = self.round.view(integer)
-        self.sign_bit = integer(np.iinfo(integer).min)
-
-
-# A literal in a kernel is a float64; float32 constants have to be made beforehand.
-_E2, _E3, _E4, _E5, _E6 = map(
-    np.float32,
-    (0.5, 0.1666654795408249, 0.04166682809591293, 0.008366111665964127, 0.0013900421326979995),
-)
-_A0, _A1, _A2, _A3 = map(
-    np.float32,
-    (0.6666666865348816, 0.4000012278556824, 0.28550779819488525, 0.23331613838672638),
-)
-
-
-def _exp_tail_single(r):
-    """(exp(r) - 1 - r) / r^2 for |r| <= ln(2)/2, to 1.4e-8 of exp(r) - 1."""
-    return _E2 + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6)))
-
-
-def _exp_tail_double(r):
-    """(exp(r) - 1 - r) / r^2 for |r| <= ln(2)/2, to 1.1e-16."""
-    p = 2.7620088445409746e-07 + r * 2.510038549551032e-08
-    p = 2.4801521295954376e-05 + r * (2.7557268459997064e-06 + r * p)
-    p = 0.0013888888917213717 + r * (0.00019841269863053618 + r * p)
-    p = 0.04166666666662413 + r * (0.008333333333330062 + r * p)
-    return 0.5 + r * (0.16666666666666669 + r * p)
-
-
-def _atanh_tail_single(z):
-    """(2 atanh(s) / s - 2) / z with z = s^2 <= 0.0295, to 1.2e-9."""
-    return _A0 + z * (_A1 + z * (_A2 + z * _A3))
-
-
-def _atanh_tail_double(z):
-    """(2 atanh(s) / s - 2) / z with z = s^2 <= 0.0295, to 2.1e-18."""
-    p = 0.15386244737621665 + z * (0.13268638369266825 + z * 0.13088034850927555)
-    p = 0.22222222392581045 + z * (0.18181795547521137 + z * p)
-    p = 0.40000000000000885 + z * (0.28571428570799784 + z * p)
-    return 0.6666666666666666 + z * p
-
-
-def _exponential(fmt, exp_tail):
-    """Bodies of exp, sigmoid and tanh in one format."""
-    real, bits = fmt.real, fmt.mantissa_bits
-    to_bits, to_float = fmt.to_bits, fmt.to_float
-    log2_e, ln2_high, ln2_low = fmt.log2_e, fmt.ln2_high, fmt.ln2_low
-    zero, one, two = real(0), real(1), real(2)
-    low, high, sign_bit = fmt.exp_low, fmt.exp_high, fmt.sign_bit
-    saturated, tanh_one = fmt.sigmoid_one, fmt.tanh_one
-    shifter, down, up = fmt.shifter, fmt.down, fmt.up
-    shifter_small, shifter_large = fmt.shifter_small, fmt.shifter_large
-
-    def exp(x):
-        y = low if x < low else x
-        y = high if y > high else y
-        shift = shifter_small if y < zero else shifter_large
-        rest = down if y < zero else up
-        t = y * log2_e + shift
-        n = t - shift
-        r = (y - n * ln2_high) - n * ln2_low
-        scale = to_float(to_bits(t) << bits)
-        return (one + (r + r * r * exp_tail(r))) * scale * rest
-
-    def sigmoid(x):
-        # 1 / (1 + e) with e = exp(-x), all times a power of two so that e does not overflow.
-        y = -x
-        y = saturated if y < saturated else y
-        y = -low if y > -low else y
-        t = y * log2_e + shifter_large
-        n = t - shifter_large
-        r = (y - n * ln2_high) - n * ln2_low
-        scale = to_float(to_bits(t) << bits)
-        return one / (((r + r * r * exp_tail(r)) * scale + down) + scale) * down
-
-    def tanh(x):
-        # tanh|x| = (1 - e) / (1 + e) with e = exp(-2|x|) = scale + scale q.
-        y = abs(x)
-        y = -two * (tanh_one if y > tanh_one else y)
-        t = y * log2_e + shifter
-        n = t - shifter
-        r = (y - n * ln2_high) - n * ln2_low
-        scale = to_float(to_bits(t) << bits)
-        q = r + r * r * exp_tail(r)
-        h = ((one - scale) - q * scale) / (q * scale + (scale + one))
-        return to_float(to_bits(h) | (to_bits(x) & sign_bit))
-
-    return exp, sigmoid, tanh
-
-
-def _rectified(fmt):
-    """Bodies of relu and of all derivatives by the output in one format."""
-    zero, one = fmt.real(0), fmt.real(1)
-
-    def relu(x):
-        return zero if x < zero else x
-
-    def identity_derivative(h):
-        return one
-
-    def relu_derivative(h):
-        return one if h > zero else zero
-
-    def sigmoid_derivative(h):
-        return h * (one - h)
-
-    def tanh_derivative(h):
-        return one - h * h
-
-    return relu, identity_derivative, relu_derivative, sigmoid_derivative, tanh_derivative
-
-
-def _logarithm(fmt, atanh_tail, exp, helper):
-    """Bodies of log, log1p and softplus in one format."""
-    real, integer, bits = fmt.real, fmt.integer, fmt.mantissa_bits
-    to_bits, to_float = fmt.to_bits, fmt.to_float
-    ln2_high, ln2_low = fmt.ln2_high, fmt.ln2_low
-    zero, half, one, two = real(0), real(0.5), real(1), real(2)
-    min_normal, lift, lift_exponent = fmt.min_normal, fmt.lift, fmt.lift_exponent
-    sqrt_half_bits, mask = fmt.sqrt_half_bits, fmt.mantissa_mask
-    round_, round_bits = fmt.round, fmt.round_bits
-    infinity, nan = real(np.inf), real(np.nan)
-
-    @helper
-    def positive(x):
-        """log(x) for 0 < x < inf, 0 for what is not above 0."""
-        y = x * lift if x < min_normal else x
-        y = y if x > zero else one
-        offset = integer(to_bits(y) - sqrt_half_bits)
-        # The exponent becomes a float by way of the low bits of round_, as in exp.
-        k = to_float(integer(offset >> bits) + round_bits) - round_
-        k = k - (lift_exponent if x < min_normal else zero)
-        f = to_float(integer(offset & mask) + sqrt_half_bits) - one
-        s = f / (two + f)
-        z = s * s
-        square = half * f * f
-        tail = s * (square + z * atanh_tail(z)) + k * ln2_low
-        return k * ln2_high - ((square - tail) - f)
-
-    def log(x):
-        finite = infinity if x == infinity else positive(x)
-        edge = -infinity if x == zero else nan
-        return finite if x > zero else edge
-
-    def log1p(x):
-        u = one + x
-        # What rounding took from u comes back to first order.
-        lost = (x - (u - one)) / u
-        finite = infinity if u == infinity else positive(u) + lost
-        edge = -infinity if u == zero else nan
-        return finite if u > zero else edge
-
-    softplus_log = helper(log1p)
-    softplus_exp = helper(exp)
-
-    def softplus(x):
-        return (zero if x < zero else x) + softplus_log(softplus_exp(-abs(x)))
-
-    return log, log1p, softplus
-
-
-def bodies(single, helper):
-    """The functions of one precision, to be compiled by the caller.
-
-    Parameters
-    ----------
-    single : bool
-        float32 or float64.
-    helper : callable
-        Decorator that compiles a function called by one of these.
-
-    Returns
-    -------
-    dict
-        Python functions of one argument by their public names.
-    """
-    if single:
-        fmt = _Format(np.float32, np.int32, helper(_bits_single), helper(_float_single))
-        tails = helper(_exp_tail_single), helper(_atanh_tail_single)
-    else:
-        fmt = _Format(np.float64, np.int64, helper(_bits_double), helper(_float_double))
-        tails = helper(_exp_tail_double), helper(_atanh_tail_double)
-    exponential = _exponential(fmt, tails[0])
-    functions = (
-        *exponential,
-        *_logarithm(fmt, tails[1], exponential[0], helper),
-        *_rectified(fmt),
-    )
-    return {function.__name__: function for function in functions}
-
-
-_BODIES = bodies(True, _helper), bodies(False, _helper)
+_BODIES = bodies(True, helper), bodies(False, helper)
 
 
 def _public(name, doc):
@@ -319,18 +65,10 @@ tanh = _public("tanh", "Hyperbolic tangent.")
 log = _public("log", "Natural logarithm; -inf at 0, NaN below.")
 log1p = _public("log1p", "log(1 + x), accurate for small x.")
 softplus = _public("softplus", "log(1 + e^x) = -log(sigmoid(-x)).")
-relu = _public("relu", "max(x, 0); NaN stays NaN.")
-identity_derivative = _public("identity_derivative", "1, the derivative of the identity.")
-relu_derivative = _public("relu_derivative", "1 where the output h = relu(x) is above 0, else 0.")
-sigmoid_derivative = _public(
-    "sigmoid_derivative", "h (1 - h), the derivative at x by the output h = sigmoid(x)."
-)
-tanh_derivative = _public(
-    "tanh_derivative", "1 - h^2, the derivative at x by the output h = tanh(x)."
-)
 
 
-@_helper
-def identity(x):
-    """The linear activation x."""
-    return x
+@helper
+def clip(value, low, high):
+    """`value` in [low, high]; NaN stays NaN."""
+    raised = low if value < low else value
+    return high if raised > high else raised

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from nnjit._warnings import MLP_MODULE, warn
 from nnjit.estimators._device import first_rows
 from nnjit.exceptions import TrainingWarning
+from nnjit.formulas import ACTIVATIONS
 
 # Inputs of this root mean square are not scaled. (Pixels to 16 or counts to 50 do no harm.)
 LARGE_INPUT = 100.0
@@ -138,7 +139,9 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
             f"({network.learning_rate_init:g}) is too large. Try {lower}."
         )
         return
-    if len(network.coefs_) == 1 or network.activation != "relu":
+    hidden = engine.network.layers[:-1]
+    entries = [ACTIVATIONS.get(getattr(layer, "activation", "")) for layer in hidden]
+    if not entries or not all(entry and entry.dies for entry in entries):
         return
     if len(losses) <= RISEN_AFTER or X.shape[0] < 2:
         return
@@ -146,7 +149,7 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
     outputs = engine.predict(rows, output="logits")
     if (outputs != outputs[0]).any():
         return
-    depth = _dead_layer(network, rows)
+    depth = _dead_layer(network._give_parameters()[1], entries, rows)
     if depth is not None:
         advise(
             f"All units of hidden layer {depth} are 0 for every row (dead), so the output is "
@@ -155,11 +158,14 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
         )
 
 
-def _dead_layer(network: Any, values: Any) -> int | None:
-    """Return the number of the first hidden layer whose units are 0 for all rows, from 1."""
-    layers = zip(network.coefs_[:-1], network.intercepts_[:-1])
-    for depth, (weights, biases) in enumerate(layers, start=1):
-        values = np.maximum(np.asarray(values @ weights) + biases, 0)
+def _dead_layer(parameters: list[Any], activations: list[Any], values: Any) -> int | None:
+    """Return the number of the first hidden layer whose units are 0 for all rows, from 1.
+
+    The parameters are those of dense layers with these activations: weights and biases in turn.
+    """
+    layers = zip(parameters[:-2:2], parameters[1:-2:2], activations)
+    for depth, (weights, biases, activation) in enumerate(layers, start=1):
+        values = activation.numpy().value(np.asarray(values @ weights) + biases)
         if not values.any():
             return depth
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from nnjit._types import Array
-from nnjit.training.engine import Layers
+from nnjit.layers.network import Network
 
 
 def to_dtype(array: Any, dtype: np.dtype[Any], name: str) -> Any:
@@ -78,25 +80,31 @@ def _check_indices(X: Any) -> None:
         )
 
 
-def pack_parameters(coefs: list[Array], intercepts: list[Array]) -> NDArray[np.float64]:
-    """Return all weights and then all biases in one float64 vector."""
-    return np.concatenate([np.ravel(a).astype(np.float64) for a in (*coefs, *intercepts)])
+def common_dtype(arrays: Sequence[Any]) -> np.dtype[Any]:
+    """Return float32 if all arrays are of that type, else float64."""
+    dtypes = {getattr(a, "dtype", None) for a in arrays}
+    return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
 
 
-def unpack_parameters(
-    packed: Array, coefs: list[Array], intercepts: list[Array], dtype: np.dtype[Any]
-) -> Layers:
-    """Cut a vector into arrays with the shapes of `coefs` and `intercepts`.
+def pack_parameters(network: Network, arrays: Sequence[Array]) -> NDArray[np.float64]:
+    """Return a network's parameters in one float64 vector, in the order of its packing."""
+    parts = [np.ravel(arrays[number]).astype(np.float64) for number in network.packing()]
+    return np.concatenate(parts)
+
+
+def unpack_parameters(network: Network, packed: Array, dtype: np.dtype[Any]) -> list[Array]:
+    """Return a network's parameters from the vector that `pack_parameters` makes.
 
     Returns
     -------
-    coefs, intercepts : list of ndarray of type `dtype`
-        New arrays, C-contiguous.
+    list of ndarray of type `dtype`
+        New arrays, C-contiguous, in the order of the network's `parameters`.
     """
-    pieces = []
+    shapes = [parameter.shape for _, parameter in network.parameters()]
+    found: dict[int, Array] = {}
     start = 0
-    for like in (*coefs, *intercepts):
-        end = start + like.size
-        pieces.append(packed[start:end].reshape(like.shape).astype(dtype))
+    for number in network.packing():
+        end = start + math.prod(shapes[number])
+        found[number] = packed[start:end].reshape(shapes[number]).astype(dtype)
         start = end
-    return pieces[: len(coefs)], pieces[len(coefs) :]
+    return [found[number] for number in range(len(shapes))]

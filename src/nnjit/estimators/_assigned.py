@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from nnjit._types import ActivationName, Array, names
-from nnjit.training.engine import Layers
+from nnjit._types import Array
+from nnjit.formulas import ACTIVATIONS, hidden_activations
 
-HIDDEN_ACTIVATIONS = names(ActivationName)
+HIDDEN_ACTIVATIONS = hidden_activations()
 # What a network may be told to end in; a fit chooses among fewer.
-KNOWN_OUTPUTS = (*HIDDEN_ACTIVATIONS, "exp", "softmax")
+KNOWN_OUTPUTS = (*ACTIVATIONS, "softmax")
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def checked_parameters(network: Any, n_features: int | None = None) -> Layers:
+def checked_parameters(
+    network: Any, n_features: int | None = None
+) -> tuple[list[Array], list[Array]]:
     """Return the weights and biases of a fitted MLP, which may be scikit-learn's, as plain arrays.
 
     Numbers in any other form (integers, objects, lists, sparse matrices) become float64. They may
@@ -52,8 +54,8 @@ def checked_parameters(network: Any, n_features: int | None = None) -> Layers:
         )
     _check_numbers(network, shapes)
     _check_activations(network)
-    coefs = [_as_floats(w, f"coefs_[{i}]") for i, w in enumerate(weights)]
-    return coefs, [_as_floats(b, f"intercepts_[{i}]") for i, b in enumerate(biases)]
+    coefs = [as_floats(w, f"coefs_[{i}]") for i, w in enumerate(weights)]
+    return coefs, [as_floats(b, f"intercepts_[{i}]") for i, b in enumerate(biases)]
 
 
 def _check_numbers(network: Any, shapes: list[tuple[int, ...]]) -> None:
@@ -78,18 +80,19 @@ def units_of(coefs: Sequence[Array]) -> list[int]:
     return [coefs[0].shape[0], *(weights.shape[1] for weights in coefs)]
 
 
-def dtype_of(coefs: Sequence[Array], intercepts: Sequence[Array]) -> np.dtype[Any]:
-    """Return float32 if all parameters are, else float64."""
-    dtypes = {getattr(a, "dtype", None) for a in (*coefs, *intercepts)}
-    return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
+def refuse_non_finite(attributes: Mapping[str, Any]) -> None:
+    """Raise a ValueError that names the first array with NaN or infinity in it, if there is one.
 
-
-def refuse_non_finite(coefs: Sequence[Array], intercepts: Sequence[Array]) -> None:
-    """Raise a ValueError that names the first array with NaN or infinity in it, if there is one."""
-    for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
-        for i, array in enumerate(arrays):
+    Parameters
+    ----------
+    attributes : dict
+        Arrays, and lists of arrays, by name.
+    """
+    for name, value in attributes.items():
+        listed = isinstance(value, list)
+        for i, array in enumerate(value if listed else [value]):
             if not np.isfinite(array).all():
-                raise ValueError(f"{name}[{i}] contains NaN or infinity.")
+                raise ValueError(f"{name}{f'[{i}]' * listed} contains NaN or infinity.")
 
 
 def _is_number(value: Any, expected: int) -> bool:
@@ -114,7 +117,7 @@ def _shape_of(values: Any, name: str) -> tuple[int, ...]:
         raise ValueError(f"{name} must be an array of real numbers, got a ragged list.") from None
 
 
-def _as_floats(values: Any, name: str) -> Array:
+def as_floats(values: Any, name: str) -> Array:
     """Return an array of float32 or float64, which is `values` where it is one."""
     if type(values) in (np.ndarray, np.memmap) and values.dtype in _FLOATS:
         given: Array = values

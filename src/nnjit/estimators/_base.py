@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: fitting and the network's output.
+"""What all networks share as estimators: fitting and the network's output.
 
 Glue only. Initialization, schedules, stopping, the loop and L-BFGS are in `nnjit.training`; the
 arithmetic is behind `nnjit.backends`.
@@ -20,24 +20,22 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from nnjit._types import Array, FloatArray, MatrixLike, StochasticSolverName, names
+from nnjit._types import Array, MatrixLike
 from nnjit._warnings import warn
 from nnjit.backends import select
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
-from nnjit.estimators._arrays import engine_input, pack_parameters, unpack_parameters
-from nnjit.estimators._assigned import (
-    checked_parameters,
-    dtype_of,
-    refuse_non_finite,
-    units_of,
+from nnjit.estimators._arrays import (
+    common_dtype,
+    engine_input,
+    pack_parameters,
+    unpack_parameters,
 )
+from nnjit.estimators._assigned import refuse_non_finite
 from nnjit.estimators._callbacks import CallbackSupport, current_report, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
-from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._device import host_rows, host_target, rows_on_device, take
 from nnjit.estimators._methods import checks_parameters
-from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import prediction_engine, refuse_overflow
 from nnjit.estimators._rollback import unchanged_on_error
@@ -48,12 +46,13 @@ from nnjit.estimators._validation import (
     validate_parameters,
     validate_sample_weight,
 )
-from nnjit.estimators.parameters import Architecture, Training
+from nnjit.estimators.parameters import Training
+from nnjit.formulas import SOLVERS, find_solver, losses_of
+from nnjit.layers.network import Network
 from nnjit.training.engine import Engine
-from nnjit.training.initialization import glorot_uniform
 from nnjit.training.lbfgs import minimize_lbfgs
 from nnjit.training.loop import run_epochs
-from nnjit.training.solvers import StochasticSolver, make_adam, make_sgd
+from nnjit.training.solvers import StochasticSolver, make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
 from nnjit.training.validation import Rows, ValidationSplit, split_rows
@@ -61,22 +60,14 @@ from nnjit.training.validation import Rows, ValidationSplit, split_rows
 if TYPE_CHECKING:
     from nnjit.training.checkpoint import Checkpoint
 
+SET_BACK = "Set the parameters back, or train a new network by calling fit with warm_start=False."
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may"
     " contain large values and need to be preprocessed."
 )
 
-# The output activations that each loss goes with.
-OUTPUT_ACTIVATIONS = {
-    "squared_error": ("identity",),
-    "poisson": ("exp",),
-    "log_loss": ("logistic", "softmax"),
-}
-_LOSSES_BY_OUTPUT = {
-    output: [loss for loss, theirs in OUTPUT_ACTIVATIONS.items() if output in theirs]
-    for outputs in OUTPUT_ACTIVATIONS.values()
-    for output in outputs
-}
+# Where an estimator's parameter has another name than the hyperparameter of a solver's entry.
+_PARAMETER_OF = {"nesterov": "nesterovs_momentum"}
 
 _ATTRIBUTES = """
 loss_ : float
@@ -94,10 +85,6 @@ t_ : int
     Rows trained on by the stochastic solvers: epochs times rows.
 n_skipped_batches_ : int
     Minibatches of the stochastic solvers left out because their sample weights sum to zero.
-coefs_ : list of ndarray of shape (units of layer i, units of layer i + 1)
-    Weights. They can be assigned before predicting.
-intercepts_ : list of ndarray of shape (units of layer i + 1,)
-    Biases.
 n_features_in_ : int
     Number of features.
 feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -110,12 +97,6 @@ n_outputs_ : int
     Number of output units.
 """
 _REFERENCES = """
-D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors",
-Nature 323, 1986.
-
-X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-networks", AISTATS 2010 (initial weights).
-
 I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
 ICML 2013 ('sgd').
 
@@ -140,17 +121,36 @@ _LEARNED = (
 )
 
 
-class BaseMultilayerPerceptron(
-    ScikitLearnConversion, CallbackSupport, Training, Architecture, BaseEstimator, ABC
-):
-    """Base of `MLPClassifier` and `MLPRegressor`.
+class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
+    """Base of all estimators that are a network trained by gradients.
 
-    Subclasses say how targets are validated and encoded (`_check_input`), how a held-out set is
-    drawn and scored (`_stratification`, `_make_score`), which output activation the target calls
-    for (`_output_activation`) and how many outputs (`_output_count`).
+    A kind of network derives from it and supplies, all arrays in the order of the network's
+    `parameters`:
+
+    - `_network`, the network that the constructor's parameters ask for;
+    - `_initial_parameters`, the arrays that training starts from;
+    - `_as_attributes`, the fitted attributes that hold learned arrays; `coefs_`, which every
+      network has since it ends in a dense layer, tells that there has been a fit;
+    - `_give_parameters`, the fitted network and its arrays, read from those attributes;
+    - if it likes, `_present_parameters` (a quicker way for predictions), `_check_architecture` (a
+      better message), `_train` (another way to train), `_engine_rows` (a change of the rows),
+      `_engine_device` and `_accepted_sparse` (what it cannot do).
+
+    `NetworkClassifier` and `NetworkRegressor` derive from it as well. They supply what depends on
+    the target: how it is validated and encoded (`_check_input`), how a held-out set is drawn and
+    scored (`_stratification`, `_make_score`), which output activation it calls for
+    (`_output_activation`) and how many outputs (`_output_count`). So a classifier is::
+
+        @with_parameters
+        class SomeClassifier(_Parameters, NetworkClassifier, SomeNetwork): ...
+
+    with `_Parameters` the group of its parameters and `SomeNetwork` the kind of network.
     """
 
     _shared_docs = {"attributes": _ATTRIBUTES, "references": _REFERENCES}
+
+    # Formats of sparse matrices that X may come in; False where it has to be dense.
+    _accepted_sparse: Any = ["csr", "csc"]
 
     loss: Any  # declared by those that have it as a parameter
     loss_: float
@@ -160,8 +160,7 @@ class BaseMultilayerPerceptron(
     best_validation_score_: float | None
     t_: int
     n_skipped_batches_: int
-    coefs_: list[FloatArray]
-    intercepts_: list[FloatArray]
+    coefs_: Any
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     n_iter_: int
@@ -180,10 +179,6 @@ class BaseMultilayerPerceptron(
         ) -> float: ...
         def set_callbacks(self, *callbacks: Any) -> Self: ...
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        warn_of_ignored_overrides(cls, BaseMultilayerPerceptron)
-
     @classmethod
     @functools.cache
     def _get_param_names(cls) -> list[str]:  # scikit-learn reads the signature anew each time
@@ -193,7 +188,51 @@ class BaseMultilayerPerceptron(
     def _validate_params(self) -> None:
         validate_parameters(self, super()._validate_params)
 
-    # What a subclass supplies
+    # What a kind of network supplies
+
+    @abstractmethod
+    def _network(self, inputs: int, outputs: int) -> Network:
+        """Return the network that the parameters ask for, from so many features to so many logits.
+
+        Its loss and output activation are `_engine_loss()` and `out_activation_`, which is set.
+        """
+
+    @abstractmethod
+    def _initial_parameters(
+        self,
+        network: Network,
+        X: Any,
+        target: Array,
+        sample_weight: Array | None,
+        dtype: np.dtype[Any],
+    ) -> list[Array]:
+        """Return the arrays from which training starts, of type `dtype`.
+
+        Random numbers come from `_random_state`. X and the target are as `_check_input` returned
+        them; for rows on a device X is a stand-in of their shape and type (see `rows_on_device`).
+        """
+
+    @abstractmethod
+    def _as_attributes(self, arrays: list[Array]) -> dict[str, Any]:
+        """Return what these parameters are as fitted attributes."""
+
+    @abstractmethod
+    def _give_parameters(self, n_features: int | None = None) -> tuple[Network, list[Array]]:
+        """Return the fitted network and its parameters, which are float32 or float64 each.
+
+        Since anything may have been assigned to the attributes, all is checked: a ValueError says
+        what is no network, or none of `n_features` features.
+        """
+
+    def _present_parameters(self) -> tuple[Any, list[Any]]:
+        """Return what else the fitted network depends on, and its parameters, for a prediction.
+
+        A subclass may leave the checks of `_give_parameters` out: the parameters are used only if
+        they are of the types and shapes of those that have passed them, and all else is equal.
+        """
+        return self._give_parameters()
+
+    # What a kind of target supplies
 
     @abstractmethod
     def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -252,7 +291,7 @@ class BaseMultilayerPerceptron(
         return self
 
     def _check_solver(self) -> bool:
-        if self.solver not in names(StochasticSolverName):
+        if self.solver not in SOLVERS:
             raise AttributeError(
                 "partial_fit is only available for stochastic"
                 f" optimizers. {self.solver} is not stochastic."
@@ -260,39 +299,48 @@ class BaseMultilayerPerceptron(
         return True
 
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
-        hidden_units = self._hidden_units()
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if not fresh:
-            self.coefs_, self.intercepts_ = checked_parameters(self)
-            refuse_non_finite(self.coefs_, self.intercepts_)
-        rows = rows_on_device(X, self.device)
+            _, arrays = self._give_parameters()
+            refuse_non_finite(self._as_attributes(arrays))
+            self._take_parameters(arrays)
+        rows = rows_on_device(X, self._engine_device())
         X = host_rows(X) if rows is None else rows.stand_in()
         X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
         sample_weight = validate_sample_weight(host_target(sample_weight), X)
-        layer_units = [X.shape[1], *hidden_units, self._output_count(target)]
         self._random_state = self._random_stream(incremental)
+        outputs = self._output_count(target)
         if fresh:
-            self._forget()
-            self._initialize(self._indicators(target), layer_units, X.dtype)
-            self._check_initial_parameters(layer_units)
+            self._begin(X, target, sample_weight, outputs)
         else:
-            self._check_architecture(layer_units)
-        self.n_outputs_ = layer_units[-1]
-        X = engine_input(X, self._parameter_dtype()) if rows is None else rows
-        if self.solver in names(StochasticSolverName):
-            self._train_stochastic(X, target, sample_weight, incremental, fresh)
-        else:
-            self._train_lbfgs(X, target, sample_weight)
-        if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
+            self._check_architecture(self._network(X.shape[1], outputs))
+            self._check_output()
+        self.n_outputs_ = outputs
+        X = self._engine_rows(engine_input(X, self._parameter_dtype()) if rows is None else rows)
+        self._train(X, target, sample_weight, incremental, fresh)
+        if not all(np.isfinite(a).all() for a in self._present_parameters()[1]):
             raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
         return self
 
-    def _hidden_units(self) -> list[int]:
-        sizes: Any = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if np.any(np.array(sizes) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [operator.index(size) for size in sizes]
+    def _begin(self, X: Any, target: Array, sample_weight: Array | None, outputs: int) -> None:
+        """Set what a network has that has not been trained yet."""
+        self._forget()
+        self.n_iter_ = 0
+        self.t_ = 0
+        self.n_outputs_ = outputs
+        self.out_activation_ = self._output_activation()
+        network = self._network(X.shape[1], outputs)
+        self.n_layers_ = len(network.sizes)
+        self._take_parameters(self._initial_parameters(network, X, target, sample_weight, X.dtype))
+
+    def _train(
+        self, X: Any, target: Array, sample_weight: Array | None, incremental: bool, fresh: bool
+    ) -> None:
+        """Train the parameters that are there; X is as the engine takes it."""
+        if self.solver in SOLVERS:
+            self._train_stochastic(X, target, sample_weight, incremental, fresh)
+        else:
+            self._train_lbfgs(X, target, sample_weight)
 
     def _random_stream(self, incremental: bool) -> np.random.RandomState:
         """Return the generator of this call; partial_fit goes on with that of the last call."""
@@ -308,56 +356,21 @@ class BaseMultilayerPerceptron(
         for name in _LEARNED:
             self.__dict__.pop(name, None)
 
-    def _indicators(self, target: Array) -> Array:
-        """Return the target as scikit-learn hands it to `_initialize`, where that is overridden."""
-        overridden = type(self)._initialize is not BaseMultilayerPerceptron._initialize
-        if not overridden or target.ndim == 2:
-            return target
-        one_hot: Array = target[:, np.newaxis] == np.arange(self._output_count(target))
-        return one_hot
-
-    # Named, called and given what scikit-learn's are, since subclasses override them.
-
-    def _initialize(self, y: Array, layer_units: list[int], dtype: np.dtype[Any]) -> None:
-        self.n_iter_ = 0
-        self.t_ = 0
-        self.n_outputs_ = layer_units[-1]
-        self.n_layers_ = len(layer_units)
-        self.out_activation_ = self._output_activation()
-        layers = [
-            self._init_coef(fan_in, fan_out, dtype)
-            for fan_in, fan_out in zip(layer_units[:-1], layer_units[1:])
-        ]
-        self.coefs_ = [np.asarray(weights) for weights, _ in layers]
-        self.intercepts_ = [np.asarray(biases) for _, biases in layers]
-
-    def _init_coef(self, fan_in: int, fan_out: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-        return glorot_uniform(self._random_state, fan_in, fan_out, self.activation, dtype)
-
-    def _check_initial_parameters(self, layer_units: list[int]) -> None:
-        """Refuse what an overridden method made of another shape than the layers have."""
-        present = self._layer_units()
-        if present != layer_units:
-            raise ValueError(
-                f"The initial weights are those of layers of {present} units; {layer_units} are "
-                "asked for."
-            )
-
-    def _check_architecture(self, layer_units: list[int]) -> None:
-        """Refuse to go on training a network of another shape than the parameters ask for."""
-        present = units_of(self.coefs_)
-        advice = (
-            "Set the parameters back, or train a new network by calling fit with warm_start=False."
-        )
-        if present != layer_units:
-            raise ValueError(
-                f"The fitted network has layers of {present} units, but hidden_layer_sizes="
-                f"{self.hidden_layer_sizes!r} and the data ask for {layer_units}. {advice}"
-            )
+    def _check_output(self) -> None:
+        """Refuse to go on training a network that ends in another activation."""
         if self.out_activation_ != self._output_activation():
             raise ValueError(
                 f"The fitted network ends in {self.out_activation_!r}, but the loss and the target "
-                f"ask for {self._output_activation()!r}. {advice}"
+                f"ask for {self._output_activation()!r}. {SET_BACK}"
+            )
+
+    def _check_architecture(self, network: Network) -> None:
+        """Refuse to go on training another network than the parameters ask for."""
+        fitted, _ = self._give_parameters()
+        if fitted != network:
+            raise ValueError(
+                f"The fitted network is {fitted}, but the parameters and the data ask for "
+                f"{network}. {SET_BACK}"
             )
 
     def _divergence_advice(self) -> str:
@@ -370,17 +383,26 @@ class BaseMultilayerPerceptron(
 
     # The network as an engine
 
-    def _layer_units(self) -> list[int]:
-        """Return the number of units of each layer, by the shapes of the parameters."""
-        return units_of(checked_parameters(self)[0])
+    def _engine_device(self) -> str:
+        """Return the device to compute on, or raise where this kind of network cannot."""
+        return self.device
+
+    def _engine_rows(self, X: Any) -> Any:
+        """Return rows, which are of the network's type, as the engine gets them."""
+        return X
+
+    def _take_parameters(self, arrays: list[Array]) -> None:
+        """Set the attributes that hold the parameters."""
+        for name, value in self._as_attributes(arrays).items():
+            setattr(self, name, value)
 
     def _parameter_dtype(self) -> np.dtype[Any]:
         """Return float32 if all parameters are, else float64."""
-        return dtype_of(self.coefs_, self.intercepts_)
+        return common_dtype(self._give_parameters()[1])
 
     def _engine_loss(self) -> str:
         """Return `loss`, or one that goes with the output where either was changed since fit."""
-        fitting = _LOSSES_BY_OUTPUT.get(self.out_activation_, ["squared_error"])
+        fitting = losses_of(self.out_activation_) or ("squared_error",)
         return self.loss if self.loss in fitting else fitting[0]
 
     def _make_engine(self, ready: bool = False) -> Engine:
@@ -388,17 +410,11 @@ class BaseMultilayerPerceptron(
 
         With `ready` one on the CPU will do where the device cannot be used.
         """
-        coefs, intercepts = checked_parameters(self)
-        device = {} if self.device == "cpu" else {"device": self.device, "ready": ready}
-        engine: Engine = select.make_engine(
-            units_of(coefs),
-            self.activation,
-            self.out_activation_,
-            self._engine_loss(),
-            dtype_of(coefs, intercepts),
-            **device,
-        )
-        engine.pack(coefs, intercepts)
+        network, arrays = self._give_parameters()
+        name = self._engine_device()
+        device = {} if name == "cpu" else {"device": name, "ready": ready}
+        engine: Engine = select.make_engine(network, common_dtype(arrays), **device)
+        engine.pack(arrays)
         return engine
 
     def _forward(self, X: Any) -> tuple[Engine, Any, Array]:
@@ -414,16 +430,17 @@ class BaseMultilayerPerceptron(
             if X.dtype != engine.dtype and all_finite(X):
                 X = engine_input(X, engine.dtype)
             if X.dtype == engine.dtype:
-                outputs, finite = engine.predict_checked(X)
+                taken = self._engine_rows(X)
+                outputs, finite = engine.predict_checked(taken)
                 if finite:
-                    return engine, X, outputs
+                    return engine, taken, outputs
         check_is_fitted(self)
-        rows = rows_on_device(X, self.device)
+        rows = rows_on_device(X, self._engine_device())
         X = host_rows(X) if rows is None else rows.stand_in()
         refuse_dates(X, "X")
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        X = validate_data(self, X, accept_sparse=self._accepted_sparse, reset=False)
         engine = prediction_engine(self, X.shape[1])
-        X = engine_input(X, engine.dtype) if rows is None else rows
+        X = self._engine_rows(engine_input(X, engine.dtype) if rows is None else rows)
         outputs, finite = engine.predict_checked(X)
         if not finite:  # or a sum of them overflows
             refuse_overflow(self, engine, X, outputs)
@@ -443,11 +460,12 @@ class BaseMultilayerPerceptron(
     def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
         refuse_checkpoint(self)
         engine = self._make_engine()
+        network = engine.network
         try:
             outcome = minimize_lbfgs(
                 engine,
                 engine.dataset(X, target, sample_weight),
-                pack_parameters(self.coefs_, self.intercepts_),
+                pack_parameters(network, self._give_parameters()[1]),
                 alpha=self.alpha,
                 max_iter=self.max_iter,
                 max_fun=self.max_fun,
@@ -464,9 +482,7 @@ class BaseMultilayerPerceptron(
                     f"{NON_FINITE} The loss is not finite. {self._divergence_advice()}"
                 )
             self.loss_ = outcome.loss
-        self.coefs_, self.intercepts_ = unpack_parameters(
-            outcome.parameters, self.coefs_, self.intercepts_, self._parameter_dtype()
-        )
+        self._take_parameters(unpack_parameters(network, outcome.parameters, engine.dtype))
 
     def _train_stochastic(
         self, X: Any, target: Array, sample_weight: Array | None, incremental: bool, fresh: bool
@@ -573,7 +589,7 @@ class BaseMultilayerPerceptron(
             self.tol,
             self.n_iter_no_change,
             scores=list(getattr(self, "validation_scores_", None) or ()),
-            best_weights=(self.coefs_, self.intercepts_),
+            best_weights=self._give_parameters()[1],
             count=count,
         )
         if not fresh:
@@ -585,19 +601,16 @@ class BaseMultilayerPerceptron(
     def _make_solver(self, incremental: bool) -> StochasticSolver:
         if incremental and hasattr(self, "_optimizer"):
             return self._optimizer.copy()
-        if self.solver == "adam":
-            return make_adam(
-                learning_rate_init=self.learning_rate_init,
-                beta_1=self.beta_1,
-                beta_2=self.beta_2,
-                epsilon=self.epsilon,
-            )
-        return make_sgd(
+        hyperparameters = {
+            name: getattr(self, _PARAMETER_OF.get(name, name), default)
+            for name, default in find_solver(self.solver).hyperparameters.items()
+        }
+        return make_solver(
+            self.solver,
             learning_rate_init=self.learning_rate_init,
             learning_rate=self.learning_rate,
             power_t=self.power_t,
-            momentum=self.momentum,
-            nesterovs_momentum=self.nesterovs_momentum,
+            **hyperparameters,
         )
 
     def _minibatch_rows(self, n_samples: int) -> int:
@@ -626,12 +639,12 @@ class BaseMultilayerPerceptron(
             self.validation_scores_ = monitor.scores
             self.best_validation_score_ = monitor.best
             self.best_loss_ = None
-            self.coefs_, self.intercepts_ = monitor.best_weights
+            self._take_parameters(monitor.best_weights)
         else:
             self.validation_scores_ = None
             self.best_validation_score_ = None
             self.best_loss_ = monitor.best
-            self.coefs_, self.intercepts_ = engine.unpack()
+            self._take_parameters(engine.unpack())
         if state.diverged:
             self._report_divergence(state)
         elif isinstance(monitor, ScoreMonitor) and not np.isfinite(monitor.best):
@@ -657,7 +670,7 @@ class BaseMultilayerPerceptron(
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = bool(self._accepted_sparse)
         return tags
 
     # Pickling

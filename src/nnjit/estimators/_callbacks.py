@@ -9,7 +9,7 @@ from typing import Any
 
 import sklearn
 
-from nnjit.estimators._arrays import unpack_parameters
+from nnjit.estimators._arrays import common_dtype, unpack_parameters
 
 __all__ = ["CallbackSupport", "FitReport", "current_report", "report_fit"]
 
@@ -84,10 +84,8 @@ class FitReport:
         """
 
         def attributes() -> dict[str, Any]:
-            coefs, intercepts = engine.unpack()
             return {
-                "coefs_": coefs,
-                "intercepts_": intercepts,
+                **self.estimator._as_attributes(engine.unpack()),
                 "n_iter_": state.epoch,
                 "t_": state.samples_seen,
                 "loss_": state.loss,
@@ -103,7 +101,7 @@ class FitReport:
         Parameters
         ----------
         packed : ndarray of shape (n_parameters,)
-            All weights and then all biases.
+            The parameters, as L-BFGS has them.
         loss : float
         n_iter : int
 
@@ -113,11 +111,9 @@ class FitReport:
         """
 
         def attributes() -> dict[str, Any]:
-            network = self.estimator
-            coefs, intercepts = unpack_parameters(
-                packed, network.coefs_, network.intercepts_, network._parameter_dtype()
-            )
-            return {"coefs_": coefs, "intercepts_": intercepts, "n_iter_": n_iter, "loss_": loss}
+            network, arrays = self.estimator._give_parameters()
+            reached = unpack_parameters(network, packed, common_dtype(arrays))
+            return {**self.estimator._as_attributes(reached), "n_iter_": n_iter, "loss_": loss}
 
         self.begin()
         stop = self._epoch.call_on_fit_task_end(reconstruction_attributes=attributes, **self._told)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnjit._types import Array
+from nnjit.estimators._arrays import common_dtype
 from nnjit.estimators._device import first_rows
+from nnjit.layers.network import Network
 
 if TYPE_CHECKING:  # read only where a checkpoint is asked for
     from nnjit.training.checkpoint import Checkpoint
@@ -57,27 +59,35 @@ def open_checkpoint(
         sample_weight,
         np.asarray(getattr(estimator, "classes_", ())).astype(str),
     )
-    identity["the layers"] = f"{estimator._layer_units()} {estimator._parameter_dtype()}"
+    network, arrays = estimator._give_parameters()
+    identity["the layers"] = f"{list(network.sizes)} {common_dtype(arrays)}"
     if not fresh:  # a warm start
-        identity["the starting weights"] = fingerprint(*estimator.coefs_, *estimator.intercepts_)
+        packing = network.packing()
+        identity["the starting weights"] = fingerprint(*(arrays[number] for number in packing))
     return Checkpoint(
         estimator.checkpoint,
         estimator.checkpoint_interval,
         identity,
-        _terms(estimator, len(target), sample_weight),
+        _terms(estimator, network, common_dtype(arrays), len(target), sample_weight),
         estimator._random_state,
     )
 
 
-def _terms(estimator: Any, n_samples: int, sample_weight: Array | None) -> RunTerms:
+def _terms(
+    estimator: Any,
+    network: Network,
+    dtype: np.dtype[Any],
+    n_samples: int,
+    sample_weight: Array | None,
+) -> RunTerms:
     """Return what the values in a file have to fit."""
     from nnjit.training.snapshot import RunTerms
 
     return RunTerms(
         n_samples=n_samples,
         sample_weight=sample_weight,
-        layers=[np.shape(weights) for weights in estimator.coefs_],
-        dtype=estimator._parameter_dtype(),
+        network=network,
+        dtype=dtype,
         solver=estimator._make_solver(incremental=False),
         shuffle=estimator.shuffle,
         patience=estimator.n_iter_no_change,

@@ -34,9 +34,9 @@ class Kind(NamedTuple):
     constraints: Sequence[Any]
 
 
-def choice(literal: Any) -> Kind:
-    """Return the kind of a parameter that is one of the names in a ``Literal``."""
-    options = names(literal)
+def choice(among: Any) -> Kind:
+    """Return the kind of a parameter that is one of some names, or of those in a ``Literal``."""
+    options = among if isinstance(among, tuple) else names(among)
     return Kind("{" + ", ".join(map(repr, options)) + "}", [StrOptions({*options})])
 
 

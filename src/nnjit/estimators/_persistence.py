@@ -7,9 +7,11 @@ from typing import Any
 
 from nnjit._version import __version__
 from nnjit._warnings import warn
+from nnjit.backends.solver_state import in_present_form
+from nnjit.formulas.registry import find_solver
 
 # Raised when a fitted estimator's private attributes change in a way that needs translation.
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 _FORMAT, _VERSION = "_nnjit_state_format", "_nnjit_version"
 
 
@@ -59,6 +61,9 @@ def checked(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
             "Its predictions may differ in the last digits.",
             module="nnjit",
         )
+    solver = state.get("_optimizer")
+    if written < 2 and solver is not None and solver.arrays is not None:
+        solver.arrays = in_present_form(solver.arrays, find_solver(solver.name))
     # Parameters that came after it was written have their defaults.
     for parameter in inspect.signature(type(estimator).__init__).parameters.values():
         if parameter.name != "self" and parameter.default is not inspect.Parameter.empty:

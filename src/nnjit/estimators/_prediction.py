@@ -10,23 +10,15 @@ import numpy as np
 from sklearn import get_config
 
 from nnjit._types import Array
-from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
+from nnjit.estimators._assigned import refuse_non_finite
 from nnjit.estimators._device import to_host
 from nnjit.training.engine import Engine
 
 
-def _architecture(estimator: Any, coefs: Any, intercepts: Any) -> tuple[Any, ...]:
+def _depends_on(estimator: Any, others: Any, arrays: list[Any]) -> tuple[Any, ...]:
     """Return what an engine, and the validity of its network, depend on."""
-    return (
-        tuple([(a.__class__, a.shape, a.dtype) for a in (*coefs, *intercepts)]),
-        len(coefs),
-        estimator.n_layers_,
-        getattr(estimator, "n_outputs_", None),  # a regressor needs none
-        estimator.activation,
-        estimator.out_activation_,
-        estimator.loss,
-        estimator.device,
-    )
+    types = tuple([(a.__class__, a.shape, a.dtype) for a in arrays])
+    return types, others, estimator.device
 
 
 class _Engines(threading.local):
@@ -44,7 +36,7 @@ _ENGINES = _Engines()
 def prediction_engine(estimator: Any, n_features: int) -> Engine:
     """Return an engine with the estimator's parameters, the one of its last prediction if any.
 
-    The parameters are copied in each time, since `coefs_` may be assigned or written to.
+    The parameters are copied in each time, since they may be assigned or written to.
 
     Raises
     ------
@@ -55,17 +47,18 @@ def prediction_engine(estimator: Any, n_features: int) -> Engine:
     kept = _ENGINES.by_estimator.get(estimator)
     if kept is not None:
         try:
-            coefs, intercepts = estimator.coefs_, estimator.intercepts_
-            if kept[0] == _architecture(estimator, coefs, intercepts):
+            others, arrays = estimator._present_parameters()
+            if kept[0] == _depends_on(estimator, others, arrays):
                 engine = kept[1]
-                if engine.layer_units[0] == n_features:
-                    engine.pack(coefs, intercepts)  # of the very types that were checked
+                if engine.network.inputs == n_features:
+                    engine.pack(arrays)  # of the very types that were checked
                     return engine
         except (AttributeError, TypeError, ValueError):
             pass  # something that is no network; what it is, the long way finds out
-    coefs, intercepts = checked_parameters(estimator, n_features)
+    _, arrays = estimator._give_parameters(n_features)
     engine = estimator._make_engine(ready=True)
-    _ENGINES.by_estimator[estimator] = _architecture(estimator, coefs, intercepts), engine
+    others, _ = estimator._present_parameters()
+    _ENGINES.by_estimator[estimator] = _depends_on(estimator, others, arrays), engine
     return engine
 
 
@@ -94,7 +87,8 @@ def refuse_overflow(network: Any, engine: Engine, X: Any, outputs: Array) -> Non
     finite = np.isfinite(to_host(outputs)).all(axis=1) & np.isfinite(logits).all(axis=1)
     if finite.all() or get_config()["assume_finite"]:
         return
-    refuse_non_finite(*checked_parameters(network))
+    attributes = network._as_attributes(network._give_parameters()[1])
+    refuse_non_finite(attributes)
     first = int(finite.argmin())
     where = f"The prediction of row {first}"
     if (others := int((~finite).sum()) - 1) > 0:
@@ -106,5 +100,5 @@ def refuse_overflow(network: Any, engine: Engine, X: Any, outputs: Array) -> Non
         why = f"exp({z:.5g}) exceeds {largest}"
     advice = "Scale the rows as those of the fit were scaled"
     if engine.dtype == np.float32:
-        advice += ", or assign coefs_ and intercepts_ in float64"
+        advice += f", or assign {' and '.join(attributes)} in float64"
     raise ValueError(f"{where} overflows: {why}. {advice}.")

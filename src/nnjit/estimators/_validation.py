@@ -77,7 +77,7 @@ def validate_training_data(
         estimator,
         X,
         y,
-        accept_sparse=["csr", "csc"],
+        accept_sparse=estimator._accepted_sparse,
         multi_output=True,
         y_numeric=y_numeric,
         dtype=(np.float64, np.float32),

@@ -1,4 +1,4 @@
-"""The classifier."""
+"""Networks that classify: labels in, probabilities and labels out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from nnjit._types import Array, FloatArray, MatrixLike
-from nnjit.estimators._base import BaseMultilayerPerceptron
-from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
+from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._device import as_given, host_target, to_host
 from nnjit.estimators._labels import (
     check_encoding,
@@ -27,67 +26,19 @@ from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._prediction import refuse_overflow
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import flattened_column, validate_training_data
-from nnjit.estimators.parameters import Architecture, Training
 from nnjit.training.engine import Engine
 from nnjit.training.scoring import ClassAccuracy, LabelAccuracy
 
 
-@parameter_group
-class _Parameters(Training, Architecture):
-    early_stopping: bool = parameter(
-        default=False,
-        text="""Whether to hold out rows, stop when the score on them no longer improves, and
-            return the weights of the best epoch. Rows are held out class by class, except of a
-            multilabel target, or where a class has too few of them. Rows of sample weight 0 are
-            left out. A warm start keeps the rows that were held out.""",
-    )
+class NetworkClassifier(ClassifierMixin, NetworkEstimator):
+    """What a network does as a classifier; see `NetworkEstimator` for what else it needs.
 
-
-@with_parameters
-class MLPClassifier(_Parameters, ClassifierMixin, BaseMultilayerPerceptron):
-    r"""Multi-layer perceptron classifier, trained by compiled code.
-
-    A drop-in for `sklearn.neural_network.MLPClassifier`: the same parameters, attributes and
-    numbers. It minimizes the cross-entropy
-
-    .. math:: -\frac{1}{\sum_i w_i} \sum_i w_i \sum_k y_{ik} \log p_{ik}
-              + \frac{\alpha}{2 \sum_i w_i} \|W\|^2
-
-    where p is the softmax of the outputs for more than two classes; two classes have one output,
-    and each label of a multilabel target has its own, with the logistic function and the binary
-    cross-entropy.
-
-    Parameters
-    ----------
-    {parameters}
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
-    out_activation_ : str
-        'softmax' for more than two classes, else 'logistic'.
-    {attributes}
-
-    See Also
-    --------
-    MLPRegressor : The same for regression.
-
-    References
-    ----------
-    {references}
-
-    Examples
-    --------
-    >>> from sklearn.datasets import make_classification
-    >>> from nnjit import MLPClassifier
-    >>> X, y = make_classification(n_samples=100, random_state=1)
-    >>> model = MLPClassifier(random_state=1, max_iter=300).fit(X, y)
-    >>> model.predict(X[:5]).shape
-    (5,)
+    More than two classes have a softmax output, two have one logistic output, and so has each
+    label of a multilabel target.
     """
 
     classes_: Array
+    _label_binarizer: Any
     loss = "log_loss"
 
     # Targets
@@ -323,3 +274,11 @@ class MLPClassifier(_Parameters, ClassifierMixin, BaseMultilayerPerceptron):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def __getattr__(name: str) -> Any:
+    if name == "MLPClassifier":  # as older pickles have it
+        from nnjit.estimators.mlp import MLPClassifier
+
+        return MLPClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

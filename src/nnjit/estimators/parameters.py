@@ -17,8 +17,10 @@ from sklearn.utils._param_validation import Options, StrOptions
 from nnjit._types import ActivationName, RegressionLossName, ScheduleName, SolverName
 from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
 from nnjit.estimators._device import DeviceName
+from nnjit.formulas import SOLVERS, hidden_activations, regression_losses
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
+Numbers: TypeAlias = Sequence[Any] | NDArray[Any]
 RandomState: TypeAlias = int | np.random.RandomState | None
 
 _FLAG = Kind("bool", ["boolean"])
@@ -40,9 +42,55 @@ class Architecture:
     )
     activation: ActivationName = parameter(
         default="relu",
-        kind=choice(ActivationName),
+        kind=choice(hidden_activations()),
         text="Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).",
         kw_only=False,
+    )
+
+
+@parameter_group
+class RadialLayer:
+    """Centres and widths of a radial-basis-function network."""
+
+    n_centers: int | Literal["auto"] = parameter(
+        default="auto",
+        kind=Kind("int or 'auto'", [StrOptions({"auto"}), *_COUNT.constraints]),
+        text="""Number of centres; 'auto' is a fifth of the rows and at most 100, or the number of
+            those in `init`. There are fewer where not so many rows are distinct.""",
+        kw_only=False,
+    )
+    init: Literal["kmeans", "random"] | Numbers = parameter(
+        default="kmeans",
+        kind=Kind(
+            "{'kmeans', 'random'} or array-like of shape (n_centers, n_features)",
+            [StrOptions({"kmeans", "random"}), "array-like"],
+        ),
+        text="""Centres to begin with: those of scikit-learn's k-means (of a sample of 256 rows for
+            each centre where there are more), rows drawn at random, or given ones.""",
+    )
+    width: Literal["nearest"] | float | Numbers = parameter(
+        default="nearest",
+        kind=Kind(
+            "'nearest', float or array-like of shape (n_centers,)",
+            [StrOptions({"nearest"}), *_POSITIVE.constraints, "array-like"],
+        ),
+        text="""Widths to begin with: each centre's mean distance to the two nearest others (at
+            least a tenth of the median), one for all, or one for each.""",
+    )
+    normalized: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="""Whether the bumps are divided by their sum, so that every row is near to some
+            centre however far it lies.""",
+    )
+    train: Literal["all", "output"] = parameter(
+        default="all",
+        kind=Kind("{'all', 'output'}", [StrOptions({"all", "output"})]),
+        text="""'all': when the output layer has been fitted, centres, widths and weights are
+            trained together by `solver`. 'output': centres and widths stay as they are, and the
+            output layer alone is fitted, in closed form for the squared error and else by
+            L-BFGS whatever `solver` says. There is then no early stopping, no ``partial_fit``
+            and no checkpoint.""",
     )
 
 
@@ -52,7 +100,7 @@ class RegressionLoss:
 
     loss: RegressionLossName = parameter(
         default="squared_error",
-        kind=choice(RegressionLossName),
+        kind=choice(regression_losses()),
         text="""'squared_error' is half the squared error, averaged over rows and outputs.
             'poisson' is half the Poisson deviance, ``y log(y / o) - y + o`` with
             ``o = exp(z)``, for targets that are not negative.""",
@@ -66,7 +114,7 @@ class Solver:
 
     solver: SolverName = parameter(
         default="adam",
-        kind=choice(SolverName),
+        kind=choice((*SOLVERS, "lbfgs")),
         text="""'lbfgs' minimizes the loss over all rows by SciPy's L-BFGS-B; 'sgd' and 'adam' go
             through the rows in minibatches.""",
     )

@@ -1,4 +1,4 @@
-"""The regressor."""
+"""Networks that are fitted to values."""
 
 from __future__ import annotations
 
@@ -12,60 +12,20 @@ from sklearn.metrics import r2_score
 
 from nnjit._types import Array, FloatArray, MatrixLike
 from nnjit.estimators._arrays import to_dtype
-from nnjit.estimators._base import OUTPUT_ACTIVATIONS, BaseMultilayerPerceptron
+from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
-from nnjit.estimators._declaration import parameter_group, with_parameters
 from nnjit.estimators._device import as_given
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import flattened_column, validate_training_data
-from nnjit.estimators.parameters import Architecture, RegressionLoss, Training
+from nnjit.formulas import find_loss, outputs_of
 from nnjit.training.scoring import R2
 
 
-@parameter_group
-class _Parameters(Training, Architecture, RegressionLoss):
-    pass
+class NetworkRegressor(RegressorMixin, NetworkEstimator):
+    """What a network does as a regressor; see `NetworkEstimator` for what else it needs.
 
-
-@with_parameters
-class MLPRegressor(_Parameters, RegressorMixin, BaseMultilayerPerceptron):
-    r"""Multi-layer perceptron regressor, trained by compiled code.
-
-    A drop-in for `sklearn.neural_network.MLPRegressor`: the same parameters, attributes and
-    numbers. It minimizes
-
-    .. math:: \frac{1}{\sum_i w_i} \sum_i w_i \ell(y_i, o_i)
-              + \frac{\alpha}{2 \sum_i w_i} \|W\|^2
-
-    with the output o and the loss :math:`\ell` named by the first parameter.
-
-    Parameters
-    ----------
-    {parameters}
-
-    Attributes
-    ----------
-    out_activation_ : str
-        'exp' for the Poisson loss, else 'identity'.
-    {attributes}
-
-    See Also
-    --------
-    MLPClassifier : The same for classification.
-
-    References
-    ----------
-    {references}
-
-    Examples
-    --------
-    >>> from sklearn.datasets import make_regression
-    >>> from nnjit import MLPRegressor
-    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
-    >>> model = MLPRegressor(random_state=1, max_iter=2000, tol=0.1).fit(X, y)
-    >>> model.predict(X[:2]).shape
-    (2,)
+    The loss, `loss`, says which output activation it has.
     """
 
     # Targets
@@ -77,14 +37,19 @@ class MLPRegressor(_Parameters, RegressorMixin, BaseMultilayerPerceptron):
         if y.ndim == 1:
             y = y[:, np.newaxis]
         y = to_dtype(y, X.dtype if reset else self._parameter_dtype(), "y")
-        if self.loss == "poisson" and (y < 0).any():
-            raise ValueError("loss='poisson' needs y >= 0, but y has negative values.")
+        self._check_domain(y)
         return X, y
 
+    def _check_domain(self, y: Array) -> None:
+        domain = find_loss(self.loss, self._output_activation()).domain
+        if domain is not None and not domain.holds(y).all():
+            raise ValueError(f"loss={self.loss!r} needs {domain.text}, but y has {domain.outside}.")
+
     def _output_activation(self) -> str:
-        if self.loss not in OUTPUT_ACTIVATIONS:  # changed since a fit that checked it
+        outputs = outputs_of(self.loss)
+        if len(outputs) != 1:  # changed since a fit that checked it
             self._validate_params()
-        (activation,) = OUTPUT_ACTIVATIONS[self.loss]
+        (activation,) = outputs
         return activation
 
     def _output_count(self, target: Array) -> int:
@@ -182,5 +147,16 @@ class MLPRegressor(_Parameters, RegressorMixin, BaseMultilayerPerceptron):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = self.loss == "poisson"
+        domains = [find_loss(self.loss, output).domain for output in outputs_of(self.loss)]
+        tags.target_tags.positive_only = any(
+            domain is not None and not domain.holds(np.array([-1.0])).any() for domain in domains
+        )
         return tags
+
+
+def __getattr__(name: str) -> Any:
+    if name == "MLPRegressor":  # as older pickles have it
+        from nnjit.estimators.mlp import MLPRegressor
+
+        return MLPRegressor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

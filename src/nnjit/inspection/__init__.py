@@ -7,6 +7,7 @@ something is drawn.
 """
 
 from nnjit.inspection.activation import ActivationDisplay
+from nnjit.inspection.centers import CentersDisplay
 from nnjit.inspection.gradient_check import GradientCheck, check_gradient
 from nnjit.inspection.gradient_flow import GradientFlowDisplay
 from nnjit.inspection.loss_curve import LossCurveDisplay
@@ -15,6 +16,7 @@ from nnjit.inspection.weights import WeightsDisplay
 
 __all__ = [
     "ActivationDisplay",
+    "CentersDisplay",
     "GradientCheck",
     "GradientFlowDisplay",
     "LossCurveDisplay",

@@ -7,36 +7,21 @@ Everything is computed in float64 from public attributes (`coefs_`, `intercepts_
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from scipy.special import softmax
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
-from nnjit.estimators._base import OUTPUT_ACTIVATIONS
+from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
-
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    "identity": lambda z: z,
-    "logistic": expit,
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0.0),
-    "softmax": lambda z: softmax(z, axis=1),
-    "exp": np.exp,
-}
-# As functions of the activation's value a.
-DERIVATIVES: dict[str, Callable[[Any], Any]] = {
-    "identity": np.ones_like,
-    "logistic": lambda a: a * (1.0 - a),
-    "tanh": lambda a: 1.0 - a * a,
-    "relu": lambda a: (a > 0.0).astype(np.float64),
-}
+from nnjit.formulas import LOSSES, find_activation, outputs_of
 
 
 class Gradient(NamedTuple):
@@ -47,7 +32,7 @@ class Gradient(NamedTuple):
 
 
 def find_network(
-    estimator: Any, X: Any = None, y: Any = None, *, weights: bool = True
+    estimator: Any, X: Any = None, y: Any = None, *, weights: bool = True, any_kind: bool = False
 ) -> tuple[Any, Any, Any]:
     """Return the fitted MLP inside other estimators, and rows and targets as that MLP gets them.
 
@@ -60,6 +45,8 @@ def find_network(
         Rows and targets as `estimator` takes them.
     weights : bool, default=True
         Whether the weights are looked at and so have to be those of a network.
+    any_kind : bool, default=False
+        Whether every network of nnjit will do.
 
     Returns
     -------
@@ -82,7 +69,8 @@ def find_network(
             X = part[:-1].transform(X)
         if y is not None and isinstance(part, TransformedTargetRegressor):
             y = _transformed_target(part, y)
-    if not hasattr(part, "hidden_layer_sizes"):
+    other_kind = any_kind and isinstance(part, NetworkEstimator)
+    if not (other_kind or hasattr(part, "hidden_layer_sizes")):
         raise TypeError(
             "A multi-layer perceptron is needed (MLPClassifier or MLPRegressor), alone or in a "
             f"Pipeline, a TransformedTargetRegressor or a search; got {type(part).__name__}."
@@ -90,7 +78,8 @@ def find_network(
     check_is_fitted(part, "coefs_")
     if X is not None:
         refuse_dates(X, "X")
-        X = validate_data(part, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        sparse = getattr(part, "_accepted_sparse", True) and "csr"
+        X = validate_data(part, X, accept_sparse=sparse, dtype=np.float64, reset=False)
     return _with_plain_weights(part, X) if weights else part, X, y
 
 
@@ -120,8 +109,12 @@ def _transformed_target(estimator: TransformedTargetRegressor, y: Any) -> Any:
 
 def _with_plain_weights(network: Any, X: Any) -> Any:
     """Return the network, or a copy of it, with weights that are finite arrays of floats."""
+    if not hasattr(network, "hidden_layer_sizes"):
+        _, arrays = network._give_parameters(None if X is None else X.shape[1])
+        refuse_non_finite(network._as_attributes(arrays))
+        return network
     coefs, intercepts = checked_parameters(network, None if X is None else X.shape[1])
-    refuse_non_finite(coefs, intercepts)
+    refuse_non_finite({"coefs_": coefs, "intercepts_": intercepts})
     given = (*network.coefs_, *network.intercepts_)
     if any(a is not b for a, b in zip(given, (*coefs, *intercepts))):
         network = copy.copy(network)
@@ -161,23 +154,39 @@ def known_names(estimator: Any) -> Any:
                 names = part[:-1].get_feature_names_out(names)
             except (AttributeError, ValueError):  # a step that cannot say
                 names = None
-    return names if names is None or len(names) == len(part.coefs_[0]) else None
+    inputs = len(part.centers_[0] if hasattr(part, "centers_") else part.coefs_[0])
+    return names if names is None or len(names) == inputs else None
 
 
 def layer_values(network: Any, X: Any) -> list[Any]:
     """Return X and the activations of every layer, each (n_samples, units), in float64."""
-    values = [X]
-    last = len(network.coefs_) - 1
+    return [X, *(value for _, value in _layers(network, X))]
+
+
+def _layers(network: Any, X: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield pre-activations and activations of every layer."""
+    value, last = X, len(network.coefs_) - 1
     for depth, (weights, biases) in enumerate(zip(network.coefs_, network.intercepts_)):
         name = network.out_activation_ if depth == last else network.activation
-        logits = np.asarray(values[-1] @ weights.astype(np.float64)) + biases
-        values.append(ACTIVATIONS[name](logits))
-    return values
+        logits = np.asarray(value @ weights.astype(np.float64)) + biases
+        value = activated(name, logits)
+        yield logits, value
 
 
-def encode_target(network: Any, y: Any) -> NDArray[np.float64]:
-    """Return the target as the output layer should give it, (n_samples, n_outputs)."""
-    target, n_outputs = _encoded(network, y), network.coefs_[-1].shape[1]
+def activated(name: str, logits: NDArray[np.float64]) -> Any:
+    """Return an activation, or the softmax of each row."""
+    if name == "softmax":
+        return softmax(logits, axis=1)
+    return find_activation(name).numpy().value(logits)
+
+
+def encode_target(network: Any, y: Any, n_outputs: int | None = None) -> NDArray[np.float64]:
+    """Return the target as the output layer should give it, (n_samples, n_outputs).
+
+    The number of outputs is that of an MLP if none is given.
+    """
+    target = _encoded(network, y)
+    n_outputs = n_outputs or network.coefs_[-1].shape[1]
     if target.shape[1] == 1 and n_outputs == 2 and hasattr(network, "classes_"):
         target = np.hstack([1.0 - target, target])  # two outputs for two classes
     if target.shape[1] != n_outputs:
@@ -188,8 +197,8 @@ def encode_target(network: Any, y: Any) -> NDArray[np.float64]:
 
 
 def check_loss(network: Any) -> None:
-    """Refuse a loss and an output activation whose gradient by the logits is not ``o - y``."""
-    if network.out_activation_ not in OUTPUT_ACTIVATIONS.get(network.loss, ()):
+    """Refuse a loss and an output activation that do not go together."""
+    if network.out_activation_ not in outputs_of(network.loss):
         raise ValueError(
             f"out_activation_={network.out_activation_!r} does not go with loss={network.loss!r}."
         )
@@ -212,13 +221,13 @@ def _encoded(network: Any, y: Any) -> NDArray[np.float64]:
 def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
     r"""Return the gradient of the mean loss over the rows, L2 term left out.
 
-    .. math:: \delta_L = (o - y) / n, \quad
+    .. math:: \delta_L = \nabla_z C / n, \quad
         \delta_l = \delta_{l+1} W_{l+1}^T \circ \varphi'(z_l), \quad
         \nabla W_l = a_{l-1}^T \delta_l, \quad \nabla b_l = 1^T \delta_l
 
-    The first holds for every pair of loss and output activation that an MLP has (squared error
-    and identity, Poisson and exp, log loss and logistic or softmax). As scikit-learn's minibatch
-    solvers do, it adds up the squared error over the outputs.
+    with :math:`\nabla_z C = o - y` for squared error and identity, Poisson and exp, log loss and
+    logistic or softmax. As scikit-learn's minibatch solvers do, it adds up the squared error over
+    the outputs.
 
     Parameters
     ----------
@@ -232,13 +241,31 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
     Gradient
     """
     check_loss(network)
-    values = layer_values(network, X)
-    delta = (values[-1] - encode_target(network, y)) / X.shape[0]
+    logits, values = zip(*_layers(network, X))
+    values = (X, *values)
+    delta = _loss_slope(network, encode_target(network, y), logits[-1], values[-1]) / X.shape[0]
+    activation = find_activation(network.activation)
+    backward = activation.numpy().backward
     gradient = Gradient([], [])
     for depth in range(len(network.coefs_) - 1, -1, -1):
         gradient.weights.insert(0, np.asarray(values[depth].T @ delta))
         gradient.biases.insert(0, delta.sum(axis=0))
         if depth:
-            slope = DERIVATIVES[network.activation](values[depth])
-            delta = (delta @ network.coefs_[depth].T) * slope
+            known = {"z": logits[depth - 1], "h": values[depth]}
+            delta = delta @ network.coefs_[depth].T
+            delta = backward(delta, *[known[name] for name in activation.reads])
     return gradient
+
+
+def _loss_slope(network: Any, y: Any, z: Any, p: Any) -> NDArray[np.float64]:
+    """Return the derivative of each row's loss by the logits z of the outputs p."""
+    entry = LOSSES[network.loss, network.out_activation_]
+    formulas = entry.numpy()
+    if entry.classes:
+        slope = p - y
+        if formulas.factor is not None:
+            slope = slope * formulas.factor((p * y).sum(axis=1, keepdims=True))
+        return np.asarray(slope)
+    known = {"y": y, "z": z, "p": p}
+    known |= {name: getattr(network, name, value) for name, value in entry.parameters.items()}
+    return np.asarray(formulas.slope(*[known[name] for name in entry.slope_reads]))

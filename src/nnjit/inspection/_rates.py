@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnjit.formulas import find_solver
 from nnjit.training.schedules import make_schedule
 
 
@@ -19,7 +20,7 @@ def learning_rates(network: Any) -> NDArray[np.float64] | None:
     Parameters
     ----------
     network : estimator
-        An MLP fitted by 'sgd' or 'adam'.
+        An MLP fitted by a stochastic solver.
 
     Returns
     -------
@@ -27,7 +28,7 @@ def learning_rates(network: Any) -> NDArray[np.float64] | None:
     """
     n_epochs = len(network.loss_curve_)
     start = network.learning_rate_init
-    if network.solver == "adam" or network.learning_rate == "constant":
+    if not find_solver(network.solver).scheduled or network.learning_rate == "constant":
         return np.full(n_epochs, start, dtype=np.float64)
     if network.learning_rate == "adaptive" and network.n_iter_ != n_epochs:
         return None

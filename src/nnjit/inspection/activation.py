@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnjit.formulas import find_activation
 from nnjit.inspection._drawing import BLUE, GREY, VERMILLION, new_axes
 from nnjit.inspection._network import find_network, layer_names, layer_values
 
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 N_BINS = 60
-# Beyond these values the derivative is below 2% of tanh's, and 4% of logistic's, largest.
-TANH_SATURATED = 0.99
-LOGISTIC_SATURATED = 0.99
+# So near to an end of the range the derivative is below 2% of tanh's largest, 4% of logistic's.
+NEAR = 0.01
 
 
 class ActivationDisplay:
@@ -24,22 +24,22 @@ class ActivationDisplay:
 
     Each layer is a histogram of all its values (rows times units). Beside it stand, for 'relu',
     the share of values that are zero and of units that are zero on every row (dead: no gradient
-    reaches them); for 'tanh' and 'logistic' the share of values and of units that are always
-    within 0.01 of an end of the range (saturated).
+    reaches them); for 'tanh', 'logistic' and others of a bounded range the share of values and of
+    units that are always within 0.01 of an end of the range (saturated).
 
     Parameters
     ----------
     values : list of ndarray of shape (n_samples, units)
         Activations of each hidden layer.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}
-        What computed them.
+    activation : str
+        Name of what computed them, such as 'relu'.
     layer_names : list of str, default=None
         One per layer.
 
     Attributes
     ----------
     inactive_values_ : ndarray of shape (n_layers,)
-        Share of values that are zero or saturated; NaN for 'identity'.
+        Share of values that are zero or saturated; NaN where neither can be, as for 'identity'.
     inactive_units_ : ndarray of shape (n_layers,)
         Share of units that are so on every row.
     ax_ : matplotlib Axes
@@ -122,7 +122,7 @@ class ActivationDisplay:
         self.ax_.set_ylim(n - 0.85, -0.95)
         self.ax_.set_xlim(low, high)
         self.ax_.set_xlabel(f"activation ({self.activation})")
-        zeros = "; zeros are not drawn" if self.activation == "relu" else ""
+        zeros = "; zeros are not drawn" if find_activation(self.activation).dies else ""
         self.ax_.set_title(
             f"{self.values[0].shape[0]} rows; heights relative within each layer{zeros}",
             fontsize="medium",
@@ -133,12 +133,12 @@ class ActivationDisplay:
 
     def _inactive(self, values: NDArray[Any]) -> NDArray[np.bool_] | None:
         """Return which values have (next to) no derivative."""
-        if self.activation == "relu":
+        entry = find_activation(self.activation)
+        if entry.dies:
             return np.asarray(values <= 0.0)
-        if self.activation == "tanh":
-            return np.asarray(np.abs(values) > TANH_SATURATED)
-        if self.activation == "logistic":
-            return np.asarray(np.abs(values - 0.5) > LOGISTIC_SATURATED - 0.5)
+        if entry.bounded:
+            low, high = entry.range
+            return np.asarray((values < low + NEAR) | (values > high - NEAR))
         return None
 
     def _inactive_shares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -150,19 +150,16 @@ class ActivationDisplay:
         return shares[0], shares[1]
 
     def _range(self) -> tuple[float, float]:
-        if self.activation == "tanh":
-            return -1.0, 1.0
-        if self.activation == "logistic":
-            return 0.0, 1.0
+        ends = find_activation(self.activation).range
         pooled = np.concatenate([np.ravel(v) for v in self.values])
-        low, high = np.quantile(pooled, [0.001, 0.999])
-        if self.activation == "relu":
-            low = 0.0
+        seen = np.quantile(pooled, [0.001, 0.999])
+        low, high = np.where(np.isfinite(ends), ends, seen)
         return float(low), float(high if high > low else low + 1.0)
 
     def _draw(self, i: int, bins: NDArray[np.float64]) -> Any:
         values = np.ravel(self.values[i])
-        drawn = values[values > 0.0] if self.activation == "relu" else values
+        dies = find_activation(self.activation).dies
+        drawn = values[values > 0.0] if dies else values
         counts = np.histogram(drawn, bins)[0]
         heights = 0.75 * counts / max(1, counts.max())
         fill = self.ax_.fill_between(
@@ -170,7 +167,7 @@ class ActivationDisplay:
         )
         self.ax_.axhline(i, color=GREY, lw=0.8, zorder=0)
         if not np.isnan(self.inactive_values_[i]):
-            word, unit = ("zero", "dead") if self.activation == "relu" else ("saturated",) * 2
+            word, unit = ("zero", "dead") if dies else ("saturated",) * 2
             n_units = self.values[i].shape[1]
             n_inactive = round(self.inactive_units_[i] * n_units)
             self.ax_.text(

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from nnjit._types import Array
 from nnjit.estimators._arrays import engine_input, pack_parameters
-from nnjit.estimators._base import BaseMultilayerPerceptron
-from nnjit.inspection._network import check_loss, encode_target, find_network, layer_units
+from nnjit.estimators._base import NetworkEstimator
+from nnjit.inspection._network import check_loss, encode_target, find_network
 from nnjit.training.engine import Engine
 
 
@@ -73,7 +74,7 @@ def check_gradient(
     Parameters
     ----------
     estimator : estimator
-        A fitted `nnjit` MLP, alone or in a Pipeline, TransformedTargetRegressor or search.
+        A fitted network of `nnjit`, alone or in a Pipeline, TransformedTargetRegressor or search.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows, as `estimator` takes them.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -110,15 +111,15 @@ def check_gradient(
     >>> check.error < 1e-6
     True
     """
-    network, X, y = find_network(estimator, X, y)
-    if not isinstance(network, BaseMultilayerPerceptron):
+    network, X, y = find_network(estimator, X, y, any_kind=True)
+    if not isinstance(network, NetworkEstimator):
         raise TypeError(
             "The gradient of nnjit's networks can be checked, not that of a "
             f"{type(network).__module__}.{type(network).__name__}."
         )
     check_loss(network)
     engine, dataset = _double_engine(network, X, y, sample_weight)
-    packed = pack_parameters(network.coefs_, network.intercepts_)
+    packed = pack_parameters(*network._give_parameters())
 
     def loss_at(parameters: NDArray[np.float64]) -> float:
         return float(engine.loss_gradient(parameters, dataset, network.alpha)[0])
@@ -138,36 +139,45 @@ def check_gradient(
     return GradientCheck(error, indices, gradient[indices], differences, worst)
 
 
-def _place(network: BaseMultilayerPerceptron, index: int) -> str:
+def _place(estimator: NetworkEstimator, index: int) -> str:
     """Return which entry of which attribute a parameter of the packed vector is."""
-    for name in ("coefs_", "intercepts_"):
-        for layer, array in enumerate(getattr(network, name)):
-            if index < array.size:
-                entry = ", ".join(str(i) for i in np.unravel_index(index, array.shape))
-                return f"{name}[{layer}][{entry}]"
-            index -= array.size
+    network, arrays = estimator._give_parameters()
+    for number in network.packing():
+        array = arrays[number]
+        if index < array.size:
+            entry = ", ".join(str(i) for i in np.unravel_index(index, array.shape))
+            return f"{_name(estimator, arrays, number)}[{entry}]"
+        index -= array.size
     raise IndexError(index)
 
 
+def _name(estimator: NetworkEstimator, arrays: list[Array], number: int) -> str:
+    """Return what a parameter is called: as an attribute, unless that is computed from it."""
+    for name, value in estimator._as_attributes(arrays).items():
+        if value is arrays[number]:
+            return name
+        for i, one in enumerate(value if isinstance(value, list) else ()):
+            if one is arrays[number]:
+                return f"{name}[{i}]"
+    layer, parameter = estimator._give_parameters()[0].parameters()[number]
+    return f"layer {layer}: {parameter.name}"
+
+
 def _double_engine(
-    network: BaseMultilayerPerceptron, X: Any, y: Any, sample_weight: ArrayLike | None
+    estimator: NetworkEstimator, X: Any, y: Any, sample_weight: ArrayLike | None
 ) -> tuple[Engine, Any]:
     """Return an engine for the network in float64, and the rows as it takes them."""
     from nnjit.backends import select
 
-    engine: Engine = select.make_engine(
-        layer_units(network),
-        network.activation,
-        network.out_activation_,
-        network.loss,
-        np.dtype(np.float64),
-    )
-    target = encode_target(network, y)
-    if network.out_activation_ == "softmax":
+    network, _ = estimator._give_parameters()
+    engine: Engine = select.make_engine(network, np.dtype(np.float64))
+    target = encode_target(estimator, y, network.outputs)
+    if network.output == "softmax":
         target = target.argmax(axis=1)
     if sample_weight is not None:
         sample_weight = np.asarray(sample_weight, dtype=np.float64)
-    return engine, engine.dataset(engine_input(X, engine.dtype), target, sample_weight)
+    rows = estimator._engine_rows(engine_input(X, engine.dtype))
+    return engine, engine.dataset(rows, target, sample_weight)
 
 
 def central_differences(

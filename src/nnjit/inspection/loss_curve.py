@@ -79,7 +79,7 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : estimator
-            An MLP fitted by 'sgd' or 'adam', alone or in a Pipeline,
+            A network fitted by 'sgd' or 'adam', alone or in a Pipeline,
             TransformedTargetRegressor or search.
         ax : matplotlib Axes or list of them, default=None
             Where to draw; a new figure if None.
@@ -96,7 +96,7 @@ class LossCurveDisplay:
         ValueError
             If the solver records no loss curve ('lbfgs').
         """
-        network, _, _ = find_network(estimator, weights=False)
+        network, _, _ = find_network(estimator, weights=False, any_kind=True)
         if not hasattr(network, "loss_curve_"):
             raise ValueError(
                 f"The network was fitted by solver={network.solver!r}, which records no loss "

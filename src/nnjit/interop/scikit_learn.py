@@ -17,9 +17,9 @@ from sklearn import neural_network
 from sklearn.base import ClassifierMixin
 
 from nnjit._types import Array, StochasticSolverName, names
-from nnjit.estimators._arrays import pack_parameters, unpack_parameters
+from nnjit.formulas.registry import find_solver
 from nnjit.training.schedules import AdaptiveRate, InverseScalingRate, Schedule
-from nnjit.training.solvers import StochasticSolver, make_adam, make_sgd
+from nnjit.training.solvers import StochasticSolver, make_solver
 
 __all__ = ["from_sklearn", "to_sklearn"]
 
@@ -230,7 +230,8 @@ def _matches(solver: StochasticSolver, estimator: Any) -> bool:
     They are not after the weights of another network have been assigned.
     """
     size = sum(a.size for a in (*estimator.coefs_, *estimator.intercepts_))
-    return solver.arrays is not None and np.shape(solver.arrays["first"]) == (size,)
+    vectors = {} if solver.arrays is None else solver.arrays["vectors"]
+    return bool(vectors) and all(np.shape(vector) == (size,) for vector in vectors.values())
 
 
 def _their_optimizer(solver: StochasticSolver, theirs: Any) -> Any:
@@ -238,12 +239,14 @@ def _their_optimizer(solver: StochasticSolver, theirs: Any) -> Any:
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
     parameters = theirs.coefs_ + theirs.intercepts_
-    arrays: dict[str, Any] = solver.arrays or {}
+    vectors: dict[str, Any] = (solver.arrays or {})["vectors"]
     if solver.name == "adam":
         adam = AdamOptimizer(parameters, solver.rate, **solver.hyperparameters)
         adam.learning_rate = solver.learning_rate
         adam.t = solver.steps
-        adam.ms, adam.vs = _cut(arrays["first"], theirs), _cut(arrays["second"], theirs)
+        adam.ms, adam.vs = [
+            _cut(vectors[name], theirs) for name in ("first_moment", "second_moment")
+        ]
         return adam
     sgd = SGDOptimizer(
         parameters,
@@ -253,7 +256,7 @@ def _their_optimizer(solver: StochasticSolver, theirs: Any) -> Any:
         **solver.hyperparameters,
     )
     sgd.learning_rate = solver.rate
-    sgd.velocities = _cut(arrays["first"], theirs)
+    sgd.velocities = _cut(vectors["velocity"], theirs)
     return sgd
 
 
@@ -261,40 +264,41 @@ def _our_solver(optimizer: Any, ours: Any) -> StochasticSolver | None:
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
     if isinstance(optimizer, AdamOptimizer):
-        solver = make_adam(
+        solver = make_solver(
+            "adam",
             learning_rate_init=optimizer.learning_rate_init,
             beta_1=optimizer.beta_1,
             beta_2=optimizer.beta_2,
             epsilon=optimizer.epsilon,
         )
         solver.steps = optimizer.t
-        vectors = optimizer.ms, optimizer.vs
+        vectors = {"first_moment": optimizer.ms, "second_moment": optimizer.vs}
     elif isinstance(optimizer, SGDOptimizer):
-        solver = make_sgd(
+        solver = make_solver(
+            "sgd",
             learning_rate_init=optimizer.learning_rate_init,
             learning_rate=optimizer.lr_schedule,
             power_t=optimizer.power_t,
             momentum=optimizer.momentum,
-            nesterovs_momentum=optimizer.nesterov,
+            nesterov=bool(optimizer.nesterov),
         )
         solver.rate = float(optimizer.learning_rate)
-        vectors = optimizer.velocities, []
+        vectors = {"velocity": optimizer.velocities}
     else:
         return None
-    solver.arrays = _engine_state(solver, *(_packed(v, ours._parameter_dtype()) for v in vectors))
+    dtype = ours._parameter_dtype()
+    solver.arrays = _engine_state(solver, {name: _packed(v, dtype) for name, v in vectors.items()})
     return solver
 
 
-def _engine_state(solver: StochasticSolver, first: Array, second: Array) -> dict[str, Any]:
+def _engine_state(solver: StochasticSolver, vectors: dict[str, Array]) -> dict[str, Any]:
     """Return what `load_state` of an engine's optimizer takes."""
-    powers = [
-        _power(solver.hyperparameters.get(b, 1.0), solver.steps) for b in ("beta_1", "beta_2")
-    ]
+    bases = [solver.hyperparameters[name] for name in find_solver(solver.name).powers]
     return {
         "learning_rate": np.float64(solver.rate),
-        "clock": np.array([float(solver.steps), *powers]),
-        "first": first,
-        "second": second,
+        "steps": solver.steps,
+        "powers": np.array([_power(base, solver.steps) for base in bases]),
+        "vectors": vectors,
     }
 
 
@@ -312,13 +316,16 @@ def _power(base: float, exponent: int) -> float:
 
 
 def _cut(packed: Array, network: Any) -> list[Array]:
-    dtype = np.result_type(*network.coefs_, *network.intercepts_)
-    coefs, intercepts = unpack_parameters(packed, network.coefs_, network.intercepts_, dtype)
-    return coefs + intercepts
+    """Return a vector in pieces of the shapes of scikit-learn's parameters."""
+    parameters = network.coefs_ + network.intercepts_
+    ends = np.cumsum([a.size for a in parameters])
+    dtype = np.result_type(*parameters)
+    pieces = np.split(packed, ends[:-1])
+    return [piece.reshape(a.shape).astype(dtype) for piece, a in zip(pieces, parameters)]
 
 
 def _packed(arrays: list[Array], dtype: np.dtype[Any]) -> Array:
-    return pack_parameters(arrays, []).astype(dtype) if arrays else np.empty(0, dtype)
+    return np.concatenate([np.ravel(a) for a in arrays]).astype(dtype)
 
 
 def _schedule_name(schedule: Schedule) -> str:

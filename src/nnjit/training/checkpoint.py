@@ -23,16 +23,25 @@ import numpy as np
 from nnjit._types import Array
 from nnjit._version import __version__
 from nnjit._warnings import warn
+from nnjit.training import format_1
 from nnjit.training.archive import Arrays, DamagedError, require, shown, unpack
-from nnjit.training.engine import Engine, Layers, Optimizer
-from nnjit.training.snapshot import GENERATORS, RunTerms, Snapshot, Tree, checked
+from nnjit.training.engine import Engine, Optimizer
+from nnjit.training.snapshot import (
+    GENERATORS,
+    RunTerms,
+    Snapshot,
+    Tree,
+    checked,
+    parameter_names,
+)
 from nnjit.training.state import TrainingState
 from nnjit.training.stopping import ScoreMonitor
 from nnjit.training.validation import Rows
 
 __all__ = ["FORMAT", "Checkpoint", "fingerprint", "read", "write"]
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, 2)  # formats
 _META = "meta"
 _MOST_TEXT = 2**20  # bytes of JSON: Python's objects take many times as much
 
@@ -114,7 +123,7 @@ class Checkpoint:
         if self._found is None:
             return
         found = self._found
-        engine.pack(*found.weights)
+        engine.pack(found.parameters)
         state.rng = _restored_generator(state.rng, found.rng)
         state.order[:] = found.order
         state.loss_curve = found.loss_curve
@@ -122,11 +131,11 @@ class Checkpoint:
         for name in ("epoch", "samples_seen", "skipped_batches", "converged"):
             setattr(state, name, getattr(found, name))
         solver, monitor = state.solver, state.monitor
-        solver.rate, solver.steps, solver.arrays = found.rate, found.steps, found.solver_arrays
+        solver.rate, solver.steps, solver.arrays = found.rate, found.steps, found.solver_state
         monitor.best, monitor.count = found.best, found.count
-        if isinstance(monitor, ScoreMonitor) and found.best_weights is not None:
+        if isinstance(monitor, ScoreMonitor) and found.best_parameters is not None:
             monitor.scores[:] = found.scores
-            monitor.best_weights = found.best_weights
+            monitor.best_weights = found.best_parameters
         self._epochs = state.epoch
 
     def after_epoch(
@@ -147,7 +156,7 @@ class Checkpoint:
         if since < self._interval and not over:
             return
         meta, arrays = self._contents(engine, state, optimizer)
-        if not all(np.isfinite(a).all() for name, a in arrays.items() if "weights." in name):
+        if not all(np.isfinite(a).all() for name, a in arrays.items() if "parameters." in name):
             return  # the next epoch diverges: the last file is the better one to have
         if self._damaged:  # it must not take the place of the one before it, which is sound
             with contextlib.suppress(FileNotFoundError):
@@ -161,11 +170,13 @@ class Checkpoint:
     ) -> tuple[Tree, Arrays]:
         solver, monitor = state.solver, state.monitor
         generator = state.rng.get_state(legacy=False)
+        moved = optimizer.state()
         meta = {
             "identity": self.identity,
+            "network": engine.network.to_state(),
             "rng": _split_tree(generator, "rng.")[0],
             "rate": float(solver.rate),
-            "steps": int(optimizer.t),
+            "steps": int(moved["steps"]),
             "best": float(monitor.best),
             "count": int(monitor.count),
             "epoch": state.epoch,
@@ -178,14 +189,16 @@ class Checkpoint:
             "order": state.order,
             "loss_curve": np.array(state.loss_curve, dtype=np.float64),
             **self._rows,
-            **_flat_layers("weights", engine.unpack()),
+            **_named("parameters", engine, engine.unpack()),
             **_split_tree(generator, "rng.")[1],
-            **{f"solver.{name}": np.asarray(a) for name, a in optimizer.state().items()},
+            "solver.learning_rate": np.asarray(moved["learning_rate"]),
+            "solver.powers": np.asarray(moved["powers"]),
+            **{f"solver.vectors.{name}": a for name, a in moved["vectors"].items()},
         }
         if isinstance(monitor, ScoreMonitor):
             arrays["scores"] = np.array(monitor.scores, dtype=np.float64)
-            best = [[np.asarray(a, engine.dtype) for a in part] for part in monitor.best_weights]
-            arrays.update(_flat_layers("best_weights", (best[0], best[1])))
+            best = [np.asarray(a, engine.dtype) for a in monitor.best_weights]
+            arrays.update(_named("best_parameters", engine, best))
         return meta, arrays
 
 
@@ -258,6 +271,8 @@ def _of_run(path: str, identity: dict[str, str], terms: RunTerms) -> Snapshot:
     if type(theirs) is not dict or not all(type(text) is str for text in theirs.values()):
         raise DamagedError("it does not say which run it is of")
     _refuse_another_run(path, theirs, identity)
+    if meta["format"] == 1:
+        meta, arrays = format_1.in_present_form(meta, arrays, terms)
     return checked(meta, arrays, terms)
 
 
@@ -362,10 +377,11 @@ def read(
         raise DamagedError(f"not a checkpoint ({error})") from None
     version = meta.get("format") if type(meta) is dict else None
     require(type(version) is int, "it has no format")
-    if version != FORMAT:
+    if version not in _READ:
         raise ValueError(
             f"The checkpoint {path!r} has format {shown(version)}, written by nnjit "
-            f"{shown(meta.get('nnjit'))}; this is nnjit {__version__}, which reads format {FORMAT}."
+            f"{shown(meta.get('nnjit'))}; this is nnjit {__version__}, which reads "
+            f"formats {_READ[0]} to {_READ[-1]}."
         )
     digest = meta.pop("digest", None)
     require(digest == _digest(meta, arrays), "its contents do not match its digest")
@@ -422,12 +438,9 @@ def fingerprint(*arrays: Any) -> str:
 # The parts of a checkpoint
 
 
-def _flat_layers(prefix: str, layers: Layers) -> Arrays:
-    """Dictionary of the weights and biases of all layers."""
-    coefs, intercepts = layers
-    return {f"{prefix}.{i}": a for i, a in enumerate(coefs)} | {
-        f"{prefix}.bias.{i}": a for i, a in enumerate(intercepts)
-    }
+def _named(prefix: str, engine: Engine, parameters: list[Array]) -> Arrays:
+    """Return a network's parameters under their names."""
+    return dict(zip(parameter_names(engine.network, prefix), parameters, strict=True))
 
 
 def _split_tree(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:

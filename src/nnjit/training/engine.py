@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnjit._types import Array
+from nnjit.layers.network import Network
 
-__all__ = ["Engine", "Layers", "Optimizer", "TrainResult"]
-
-# The weight matrices (fan_in, fan_out) of all layers, and the biases (fan_out,).
-Layers: TypeAlias = tuple[list[Array], list[Array]]
+__all__ = ["Engine", "Optimizer", "TrainResult"]
 
 
 class TrainResult(Protocol):
@@ -41,28 +40,32 @@ class Optimizer(Protocol):
         """Number of updates done."""
 
     def state(self) -> dict[str, Any]:
-        """Return copies of everything that `load_state` needs to go on bit for bit."""
+        """Return copies of everything that `load_state` needs to go on bit for bit.
+
+        'learning_rate', 'steps', 'powers' (float64, of the hyperparameters that the solver names)
+        and 'vectors': by name, the parameters' packing.
+        """
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
 
 
 class Engine(Protocol):
-    """One network in one precision."""
+    """One network in one precision. Its parameters are in the order of `network.parameters`."""
 
+    network: Network
     dtype: np.dtype[Any]
-    layer_units: tuple[int, ...]
     # Arithmetic of one call of `train`, so that Ctrl-C is heard; None for the loop's own.
     work_per_call: float | None
 
     @property
-    def n_parameters(self) -> int:
-        """Number of weights and biases."""
+    def work_per_row(self) -> int:
+        """Multiply-adds of the forward pass for each row."""
 
-    def pack(self, coefs: list[Array], intercepts: list[Array]) -> None:
+    def pack(self, arrays: Sequence[Array]) -> None:
         """Copy parameters in."""
 
-    def unpack(self) -> Layers:
+    def unpack(self) -> list[Array]:
         """Return copies of the parameters."""
 
     def dataset(self, X: Any, y: Array, sample_weight: Array | None = None) -> Any:
@@ -97,7 +100,10 @@ class Engine(Protocol):
         """
 
     def loss_gradient(self, packed: Array, dataset: Any, alpha: float) -> tuple[float, Array]:
-        """Return the loss over all samples and its gradient at the packed parameters."""
+        """Return the loss over all samples and its gradient at the packed parameters.
+
+        Both vectors hold the parameters in the order that `network.packing` says.
+        """
 
     def predict(self, X: Any, output: Literal["activation", "logits"] = "activation") -> Array:
         """Return the network's outputs (n_samples, n_outputs)."""

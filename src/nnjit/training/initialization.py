@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnjit._types import Array
-
-# Numerator under the square root of the Glorot bound. The logistic function is four times flatter
-# at the origin than tanh; its smaller factor is the one scikit-learn uses.
-_BOUND_FACTOR = {"logistic": 2.0}
-_DEFAULT_BOUND_FACTOR = 6.0
+from nnjit.formulas import find_activation
 
 
 def glorot_bound(fan_in: int, fan_out: int, activation: str) -> float:
@@ -20,7 +16,8 @@ def glorot_bound(fan_in: int, fan_out: int, activation: str) -> float:
 
     .. math:: b = \sqrt{f / (n_{in} + n_{out})}
 
-    with f = 2 for the logistic activation and 6 for every other.
+    with f the activation's gain: 2 for the logistic function, which is four times flatter at the
+    origin than tanh, as in scikit-learn, and 6 for every other.
 
     Parameters
     ----------
@@ -38,7 +35,7 @@ def glorot_bound(fan_in: int, fan_out: int, activation: str) -> float:
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010, eq. 16.
     """
-    return math.sqrt(_BOUND_FACTOR.get(activation, _DEFAULT_BOUND_FACTOR) / (fan_in + fan_out))
+    return math.sqrt(find_activation(activation).gain / (fan_in + fan_out))
 
 
 def glorot_uniform(

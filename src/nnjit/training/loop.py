@@ -30,9 +30,10 @@ WORK_PER_CALL = 4e9
 # Rows of epochs that are run in one call at most: their orders, 256 kB, should be small beside
 # the data, and a call for each longer epoch costs nothing.
 ROWS_AHEAD = 32_768
-# Arithmetic per row and parameter (a multiply and an add in each of the three products), per row
-# (gathering, activations, loss) and per parameter and minibatch (the update).
-_WORK_PER_ROW_PARAMETER = 6
+# Arithmetic per row and multiply-add of the forward pass (a multiply and an add in each of three
+# passes), which every output of a layer counts for as well; per row (gathering, loss); and per
+# parameter and minibatch (the update).
+_WORK_PER_PRODUCT = 6
 _WORK_PER_ROW = 2000
 _WORK_PER_PARAMETER = 30
 
@@ -47,11 +48,13 @@ class EpochHook(Protocol):
         """Hear that it is over; return whether training is to stop."""
 
 
-def batches_per_call(n_parameters: int, batch_size: int, work: float | None = None) -> int:
+def batches_per_call(engine: Engine, batch_size: int) -> int:
     """Return how many minibatches one compiled call may run, at least 1."""
-    per_row = _WORK_PER_ROW_PARAMETER * n_parameters + _WORK_PER_ROW
-    per_batch = batch_size * per_row + _WORK_PER_PARAMETER * n_parameters
-    return max(1, int((work or WORK_PER_CALL) / per_batch))
+    network = engine.network
+    products = engine.work_per_row + sum(network.sizes[1:])
+    per_row = _WORK_PER_PRODUCT * products + _WORK_PER_ROW
+    per_batch = batch_size * per_row + _WORK_PER_PARAMETER * network.n_parameters
+    return max(1, int((engine.work_per_call or WORK_PER_CALL) / per_batch))
 
 
 def train_epoch(
@@ -207,7 +210,7 @@ def _epoch_losses(
     until all of them are accounted for.
     """
     n_samples = len(state.order)
-    call_size = batches_per_call(engine.n_parameters, plan.batch_size, engine.work_per_call)
+    call_size = batches_per_call(engine, plan.batch_size)
     most = 1
     if n_samples and not (watched or plan.single_epoch) and sample_weight is None:
         n_batches = -(-n_samples // plan.batch_size)

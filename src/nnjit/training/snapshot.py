@@ -16,12 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnjit._types import Array
+from nnjit.formulas.registry import Solver, find_solver
+from nnjit.layers.network import Network
 from nnjit.training.archive import Arrays, DamagedError, require, shown
-from nnjit.training.engine import Layers
 from nnjit.training.solvers import StochasticSolver
 from nnjit.training.validation import Rows
 
-__all__ = ["GENERATORS", "RunTerms", "Snapshot", "Tree", "checked"]
+__all__ = [
+    "GENERATORS",
+    "RunTerms",
+    "Snapshot",
+    "Tree",
+    "Values",
+    "checked",
+    "parameter_names",
+]
 
 Tree: TypeAlias = dict[str, Any]  # nested dictionaries; what JSON holds, and arrays
 
@@ -40,8 +49,8 @@ class RunTerms:
         Rows of the data, training and validation.
     sample_weight : ndarray of shape (n_samples,) or None
         Their weights.
-    layers : list of (int, int)
-        Shapes of the weight matrices.
+    network : Network
+        The network that is trained.
     dtype : dtype
         Of the engine's parameters.
     solver : StochasticSolver
@@ -59,7 +68,7 @@ class RunTerms:
 
     n_samples: int
     sample_weight: Array | None
-    layers: list[tuple[int, int]]
+    network: Network
     dtype: np.dtype[Any]
     solver: StochasticSolver
     shuffle: bool
@@ -71,20 +80,21 @@ class RunTerms:
     count: int
 
     @property
-    def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.layers)
+    def rule(self) -> Solver:
+        """What the solver keeps and counts."""
+        return find_solver(self.solver.name)
 
     @property
     def most_bytes(self) -> int:
         """Size that no file of this run exceeds."""
         rows = 2 * self.n_samples + self.n_losses + self.n_scores
-        return 8 * (4 * self.n_parameters + rows) + _MOST_HISTORY
+        vectors = 2 + len(self.rule.vectors)  # with the parameters and the best ones
+        return 8 * (vectors * self.network.n_parameters + rows) + _MOST_HISTORY
 
     @property
     def most_entries(self) -> int:
         """Number of arrays that no file of this run, or of one of another depth, exceeds."""
-        return 4096 + 8 * len(self.layers)
+        return 4096 + 8 * len(self.network.layers)
 
 
 @dataclass(frozen=True)
@@ -93,8 +103,8 @@ class Snapshot:
 
     rows: Rows | None
     order: NDArray[np.int64]
-    weights: Layers
-    solver_arrays: Arrays
+    parameters: list[Array]
+    solver_state: Tree
     rng: Tree
     epoch: int
     samples_seen: int
@@ -106,7 +116,7 @@ class Snapshot:
     best: float
     count: int
     scores: list[float]
-    best_weights: Layers | None
+    best_parameters: list[Array] | None
 
 
 def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
@@ -131,7 +141,8 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
     DamagedError
         If a value is missing or cannot be that of a run like this.
     """
-    values = _Values(meta, arrays)
+    values = Values(meta, arrays)
+    require(values.network() == terms.network.to_state(), "its network is another one")
     rows = _rows(values, terms)
     order = _order(values, rows, terms)
     epoch = values.integer("epoch", 1)
@@ -140,7 +151,7 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
     require(not any(map(math.isnan, losses)), "a loss is not a number")
     require(values.real("loss") == losses[-1], "the loss is not the last of the curve")
     scores = _history(values, "scores", terms.n_scores + epoch) if terms.held_out else []
-    solver_arrays, rate, steps = _solver(values, terms, epoch, epoch * len(order))
+    solver_state, rate, steps = _solver(values, terms, epoch * len(order))
     samples_seen = values.integer("samples_seen")
     require(
         samples_seen == terms.samples_seen + epoch * len(order),
@@ -159,8 +170,8 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
     return Snapshot(
         rows=rows,
         order=order,
-        weights=_layers(values, "weights", (terms.dtype,), terms),
-        solver_arrays=solver_arrays,
+        parameters=_parameters(values, "parameters", (terms.dtype,), terms),
+        solver_state=solver_state,
         rng=_generator(values),
         epoch=epoch,
         samples_seen=samples_seen,
@@ -173,11 +184,13 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
         count=count,
         scores=scores,
         # Before the first score they are the estimator's own, of either precision.
-        best_weights=_layers(values, "best_weights", _FLOATS, terms) if terms.held_out else None,
+        best_parameters=(
+            _parameters(values, "best_parameters", _FLOATS, terms) if terms.held_out else None
+        ),
     )
 
 
-class _Values:
+class Values:
     """The contents of a file, each asked for by name, kind and range."""
 
     def __init__(self, meta: Tree, arrays: Arrays) -> None:
@@ -191,6 +204,10 @@ class _Values:
             value = value[part]
         require(type(value) is kind, f"{name} is {shown(value)}, not of type {kind.__name__}")
         return value
+
+    def network(self) -> Tree:
+        found: Tree = self._plain("network", dict)
+        return found
 
     def text(self, name: str) -> str:
         found: str = self._plain(name, str)
@@ -230,7 +247,7 @@ _FLOATS = (np.float64, np.float32)
 _INTEGERS = (np.int64, np.int32)  # row numbers of a 32-bit machine
 
 
-def _rows(values: _Values, terms: RunTerms) -> Rows | None:
+def _rows(values: Values, terms: RunTerms) -> Rows | None:
     """Training and validation rows: each row once, if it has a weight."""
     if not terms.held_out:
         return None
@@ -251,7 +268,7 @@ def _rows(values: _Values, terms: RunTerms) -> Rows | None:
     return training, validation
 
 
-def _order(values: _Values, rows: Rows | None, terms: RunTerms) -> NDArray[np.int64]:
+def _order(values: Values, rows: Rows | None, terms: RunTerms) -> NDArray[np.int64]:
     order = values.array("order", _INTEGERS, (None,), np.int64)
     visited = np.arange(terms.n_samples) if rows is None else rows[0]
     if terms.shuffle:
@@ -262,25 +279,27 @@ def _order(values: _Values, rows: Rows | None, terms: RunTerms) -> NDArray[np.in
     return order
 
 
-def _history(values: _Values, name: str, length: int) -> list[float]:
+def _history(values: Values, name: str, length: int) -> list[float]:
     found: list[float] = values.array(name, (np.float64,), (length,)).tolist()
     return found
 
 
-def _layers(values: _Values, prefix: str, dtypes: Sequence[Any], terms: RunTerms) -> Layers:
-    coefs = [
-        values.array(f"{prefix}.{i}", dtypes, shape, terms.dtype)
-        for i, shape in enumerate(terms.layers)
-    ]
-    intercepts = [
-        values.array(f"{prefix}.bias.{i}", dtypes, (fan_out,), terms.dtype)
-        for i, (_, fan_out) in enumerate(terms.layers)
-    ]
-    require(all(np.isfinite(a).all() for a in coefs + intercepts), f"{prefix} are not finite")
-    return coefs, intercepts
+def parameter_names(network: Network, prefix: str) -> list[str]:
+    """Return what a network's parameters are called in a file."""
+    return [f"{prefix}.{layer}.{parameter.name}" for layer, parameter in network.parameters()]
 
 
-def _best(values: _Values, watched: list[float], highest: bool) -> float:
+def _parameters(values: Values, prefix: str, dtypes: Sequence[Any], terms: RunTerms) -> list[Array]:
+    network = terms.network
+    arrays = [
+        values.array(name, dtypes, parameter.shape, terms.dtype)
+        for name, (_, parameter) in zip(parameter_names(network, prefix), network.parameters())
+    ]
+    require(all(np.isfinite(a).all() for a in arrays), f"{prefix} are not finite")
+    return arrays
+
+
+def _best(values: Values, watched: list[float], highest: bool) -> float:
     """Lowest loss or highest score; an earlier run's may be better than all of this one's."""
     best = values.real("best")
     numbers = [value for value in watched if not math.isnan(value)]
@@ -291,49 +310,55 @@ def _best(values: _Values, watched: list[float], highest: bool) -> float:
     return best
 
 
-def _solver(
-    values: _Values, terms: RunTerms, epoch: int, most_steps: int
-) -> tuple[Arrays, float, int]:
+# Vectors of squares. One may have overflowed: such a parameter stands still.
+_SQUARES = ("second_moment",)
+
+
+def _solver(values: Values, terms: RunTerms, most_steps: int) -> tuple[Tree, float, int]:
     """State of the engine's optimizer, the next rate, and the number of steps."""
-    solver = terms.solver
-    two = solver.name == "adam"
-    arrays = {
-        "learning_rate": values.array("solver.learning_rate", (np.float64,), ()),
-        "clock": values.array("solver.clock", (np.float64,), (3,)),
-        "first": values.array("solver.first", (terms.dtype,), (terms.n_parameters,)),
-        "second": values.array("solver.second", (terms.dtype,), (terms.n_parameters * two,)),
-    }
+    rule, solver = terms.rule, terms.solver
     rate = values.real("rate", 0.0, solver.rate)
     steps = values.integer("steps", 0, most_steps)
-    require(0.0 <= arrays["learning_rate"] <= solver.rate, "solver.learning_rate is too large")
-    require(np.isfinite(arrays["first"]).all(), "solver.first is not finite")
-    # A square may have overflowed: such a parameter stands still.
-    require((arrays["second"] >= 0.0).all(), "solver.second is negative or not a number")
-    require(_is_clock(arrays["clock"], steps, solver), "solver.clock is not that of the step")
-    return arrays, rate, steps
+    last_rate = values.array("solver.learning_rate", (np.float64,), ())
+    require(0.0 <= last_rate <= solver.rate, "solver.learning_rate is too large")
+    powers = values.array("solver.powers", (np.float64,), (len(rule.powers),))
+    require(_are_powers(powers, steps, terms), "solver.powers are not those of the step")
+    vectors = {name: _vector(values, name, terms) for name in rule.vectors}
+    state = {"learning_rate": last_rate, "steps": steps, "powers": powers, "vectors": vectors}
+    return state, rate, steps
 
 
-def _is_clock(clock: Array, steps: int, solver: StochasticSolver) -> bool:
-    """Whether it has the steps and the powers of Adam's decay rates, which SGD does not use."""
-    if not (clock[0] == steps and ((clock[1:] >= 0.0) & (clock[1:] <= 1.0)).all()):
+def _vector(values: Values, name: str, terms: RunTerms) -> Array:
+    """One of the solver's vectors, packed."""
+    full = f"solver.vectors.{name}"
+    vector = values.array(full, (terms.dtype,), (terms.network.n_parameters,))
+    if name in _SQUARES:
+        require((vector >= 0.0).all(), f"{full} is negative or not a number")
+    else:
+        require(np.isfinite(vector).all(), f"{full} is not finite")
+    return vector
+
+
+def _are_powers(powers: Array, steps: int, terms: RunTerms) -> bool:
+    """Whether they are powers of the solver's hyperparameters."""
+    if not ((powers >= 0.0) & (powers <= 1.0)).all():
         return False
-    if solver.name != "adam":
-        return True
-    powers = [solver.hyperparameters[beta] ** steps for beta in ("beta_1", "beta_2")]
+    bases = {**terms.rule.hyperparameters, **terms.solver.hyperparameters}
+    wanted = [bases[name] ** steps for name in terms.rule.powers]
     # One rounding for each step.
-    return bool(np.allclose(clock[1:], powers, rtol=1e-12 + 1e-15 * steps, atol=1e-300))
+    return bool(np.allclose(powers, wanted, rtol=1e-12 + 1e-15 * steps, atol=1e-300))
 
 
 # Generators. Their state goes to C code that does not look at it again.
 
 
-def _mersenne_twister(values: _Values) -> Tree:
+def _mersenne_twister(values: Values) -> Tree:
     key = values.array("rng.state.key", (np.uint32,), (624,))
     require(key[0] >> 31 or key[1:].any(), "rng.state.key gives zeros only")
     return {"state": {"key": key, "pos": values.integer("rng.state.pos", 0, 624)}}
 
 
-def _pcg(values: _Values) -> Tree:
+def _pcg(values: Values) -> Tree:
     state, increment = (
         values.integer(f"rng.state.{name}", 0, 2**128 - 1) for name in ("state", "inc")
     )
@@ -341,7 +366,7 @@ def _pcg(values: _Values) -> Tree:
     return {"state": {"state": state, "inc": increment}, **_half(values)}
 
 
-def _philox(values: _Values) -> Tree:
+def _philox(values: Values) -> Tree:
     counter, key, buffer = (
         values.array(f"rng.{name}", (np.uint64,), (length,))
         for name, length in (("state.counter", 4), ("state.key", 2), ("buffer", 4))
@@ -354,11 +379,11 @@ def _philox(values: _Values) -> Tree:
     }
 
 
-def _small_fast_chaotic(values: _Values) -> Tree:
+def _small_fast_chaotic(values: Values) -> Tree:
     return {"state": {"state": values.array("rng.state.state", (np.uint64,), (4,))}} | _half(values)
 
 
-def _half(values: _Values) -> Tree:
+def _half(values: Values) -> Tree:
     """The 32 bits that a generator of 64 keeps for the next call."""
     return {
         "has_uint32": values.integer("rng.has_uint32", 0, 1),
@@ -367,7 +392,7 @@ def _half(values: _Values) -> Tree:
 
 
 # By the names that `numpy.random.RandomState.get_state` gives.
-GENERATORS: dict[str, tuple[type[np.random.BitGenerator], Callable[[_Values], Tree]]] = {
+GENERATORS: dict[str, tuple[type[np.random.BitGenerator], Callable[[Values], Tree]]] = {
     "MT19937": (np.random.MT19937, _mersenne_twister),
     "PCG64": (np.random.PCG64, _pcg),
     "PCG64DXSM": (np.random.PCG64DXSM, _pcg),
@@ -376,7 +401,7 @@ GENERATORS: dict[str, tuple[type[np.random.BitGenerator], Callable[[_Values], Tr
 }
 
 
-def _generator(values: _Values) -> Tree:
+def _generator(values: Values) -> Tree:
     """State of a generator, of those in `GENERATORS` and as `RandomState.set_state` takes it."""
     name = values.text("rng.bit_generator")
     if name not in GENERATORS:

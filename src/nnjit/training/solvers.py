@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from nnjit.formulas import find_solver
 from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.schedules import ConstantRate, PlateauAction, Schedule, make_schedule
 
 
 class StochasticSolver:
-    """Settings, learning rate and moments of SGD or Adam, apart from any compiled object.
+    """Settings, learning rate and moments of a solver, apart from any compiled object.
 
     An engine's optimizer lives for one call and holds the arrays that compiled code updates. This
     object holds the same things between the calls: it is plain Python and NumPy, so it can be
@@ -18,8 +18,8 @@ class StochasticSolver:
 
     Parameters
     ----------
-    name : {'sgd', 'adam'}
-        Which update rule the engine runs.
+    name : str
+        Which update rule the engine runs; an entry of `nnjit.formulas`.
     hyperparameters : dict
         Keyword arguments of the engine's optimizer.
     learning_rate_init : float
@@ -54,11 +54,13 @@ class StochasticSolver:
     @property
     def learning_rate(self) -> float:
         """Rate that multiplied the last update: for Adam with its bias corrections."""
-        if self.name != "adam" or self.steps == 0:
+        entry = find_solver(self.name)
+        rate = entry.numpy().rate
+        if rate is None or self.steps == 0:
             return self.rate
-        correction_1: float = 1.0 - self.hyperparameters["beta_1"] ** self.steps
-        correction_2: float = 1.0 - self.hyperparameters["beta_2"] ** self.steps
-        return self.rate * math.sqrt(correction_2) / correction_1
+        settings = [float(self.hyperparameters[name]) for name in entry.hyperparameters]
+        powers = [float(self.hyperparameters[name]) ** self.steps for name in entry.powers]
+        return float(rate(self.rate, *settings, *powers))
 
     def start(self, engine: Engine) -> Optimizer:
         """Return an optimizer of `engine` that goes on where this solver stands."""
@@ -91,27 +93,47 @@ class StochasticSolver:
         return action
 
 
-def make_sgd(
+def make_solver(
+    name: str,
     *,
     learning_rate_init: float,
-    learning_rate: str,
-    power_t: float,
-    momentum: float,
-    nesterovs_momentum: bool,
+    learning_rate: str = "constant",
+    power_t: float = 0.5,
+    **hyperparameters: Any,
 ) -> StochasticSolver:
-    """Return a solver for gradient descent with (Nesterov) momentum."""
-    hyperparameters = {"momentum": float(momentum), "nesterov": bool(nesterovs_momentum)}
-    schedule = make_schedule(learning_rate, learning_rate_init, power_t)
-    return StochasticSolver("sgd", hyperparameters, learning_rate_init, schedule)
+    """Return a solver by the name of its entry in `nnjit.formulas`.
 
+    Parameters
+    ----------
+    name : str
+    learning_rate_init : float
+        Rate of the first epoch.
+    learning_rate, power_t : str and float
+        Schedule of the rate, see `make_schedule`; without effect on a solver without schedules.
+    **hyperparameters : float
+        Those of the entry; it has defaults for the ones that are left out.
 
-def make_adam(
-    *, learning_rate_init: float, beta_1: float, beta_2: float, epsilon: float
-) -> StochasticSolver:
-    """Return a solver for Adam (D. Kingma and J. Ba, arXiv:1412.6980)."""
-    hyperparameters = {
-        "beta_1": float(beta_1),
-        "beta_2": float(beta_2),
-        "epsilon": float(epsilon),
+    Returns
+    -------
+    StochasticSolver
+
+    Raises
+    ------
+    ValueError
+        If there is no such solver, or it has no such hyperparameter.
+    """
+    entry = find_solver(name)
+    unknown = sorted(hyperparameters.keys() - entry.hyperparameters.keys())
+    if unknown:
+        raise ValueError(
+            f"The solver {name!r} has the hyperparameters {sorted(entry.hyperparameters)}, not "
+            f"{', '.join(unknown)}."
+        )
+    given = {
+        key: value if isinstance(value, bool) else float(value)
+        for key, value in {**entry.hyperparameters, **hyperparameters}.items()
     }
-    return StochasticSolver("adam", hyperparameters, learning_rate_init, ConstantRate())
+    schedule: Schedule = ConstantRate()
+    if entry.scheduled:
+        schedule = make_schedule(learning_rate, learning_rate_init, power_t)
+    return StochasticSolver(name, given, learning_rate_init, schedule)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nnjit._types import Array
-from nnjit.training.engine import Engine, Layers
+from nnjit.training.engine import Engine
 
 
 class _PlateauCounter:
@@ -87,7 +87,7 @@ class ScoreMonitor(_PlateauCounter):
         As in `LossMonitor`.
     scores : list of float
         Scores of earlier epochs; extended in place.
-    best_weights : Layers
+    best_weights : list of ndarray
         What ``engine.unpack()`` returned when `best` was reached.
     best : float, default=-inf
         Highest score so far.
@@ -105,7 +105,7 @@ class ScoreMonitor(_PlateauCounter):
         patience: float,
         *,
         scores: list[float],
-        best_weights: Layers,
+        best_weights: list[Array],
         best: float = -math.inf,
         count: int = 0,
     ) -> None:

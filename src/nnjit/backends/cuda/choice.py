@@ -14,7 +14,7 @@ from nnjit.backends.cuda._cuda import SIMULATED
 from nnjit.backends.cuda.products import Tile
 from nnjit.backends.cuda.updates import RANGE_PER_THREAD
 
-__all__ = ["Choice", "choose", "prediction_rows", "prediction_tile", "tile_for"]
+__all__ = ["Choice", "choose", "pass_values", "prediction_rows", "prediction_tile", "tile_for"]
 
 GRID_TILE = Tile(16, 16, 4, 4, 16)
 # Twice the arithmetic per word of shared memory, for float32 where it still makes enough tiles.
@@ -32,8 +32,8 @@ MOST_SLICES, MOST_SLICE_PARAMETERS = 64, 200_000
 GRID_ROWS = 8192
 # Partial sums of a weight gradient: at least so many rows each, and so many tiles in all.
 LEAST_STEP, ENOUGH_TILES = 256, 512
-# Shared memory of a block that needs no special request.
-SHARED_BYTES = 48 * 1024
+# Shared memory of a block that needs no special request, less what alignment may take.
+SHARED_BYTES = 48 * 1024 - 256
 # Elements of the workspace of a prediction.
 PREDICTION_ELEMENTS = 1 << 26
 
@@ -68,8 +68,12 @@ def prediction_tile(rows, units, single):
     return tile_for("phases", single and not narrow, [(rows, units)])
 
 
-def choose(layer_units, batch_size, dtype, cooperative=True):
-    """Choose by the units of every layer, the rows of a minibatch and the precision."""
+def choose(layer_units, batch_size, dtype, cooperative=True, row_values=None):
+    """Choose by the units of every layer, the rows of a minibatch and the precision.
+
+    `row_values` are the values of a pass for each row, where there are more than activations and
+    deltas.
+    """
     pairs = list(zip(layer_units[:-1], layer_units[1:]))
     n_weights = sum(a * b for a, b in pairs)
     n_params = n_weights + sum(layer_units[1:])
@@ -77,16 +81,17 @@ def choose(layer_units, batch_size, dtype, cooperative=True):
     tile = tile_for("slices")
     slots = 1 if alone else -(-batch_size // tile.rows)
     if alone or (cooperative and slots <= MOST_SLICES and n_params <= MOST_SLICE_PARAMETERS):
-        return _slices(layer_units, n_params, batch_size, slots, tile, np.dtype(dtype).itemsize)
+        rows = batch_size if slots == 1 else tile.rows
+        values = (row_values or pass_values(layer_units)) * rows
+        return _slices(n_params, values, rows, slots, tile, np.dtype(dtype).itemsize)
     single = np.dtype(dtype) == np.float32
     return _grid(pairs, n_params, batch_size, "grid" if cooperative else "phases", single)
 
 
-def _slices(layer_units, n_params, batch_size, slots, tile, itemsize):
-    rows = batch_size if slots == 1 else tile.rows
+def _slices(n_params, values, rows, slots, tile, itemsize):
     fixed = (np.prod(tile.a_shape) + np.prod(tile.b_shape)) * itemsize + 8 * tile.threads
     room = SHARED_BYTES - int(fixed)
-    work = workspace_size(layer_units, rows) * itemsize
+    work = values * itemsize
     shared_params = n_params * itemsize <= room
     room -= n_params * itemsize if shared_params else 0
     shared_work = work <= room
@@ -114,9 +119,9 @@ def _ranges(n_params, tile):
     return -(-n_params // (tile.threads * RANGE_PER_THREAD))
 
 
-def workspace_size(layer_units, rows):
-    """Elements of the activations and the two deltas of a pass."""
-    return (sum(layer_units) + 2 * max(layer_units[1:])) * rows
+def pass_values(layer_units, kept=0):
+    """Values of a pass for each row: all activations, two deltas, and what else is kept."""
+    return sum(layer_units) + 2 * max(layer_units[1:]) + kept
 
 
 def prediction_rows(layer_units, n):

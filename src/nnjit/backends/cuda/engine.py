@@ -9,17 +9,17 @@ import numpy as np
 from nnjit.backends.cpu import TrainResult
 from nnjit.backends.cuda import choice, kernels
 from nnjit.backends.cuda._cuda import cuda, launch
-from nnjit.backends.cuda.arguments import Net, Samples, layer_table
+from nnjit.backends.cuda.arguments import Matrix, Net, Samples, kept_units, layer_table, why_not
+from nnjit.backends.cuda.control import LOSS, RUNNING, SKIPPED
 from nnjit.backends.cuda.memory import allocate, upload, upload_or_one
-from nnjit.backends.cuda.optimizer import CudaOptimizer
+from nnjit.backends.cuda.optimizer import GRADIENT, CudaOptimizer
 from nnjit.backends.cuda.plan import TrainPlan
 from nnjit.backends.cuda.rows import DeviceRows, device_rows
-from nnjit.backends.cuda.updates import LOSS, RUNNING, SKIPPED
+from nnjit.backends.cuda.scalars import formulas_of
 from nnjit.backends.dataset import check_columns, check_targets
-from nnjit.backends.optimizer import hyper_vector
-from nnjit.core import layout, optimizers
+from nnjit.formulas.registry import find_solver
 
-__all__ = ["CudaDataset", "CudaEngine"]
+__all__ = ["CudaDataset", "CudaEngine", "why_not"]
 
 MOST_BLOCKS = 65536
 
@@ -48,56 +48,72 @@ def on_device(method):
 
 
 class CudaEngine:
-    """One dense network in one precision, with its parameters on a CUDA device.
+    """One network in one precision, with its parameters on a CUDA device.
 
     Parameters
     ----------
-    layer_units : tuple of int
-    activation, out_activation, loss : str
+    network : nnjit.layers.network.Network
     dtype : numpy.float32 or numpy.float64
     ordinal : int, default=0
         Number of the device.
+
+    Raises
+    ------
+    ValueError
+        If the network has a layer that there is no device code for.
     """
 
     # A launch cannot be interrupted; see nnjit.training.loop. Some 0.1 s on a data-centre GPU.
     work_per_call = 1e12
 
-    def __init__(self, layer_units, activation, out_activation, loss, dtype, ordinal=0):
+    def __init__(self, network, dtype, ordinal=0):
+        if reason := why_not(network):
+            raise ValueError(f"The network cannot be on a CUDA device: {reason}.")
+        self.network = network
         self.dtype = np.dtype(dtype)
-        self.layer_units = tuple(layer_units)
-        self.out_activation, self.loss = out_activation, loss
         self.ordinal = ordinal
+        self.formulas = formulas_of(network)
+        self.loss_parameters = list(self.formulas.loss.parameters.values())
+        self.layer_units = network.sizes
+        self.single = self.dtype == np.float32
         self._plan = self._full_batch = None
-        self._single, self._real = self.dtype == np.float32, self.dtype.type
-        self._allocate(layer_table(self.layer_units, activation, out_activation))
+        self._allocate()
 
     @on_device
-    def _allocate(self, table):
-        pairs = list(zip(self.layer_units[:-1], self.layer_units[1:], strict=True))
-        n_weights = sum(a * b for a, b in pairs)
-        self.n_parameters = n_weights + sum(self.layer_units[1:])
-        self.params = allocate("The network", params=(self.n_parameters, self.dtype))["params"]
+    def _allocate(self):
+        network, units = self.network, self.layer_units
+        n_weights = sum(p.size for _, p in network.parameters() if p.penalized)
+        n_params, hidden = network.n_parameters, self.formulas.hidden
+        row_values = choice.pass_values(units, sum(kept_units(network, hidden)))
+        self.params = allocate("The network", params=(n_params, self.dtype))["params"]
         self.net = Net(
-            upload("The network", table), len(pairs), n_weights, self.n_parameters,
-            sum(self.layer_units), max(self.layer_units[1:]), layout.LOSSES[self.loss],
+            upload("The network", layer_table(network, hidden)), len(network.layers), n_weights,
+            n_params, sum(units), max(units[1:]), row_values,
         )  # fmt: skip
+
+    @property
+    def work_per_row(self):
+        """Multiply-adds of the forward pass for each row."""
+        return self.network.work
 
     # -- parameters ---------------------------------------------------------------------
 
     @on_device
-    def pack(self, coefs, intercepts):
-        """Copy weight matrices (fan_in, fan_out) and biases (fan_out,) to the device."""
-        parts = [np.ravel(part) for part in (*coefs, *intercepts)]
+    def pack(self, arrays):
+        """Copy parameters to the device, arrays in the order of the network's `parameters`."""
+        parts = [np.ravel(arrays[number]) for number in self.network.packing()]
         self.params.copy_to_device(np.concatenate(parts).astype(self.dtype, copy=False))
 
     @on_device
     def unpack(self):
-        """Host copies of all weight matrices and of all biases."""
-        flat = self.params.copy_to_host()
-        pairs = list(zip(self.layer_units[:-1], self.layer_units[1:], strict=True))
-        ends = np.cumsum([*(a * b for a, b in pairs), *self.layer_units[1:]])
-        parts = [part.copy() for part in np.split(flat, ends[:-1])]
-        return [w.reshape(shape) for w, shape in zip(parts, pairs)], parts[len(pairs) :]
+        """Host copies of all parameters, in that order."""
+        named = [parameter for _, parameter in self.network.parameters()]
+        flat, start, arrays = self.params.copy_to_host(), 0, [None] * len(named)
+        for number in self.network.packing():
+            end = start + named[number].size
+            arrays[number] = flat[start:end].reshape(named[number].shape).copy()
+            start = end
+        return arrays
 
     # -- data ---------------------------------------------------------------------------
 
@@ -112,15 +128,15 @@ class CudaEngine:
             (n_samples,) class numbers for a softmax output, else (n_samples, n_outputs).
         sample_weight : ndarray of shape (n_samples,), optional
         """
-        rows, softmax = device_rows(X, self.dtype), self.out_activation == "softmax"
+        rows, classes = device_rows(X, self.dtype), self.formulas.loss.classes
         n = rows.shape[0]
         check_columns(rows, self.layer_units[0])
-        check_targets(y, sample_weight, n, self.layer_units[-1], softmax)
+        check_targets(y, sample_weight, n, self.layer_units[-1], classes)
         weights = None if sample_weight is None else np.asarray(sample_weight, self.dtype)
         return CudaDataset(
             rows,
-            upload_or_one("The target", None if softmax else y, self.dtype),
-            upload_or_one("The target", y if softmax else None, np.int32),
+            upload_or_one("The target", None if classes else y, self.dtype),
+            upload_or_one("The target", y if classes else None, np.int32),
             upload_or_one("The sample weights", weights, self.dtype),
             weights is not None,
             n,
@@ -140,12 +156,11 @@ class CudaEngine:
 
     @on_device
     def optimizer(self, kind, **hyperparameters):
-        """New optimizer state for `train`: 'adam', 'sgd', or 'gradient' (moves nothing).
+        """New optimizer state for `train`: of a solver by its name, with its hyperparameters."""
+        return self._optimizer(find_solver(kind), hyperparameters)
 
-        See `nnjit.backends.optimizer.hyper_vector` for the hyperparameters.
-        """
-        hyper = hyper_vector(self.loss, self.dtype, **hyperparameters)
-        return CudaOptimizer(kind, self.n_parameters, self.dtype, hyper)
+    def _optimizer(self, solver, hyperparameters):
+        return CudaOptimizer(solver, self.net.n_params, self.dtype, hyperparameters)
 
     @on_device
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
@@ -206,7 +221,7 @@ class CudaEngine:
         Parameters
         ----------
         packed : ndarray of shape (n_parameters,)
-            All weight matrices, then all biases, row by row.
+            Row by row, in the order that the network's `packing` says.
         dataset : CudaDataset
         alpha : float
 
@@ -218,14 +233,15 @@ class CudaEngine:
         self.params.copy_to_device(np.ascontiguousarray(packed, self.dtype))
         plan, n = self._full_batch, dataset.n_samples
         if plan is None or plan.dataset is not dataset:
-            optimizer = self.optimizer("gradient")
-            if self.loss == "squared_error":  # the loss is a mean over the outputs
-                optimizer.hyper[optimizers.DELTA_SCALE] = 1.0 / self.layer_units[-1]
+            optimizer = self._optimizer(GRADIENT, {})
+            mean = self.formulas.loss.mean_over_outputs
             self._full_batch = None
-            plan = self._full_batch = TrainPlan(self, dataset, n, n, optimizer)
+            plan = self._full_batch = TrainPlan(
+                self, dataset, n, n, optimizer, 1.0 / self.layer_units[-1] if mean else 1.0
+            )
             plan.use_order(np.arange(n), 0)
         state = plan.run(0, 1, alpha)
-        gradient = plan.optimizer.first.copy_to_host().astype(np.float64)
+        gradient = plan.optimizer.vectors.copy_to_host().astype(np.float64)
         return float(state[LOSS]) / n, gradient
 
     @on_device
@@ -282,29 +298,28 @@ class CudaEngine:
 
     def _predict(self, rows, at, count, work, out, output, overflows):
         """Outputs of `count` rows from row `at` on."""
-        net = self.net
-        a, a_at, a_row, a_column = rows.x, at * rows.row, rows.row, rows.column
+        inputs = Matrix(rows.x, at * rows.row, rows.row, rows.column)
         if rows.row == 0:  # CSR
             self._spread(rows, at, count, work)
-            a, a_at, a_row, a_column = work, 0, self.layer_units[0], 1
+            inputs = Matrix(work, 0, self.layer_units[0], 1)
         below = 0
         for layer, (fan_in, fan_out) in enumerate(zip(self.layer_units, self.layer_units[1:])):
-            tile = choice.prediction_tile(count, fan_out, self._single)
-            phases = kernels.phase_kernels(self._single, self._real, tile)
+            tile = choice.prediction_tile(count, fan_out, self.single)
             blocks = -(-count // tile.rows) * -(-fan_out // tile.columns)
             launch(
-                phases.forward, min(blocks, MOST_BLOCKS), tile.threads, layer, net, self.params,
-                a, a_at, a_row, a_column, work, count,
+                self._kernels(tile).forward, min(blocks, MOST_BLOCKS), tile.threads, layer,
+                self.net, self.params, inputs, work, count,
             )  # fmt: skip
             below += fan_in
-            a, a_at, a_row, a_column = work, below * count, fan_out, 1
-        finish = kernels.output_kernel(self._single, self._real)
+            inputs = Matrix(work, below * count, fan_out, 1)
         blocks = min(-(-count // tile.threads), MOST_BLOCKS)
-        logits = int(output == "logits")
         launch(
-            finish, blocks, tile.threads, net, work, count, out, at * self.layer_units[-1], logits,
-            overflows,
+            self._kernels(tile).finish, blocks, tile.threads, self.net, work, count, out,
+            at * self.layer_units[-1], int(output == "logits"), overflows,
         )  # fmt: skip
+
+    def _kernels(self, tile):
+        return kernels.prediction_kernels(self.single, tile, self.formulas)
 
     def _spread(self, rows, at, count, work):
         """Write CSR rows out densely at the input's place in the workspace."""
@@ -313,7 +328,5 @@ class CudaEngine:
             "Prediction", targets=(1, self.dtype), labels=(1, np.int32), weights=(1, self.dtype)
         )
         samples = Samples(rows.x, 0, 0, rows.indices, rows.indptr, **none, weighted=0, order=order)
-        tile = choice.tile_for("phases")
-        phases = kernels.phase_kernels(self._single, self._real, tile)
-        blocks = min(count, MOST_BLOCKS)
-        launch(phases.gather, blocks, tile.threads, self.net, samples, work, 0, count)
+        tile, blocks = choice.tile_for("phases"), min(count, MOST_BLOCKS)
+        launch(self._kernels(tile).gather, blocks, tile.threads, self.net, samples, work, 0, count)

@@ -7,6 +7,8 @@ Training comes in three forms with the same bits wherever the schedule is the sa
   With more than one block the grid waits twice per minibatch.
 - `grid`: one launch too; all blocks share every product and wait after each phase.
 - phases: a launch per phase, where a device has no cooperative launch.
+
+A kernel is made for one precision, one tile and the formulas of a network, not for its shape.
 """
 
 import functools
@@ -15,12 +17,21 @@ from typing import NamedTuple
 from numba import types
 
 from nnjit.backends.cuda._cuda import cuda, device, kernel, smaller, type_of
-from nnjit.backends.cuda.arguments import ACTIVATION, FAN_OUT, FIELDS, UNITS_AT
+from nnjit.backends.cuda.arguments import FAN_OUT, FIELDS, UNITS_AT, Team
 from nnjit.backends.cuda.output import make_output
-from nnjit.backends.cuda.passes import make_pass, make_phases
+from nnjit.backends.cuda.passes import make_forward, make_gather, make_pass, make_phases
+from nnjit.backends.cuda.products import make_products
+from nnjit.backends.cuda.scalars import real_of
 from nnjit.backends.cuda.updates import make_update
 
-__all__ = ["PhaseKernels", "grid_kernel", "output_kernel", "phase_kernels", "slice_kernel"]
+__all__ = [
+    "PhaseKernels",
+    "PredictionKernels",
+    "grid_kernel",
+    "phase_kernels",
+    "prediction_kernels",
+    "slice_kernel",
+]
 
 
 @device
@@ -41,17 +52,22 @@ def minibatch(schedule, number):
     return epoch, epoch * schedule.n_order + first, rows
 
 
+def _tile_memory(single, tile):
+    """Type of the elements, and the shapes of the two shared arrays of a product."""
+    return type_of(real_of(single)), tile.a_shape, tile.b_shape
+
+
 @functools.cache
-def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
+def slice_kernel(single, tile, formulas, cooperative, shared_params, shared_work):
     """Compile the kernel of the form `slices`.
 
     `cooperative` is for more than one block. Dynamic shared memory holds a copy of the parameters
     and the workspace of a slice, each if asked for.
     """
-    numba_type, threads, a_shape, b_shape = type_of(real), tile.threads, tile.a_shape, tile.b_shape
+    threads, (numba_type, a_shape, b_shape) = tile.threads, _tile_memory(single, tile)
     wait = wait_for_grid if cooperative else wait_for_block
-    run = make_pass(single, real, tile, wait_for_block)
-    weigh, update = make_update(single, real, threads)
+    run = make_pass(single, tile, formulas, wait_for_block)
+    weigh, update = make_update(single, threads, formulas)
 
     def slices(net, samples, schedule, buffers, first, last):
         block, blocks, t = cuda.blockIdx.x, cuda.gridDim.x, cuda.threadIdx.x
@@ -59,13 +75,13 @@ def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
         tile_b = cuda.shared.array(b_shape, numba_type)
         scratch = cuda.shared.array(threads, types.float64)
         room = cuda.shared.array(0, numba_type)
-        size = (net.units_total + 2 * net.widest) * schedule.rows
+        size = net.row_values * schedule.rows
         params, work = buffers.params, buffers.work[block * size : (block + 1) * size]
         if shared_params:
             params = room[: net.n_params]
         if shared_work:
             work = room[net.n_params if shared_params else 0 :]
-        weigh(block, blocks, net, buffers, scratch)
+        weigh(Team(block, blocks), net, buffers, scratch)
         wait()
         for batch in range(first, last):
             if shared_params and (cooperative or batch == first):
@@ -78,12 +94,12 @@ def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
                 at = slot * schedule.rows
                 count = smaller(schedule.rows, rows - at)
                 run(
-                    0, 1, (tile_a, tile_b), net, samples, buffers, params, work,
+                    Team(0, 1), (tile_a, tile_b), net, samples, buffers, params, work,
                     slot * net.n_params, start + at, count, at, count, 0,
                 )  # fmt: skip
             wait()
             update(
-                block, blocks, net, schedule.solver, buffers, params, rows, samples.weighted, slots,
+                Team(block, blocks), net, buffers, params, rows, samples.weighted, slots,
                 (batch - first) % 2, epoch, batch % schedule.per_epoch == 0, scratch,
             )  # fmt: skip
             wait()
@@ -92,32 +108,31 @@ def slice_kernel(single, real, tile, cooperative, shared_params, shared_work):
 
 
 @functools.cache
-def grid_kernel(single, real, tile):
+def grid_kernel(single, tile, formulas):
     """Compile the kernel of the form `grid`."""
-    numba_type, threads, a_shape, b_shape = type_of(real), tile.threads, tile.a_shape, tile.b_shape
-    run = make_pass(single, real, tile, wait_for_grid)
-    weigh, update = make_update(single, real, threads)
+    threads, (numba_type, a_shape, b_shape) = tile.threads, _tile_memory(single, tile)
+    run = make_pass(single, tile, formulas, wait_for_grid)
+    weigh, update = make_update(single, threads, formulas)
 
     def grid(net, samples, schedule, buffers, first, last):
-        block, blocks = cuda.blockIdx.x, cuda.gridDim.x
+        team = Team(cuda.blockIdx.x, cuda.gridDim.x)
         tile_a = cuda.shared.array(a_shape, numba_type)
         tile_b = cuda.shared.array(b_shape, numba_type)
         scratch = cuda.shared.array(threads, types.float64)
-        weigh(block, blocks, net, buffers, scratch)
+        weigh(team, net, buffers, scratch)
         wait_for_grid()
         for batch in range(first, last):
             epoch, start, rows = minibatch(schedule, batch)
             for at in range(0, rows, schedule.rows):
                 count = smaller(schedule.rows, rows - at)
                 run(
-                    block, blocks, (tile_a, tile_b), net, samples, buffers, buffers.params,
-                    buffers.work, 0, start + at, count, at, schedule.step, 1 if at > 0 else 0,
+                    team, (tile_a, tile_b), net, samples, buffers, buffers.params, buffers.work,
+                    0, start + at, count, at, schedule.step, 1 if at > 0 else 0,
                 )  # fmt: skip
             slots = (smaller(rows, schedule.rows) + schedule.step - 1) // schedule.step
             update(
-                block, blocks, net, schedule.solver, buffers, buffers.params, rows,
-                samples.weighted, slots, (batch - first) % 2, epoch,
-                batch % schedule.per_epoch == 0, scratch,
+                team, net, buffers, buffers.params, rows, samples.weighted, slots,
+                (batch - first) % 2, epoch, batch % schedule.per_epoch == 0, scratch,
             )  # fmt: skip
             wait_for_grid()
 
@@ -125,7 +140,7 @@ def grid_kernel(single, real, tile):
 
 
 class PhaseKernels(NamedTuple):
-    """A kernel per phase; their arguments are those of the phases without the worker's number."""
+    """A kernel per phase; their arguments are those of the phases without team and tiles."""
 
     gather: object
     forward: object
@@ -136,65 +151,91 @@ class PhaseKernels(NamedTuple):
 
 
 @functools.cache
-def phase_kernels(single, real, tile):
-    """Compile the kernels of the form phases, which predictions use too."""
-    phases = make_phases(single, real, tile)
-    weigh_ranges, update_ranges = make_update(single, real, tile.threads)
-    numba_type, threads, a_shape, b_shape = type_of(real), tile.threads, tile.a_shape, tile.b_shape
-
-    def gather(net, samples, work, start, rows):
-        phases.gather(cuda.blockIdx.x, cuda.gridDim.x, net, samples, work, start, rows)
-
-    def forward(layer, net, params, a, a_at, a_row, a_column, work, rows):
-        tile_a = cuda.shared.array(a_shape, numba_type)
-        tile_b = cuda.shared.array(b_shape, numba_type)
-        phases.forward(
-            cuda.blockIdx.x, cuda.gridDim.x, (tile_a, tile_b), layer, net, params, a, a_at, a_row,
-            a_column, work, rows,
-        )  # fmt: skip
+def phase_kernels(single, tile, formulas):
+    """Kernels of the form phases; each is compiled when it is first launched."""
+    phases = make_phases(single, tile, formulas)
+    weigh_ranges, update_ranges = make_update(single, tile.threads, formulas)
+    threads, (numba_type, a_shape, b_shape) = tile.threads, _tile_memory(single, tile)
 
     def output(net, samples, buffers, start, rows, row_at):
-        phases.output(
-            cuda.blockIdx.x,
-            cuda.gridDim.x,
-            net,
-            samples,
-            buffers,
-            buffers.work,
-            start,
-            rows,
-            row_at,
-        )
+        team = Team(cuda.blockIdx.x, cuda.gridDim.x)
+        phases.output(team, net, samples, buffers, buffers.work, start, rows, row_at)
 
     def backward(layer, net, buffers, rows, step, add):
+        team = Team(cuda.blockIdx.x, cuda.gridDim.x)
         tile_a = cuda.shared.array(a_shape, numba_type)
         tile_b = cuda.shared.array(b_shape, numba_type)
         phases.backward(
-            cuda.blockIdx.x, cuda.gridDim.x, (tile_a, tile_b), layer, net, buffers.params,
-            buffers.work, buffers.grads, 0, rows, step, add,
+            team, (tile_a, tile_b), layer, net, buffers.params, buffers.work, buffers.grads, 0,
+            rows, step, add,
         )  # fmt: skip
 
     def weigh(net, buffers):
         scratch = cuda.shared.array(threads, types.float64)
-        weigh_ranges(cuda.blockIdx.x, cuda.gridDim.x, net, buffers, scratch)
+        weigh_ranges(Team(cuda.blockIdx.x, cuda.gridDim.x), net, buffers, scratch)
 
-    def update(net, solver, buffers, rows, weighted, slots, odd, epoch, opening):
+    def update(net, buffers, rows, weighted, slots, odd, epoch, opening):
         scratch = cuda.shared.array(threads, types.float64)
         update_ranges(
-            cuda.blockIdx.x, cuda.gridDim.x, net, solver, buffers, buffers.params, rows, weighted,
+            Team(cuda.blockIdx.x, cuda.gridDim.x), net, buffers, buffers.params, rows, weighted,
             slots, odd, epoch, opening, scratch,
         )  # fmt: skip
 
-    return PhaseKernels(*map(kernel, (gather, forward, output, backward, weigh, update)))
+    gather = _gather_kernel(single, threads)
+    forward = _forward_kernel(single, tile, phases.forward)
+    return PhaseKernels(gather, forward, *map(kernel, (output, backward, weigh, update)))
 
 
 @functools.cache
-def output_kernel(single, real):
-    """Compile the end of a prediction: output activation, and the rows to their place.
+def _gather_kernel(single, threads):
+    gather_rows = make_gather(single, threads)
 
-    `overflows`, int32, becomes 1 if a logit or an output is not finite.
+    def gather(net, samples, work, start, rows):
+        gather_rows(Team(cuda.blockIdx.x, cuda.gridDim.x), net, samples, work, start, rows)
+
+    return kernel(gather)
+
+
+def _forward_kernel(single, tile, layer_forward):
+    numba_type, a_shape, b_shape = _tile_memory(single, tile)
+
+    def forward(layer, net, params, inputs, work, rows):
+        team = Team(cuda.blockIdx.x, cuda.gridDim.x)
+        tile_a = cuda.shared.array(a_shape, numba_type)
+        tile_b = cuda.shared.array(b_shape, numba_type)
+        layer_forward(team, (tile_a, tile_b), layer, net, params, inputs, work, rows)
+
+    return kernel(forward)
+
+
+class PredictionKernels(NamedTuple):
+    """Kernels of a prediction.
+
+    ``gather`` and ``forward`` are those of the phases, but nothing is kept for a backward pass.
+    ``finish(net, work, rows, out, out_at, logits, overflows)`` applies the output activation and
+    brings the rows to their place; `overflows`, int32, becomes 1 if a logit or an output is not
+    finite.
     """
-    activate_row, _ = make_output(single, real)
+
+    gather: object
+    forward: object
+    finish: object
+
+
+@functools.cache
+def prediction_kernels(single, tile, formulas):
+    """Kernels of a prediction; each is compiled when it is first launched."""
+    products = make_products(single, tile, formulas.hidden)
+    return PredictionKernels(
+        _gather_kernel(single, tile.threads),
+        _forward_kernel(single, tile, make_forward(products, False)),
+        _finish_kernel(single, formulas.loss),
+    )
+
+
+@functools.cache
+def _finish_kernel(single, loss):
+    activate_row = make_output(single, loss)
 
     def finish(net, work, rows, out, out_at, logits, overflows):
         row = (net.n_layers - 1) * FIELDS
@@ -205,7 +246,7 @@ def output_kernel(single, real):
                 if gap != gap:
                     overflows[0] = 1  # whoever writes writes the same
             if not logits:
-                activate_row(net.layers[row + ACTIVATION], work, z + j * units, units)
+                activate_row(work, z + j * units, units)
             for t in range(units):
                 value = work[z + j * units + t]
                 out[out_at + j * units + t] = value

@@ -2,47 +2,47 @@
 
 import numpy as np
 
-from nnjit.backends.cuda.memory import allocate, upload
-from nnjit.backends.optimizer import SolverState
+from nnjit.backends.cuda.memory import upload
+from nnjit.backends.solver_state import SolverState
+from nnjit.formulas.registry import Solver
 
-__all__ = ["CudaOptimizer"]
+__all__ = ["GRADIENT", "CudaOptimizer"]
+
+
+def _gradient(m):
+    def step(w, g, gradient, rate):
+        return w, g
+
+    return None, step
+
+
+# What L-BFGS asks for: nothing moves, and the gradient is there to be read.
+GRADIENT = Solver("gradient", _gradient, vectors=("gradient",))
 
 
 class CudaOptimizer(SolverState):
     """State of a stochastic solver over one engine's parameters.
 
     Its `state` is that of the CPU's optimizer, so that either goes on where the other stopped.
+
+    Attributes
+    ----------
+    vectors : device array
+        All vectors of the solver, one after the other; one element if there are none.
     """
 
-    def __init__(self, kind, n_params, dtype, hyper):
-        super().__init__(kind, hyper)
-        self._n = n_params
-        zeros = np.zeros(n_params, dtype)
-        self.first = upload("The optimizer", zeros)
-        if kind == "adam":
-            self.second = upload("The optimizer", zeros)
-        else:
-            self.second = allocate("The optimizer", second=(1, dtype))["second"]
+    def __init__(self, solver, n_parameters, dtype, hyperparameters):
+        super().__init__(solver, hyperparameters)
+        self.n_parameters = n_parameters
+        size = len(solver.vectors) * n_parameters
+        self.vectors = upload("The optimizer", np.zeros(size, dtype))
 
-    def state(self):
-        """Host copies of everything a later `load_state` needs to go on bit for bit."""
-        second = self.second.copy_to_host()
-        return {
-            **self._scalars(),
-            "first": self.first.copy_to_host(),
-            "second": second if self.kind == "adam" else second[:0],
-        }
+    def _part(self, name):
+        start = self.solver.vectors.index(name) * self.n_parameters
+        return self.vectors[start : start + self.n_parameters]
 
-    def load_state(self, state):
-        """Restore what `state` returned, here or on the CPU.
+    def _read(self, name):
+        return self._part(name).copy_to_host()
 
-        Raises
-        ------
-        ValueError
-            If it belongs to another network or solver.
-        """
-        self._load_scalars(state, self._n)
-        dtype = self.first.dtype
-        self.first.copy_to_device(np.ascontiguousarray(state["first"], dtype))
-        if self.kind == "adam":
-            self.second.copy_to_device(np.ascontiguousarray(state["second"], dtype))
+    def _write(self, name, packed):
+        self._part(name).copy_to_device(np.ascontiguousarray(packed, self.vectors.dtype))

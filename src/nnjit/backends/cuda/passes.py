@@ -1,7 +1,6 @@
 """One forward and backward pass over some rows of a minibatch by a team of blocks.
 
 A team is one block, or all blocks of the grid; it works through the phases of a pass in step.
-`worker` and `workers` number the blocks of the team.
 """
 
 import functools
@@ -14,28 +13,31 @@ from nnjit.backends.cuda.arguments import (
     FAN_IN,
     FAN_OUT,
     FIELDS,
+    KEPT_AT,
     UNITS_AT,
     WEIGHTS,
+    Cut,
+    Matrix,
+    Result,
 )
-from nnjit.backends.cuda.output import make_output
+from nnjit.backends.cuda.output import make_row_gradient
 from nnjit.backends.cuda.products import make_products
-from nnjit.core.activations import IDENTITY
-from nnjit.core.optimizers import DELTA_SCALE, EPS
+from nnjit.backends.cuda.scalars import LINEAR, real_of
 
-__all__ = ["Phases", "make_pass", "make_phases"]
+__all__ = ["Phases", "make_forward", "make_gather", "make_pass", "make_phases"]
 
 
 class Phases(NamedTuple):
     """Device functions made by `make_phases`; between two of them a team has to wait.
 
-    ``gather(worker, workers, net, samples, work, start, rows)`` copies rows start.. of the order
-    to the input's place in the workspace, CSR rows as dense ones.
-    ``forward(worker, workers, tiles, layer, net, params, a, a_at, a_row, a_column, work, rows)``
-    computes one layer from the inputs in `a`; the last layer's are pre-activations.
-    ``output(worker, workers, net, samples, buffers, work, start, rows, row_at)`` applies the output
+    ``gather(team, net, samples, work, start, rows)`` copies rows start.. of the order to the
+    input's place in the workspace, CSR rows as dense ones.
+    ``forward(team, tiles, layer, net, params, inputs, work, rows)`` computes one layer from a
+    matrix; the last layer's results are pre-activations.
+    ``output(team, net, samples, buffers, work, start, rows, row_at)`` applies the output
     activation and leaves the rows' losses and weights from `row_at` on, and the first delta.
-    ``backward(worker, workers, tiles, layer, net, params, work, grads, grads_at, rows, step, add)``
-    computes a layer's gradient, and the delta below it.
+    ``backward(team, tiles, layer, net, params, work, grads, grads_at, rows, step, add)`` computes
+    a layer's gradient, and the delta below it.
     """
 
     gather: object
@@ -45,25 +47,26 @@ class Phases(NamedTuple):
 
 
 @functools.cache
-def make_phases(single, real, tile):
-    """Compile the phases of a pass for one precision and one tile."""
-    products = make_products(single, real, tile)
+def make_phases(single, tile, formulas):
+    """Compile the phases of a pass for one precision, one tile and a network's formulas."""
+    products = make_products(single, tile, formulas.hidden)
     return Phases(
-        _make_gather(real, tile.threads),
-        _make_forward(products),
-        _make_output_phase(single, real, tile.threads),
+        make_gather(single, tile.threads),
+        make_forward(products, True),
+        _make_output_phase(single, tile.threads, formulas.loss),
         _make_backward(products),
     )
 
 
 @functools.cache
-def _make_gather(real, threads):
-    zero = real(0)
+def make_gather(single, threads):
+    """Compile the phase `gather`."""
+    zero = real_of(single)(0)
 
     @device
-    def gather_sparse(worker, workers, n, samples, work, start, rows):
+    def gather_sparse(team, n, samples, work, start, rows):
         t = cuda.threadIdx.x
-        for j in range(worker, rows, workers):
+        for j in range(team.worker, rows, team.workers):
             for k in range(t, n, threads):
                 work[j * n + k] = zero
             cuda.syncthreads()
@@ -72,59 +75,61 @@ def _make_gather(real, threads):
                 work[j * n + samples.indices[p]] = samples.x[p]
 
     @device
-    def gather(worker, workers, net, samples, work, start, rows):
+    def gather(team, net, samples, work, start, rows):
         n, t = net.layers[FAN_IN], cuda.threadIdx.x
         if samples.x_row == 0:
-            gather_sparse(worker, workers, n, samples, work, start, rows)
+            gather_sparse(team, n, samples, work, start, rows)
         elif n >= threads:
-            for j in range(worker, rows, workers):
+            for j in range(team.worker, rows, team.workers):
                 at = samples.order[start + j] * samples.x_row
                 for k in range(t, n, threads):
                     work[j * n + k] = samples.x[at + k * samples.x_column]
         else:
-            for e in range(worker * threads + t, rows * n, workers * threads):
+            for e in range(team.worker * threads + t, rows * n, team.workers * threads):
                 at = samples.order[start + e // n] * samples.x_row
                 work[e] = samples.x[at + e % n * samples.x_column]
 
     return gather
 
 
-def _make_forward(products):
+@functools.cache
+def make_forward(products, keeps):
+    """Compile the phase `forward`; `keeps` says to keep what a backward pass needs."""
     product = products.forward
 
     @device
-    def forward(worker, workers, tiles, layer, net, params, a, a_at, a_row, a_column, work, rows):
+    def forward(team, tiles, layer, net, params, inputs, work, rows):
         layers, row = net.layers, layer * FIELDS
         fan_in, fan_out = layers[row + FAN_IN], layers[row + FAN_OUT]
-        code = layers[row + ACTIVATION] if layer + 1 < net.n_layers else IDENTITY
-        product(
-            worker, workers, tiles, rows, fan_out, fan_in, a, a_at, a_row, a_column,
-            params, layers[row + WEIGHTS], fan_out, 1, work, layers[row + UNITS_AT] * rows,
-            params, layers[row + BIAS], code, fan_in, 0, 0,
+        kept_at = layers[row + KEPT_AT] * rows if keeps else -1
+        weights = Matrix(params, layers[row + WEIGHTS], fan_out, 1)
+        to = Result(
+            work, layers[row + UNITS_AT] * rows, params, layers[row + BIAS], work, kept_at,
+            layers[row + ACTIVATION],
         )  # fmt: skip
+        product(team, tiles, (rows, fan_out, fan_in), inputs, weights, to, Cut(fan_in, 0, 0))
 
     return forward
 
 
-def _make_output_phase(single, real, threads):
-    activate_row, row_gradient = make_output(single, real)
-    one = real(1)
+def _make_output_phase(single, threads, loss):
+    row_gradient, one = make_row_gradient(single, loss), real_of(single)(1)
 
     @device
-    def output(worker, workers, net, samples, buffers, work, start, rows, row_at):
+    def output(team, net, samples, buffers, work, start, rows, row_at):
         row = (net.n_layers - 1) * FIELDS
-        units, code = net.layers[row + FAN_OUT], net.layers[row + ACTIVATION]
-        z, delta = net.layers[row + UNITS_AT] * rows, net.units_total * rows
-        eps, scale = real(buffers.control[EPS]), real(buffers.control[DELTA_SCALE])
-        for j in range(worker * threads + cuda.threadIdx.x, rows, workers * threads):
+        units, z, delta = (
+            net.layers[row + FAN_OUT], net.layers[row + UNITS_AT] * rows, net.units_total * rows,
+        )  # fmt: skip
+        first = team.worker * threads + cuda.threadIdx.x
+        for j in range(first, rows, team.workers * threads):
             sample = samples.order[start + j]
             weight = samples.weights[sample] if samples.weighted else one
-            activate_row(code, work, z + j * units, units)
-            loss = row_gradient(
-                code, net.loss, work, z + j * units, units, work, delta + j * units, samples,
-                sample, weight, eps, scale,
+            loss_of_row = row_gradient(
+                work, z + j * units, units, work, delta + j * units, samples, sample, weight,
+                buffers.control,
             )  # fmt: skip
-            buffers.row_loss[row_at + j] = float(loss) * float(weight)
+            buffers.row_loss[row_at + j] = float(loss_of_row) * float(weight)
             buffers.row_weight[row_at + j] = float(weight)
 
     return output
@@ -134,75 +139,54 @@ def _make_backward(products):
     weight_gradient, input_gradient = products.weight_gradient, products.input_gradient
 
     @device
-    def backward(
-        worker, workers, tiles, layer, net, params, work, grads, grads_at, rows, step, add
-    ):
+    def backward(team, tiles, layer, net, params, work, grads, grads_at, rows, step, add):
         layers, row = net.layers, layer * FIELDS
         fan_in, fan_out = layers[row + FAN_IN], layers[row + FAN_OUT]
         below = (layers[row + UNITS_AT] - fan_in) * rows
         turn = (net.n_layers - 1 - layer) % 2
-        delta = (net.units_total + turn * net.widest) * rows
+        delta = Matrix(work, (net.units_total + turn * net.widest) * rows, fan_out, 1)
         other = (net.units_total + (1 - turn) * net.widest) * rows
-        weight_gradient(
-            worker, workers, tiles, fan_in, fan_out, rows, work, below, 1, fan_in,
-            work, delta, fan_out, 1, grads, grads_at + layers[row + WEIGHTS],
-            grads, grads_at + layers[row + BIAS], 0, step, net.n_params, add,
+        inputs = Matrix(work, below, 1, fan_in)  # transposed
+        to = Result(
+            grads, grads_at + layers[row + WEIGHTS], grads, grads_at + layers[row + BIAS],
+            work, -1, LINEAR,
         )  # fmt: skip
+        cut = Cut(step, net.n_params, add)
+        weight_gradient(team, tiles, (fan_in, fan_out, rows), inputs, delta, to, cut)
         if layer > 0:
-            input_gradient(
-                worker, workers, tiles, rows, fan_in, fan_out, work, delta, fan_out, 1,
-                params, layers[row + WEIGHTS], 1, fan_out, work, other,
-                work, below, layers[row - FIELDS + ACTIVATION], fan_out, 0, 0,
+            weights = Matrix(params, layers[row + WEIGHTS], 1, fan_out)  # transposed
+            to = Result(
+                work, other, work, below, work, layers[row - FIELDS + KEPT_AT] * rows,
+                layers[row - FIELDS + ACTIVATION],
             )  # fmt: skip
+            input_gradient(
+                team, tiles, (rows, fan_in, fan_out), delta, weights, to, Cut(fan_out, 0, 0)
+            )
 
     return backward
 
 
 @functools.cache
-def make_pass(single, real, tile, wait):
+def make_pass(single, tile, formulas, wait):
     """Compile a whole pass of a team that meets in the device function `wait`."""
-    gather, forward, output, backward = make_phases(single, real, tile)
+    gather, forward, output, backward = make_phases(single, tile, formulas)
 
     @device
     def run(
-        worker,
-        workers,
-        tiles,
-        net,
-        samples,
-        buffers,
-        params,
-        work,
-        grads_at,
-        start,
-        rows,
-        row_at,
-        step,
-        add,
-    ):
-        gather(worker, workers, net, samples, work, start, rows)
+        team, tiles, net, samples, buffers, params, work, grads_at, start, rows, row_at, step, add
+    ):  # fmt: skip
+        gather(team, net, samples, work, start, rows)
         wait()
         for layer in range(net.n_layers):
             fan_in = net.layers[layer * FIELDS + FAN_IN]
             below = (net.layers[layer * FIELDS + UNITS_AT] - fan_in) * rows
-            forward(worker, workers, tiles, layer, net, params, work, below, fan_in, 1, work, rows)
+            forward(team, tiles, layer, net, params, Matrix(work, below, fan_in, 1), work, rows)
             wait()
-        output(worker, workers, net, samples, buffers, work, start, rows, row_at)
+        output(team, net, samples, buffers, work, start, rows, row_at)
         wait()
         for layer in range(net.n_layers - 1, -1, -1):
             backward(
-                worker,
-                workers,
-                tiles,
-                layer,
-                net,
-                params,
-                work,
-                buffers.grads,
-                grads_at,
-                rows,
-                step,
-                add,
+                team, tiles, layer, net, params, work, buffers.grads, grads_at, rows, step, add
             )
             wait()
 

@@ -3,17 +3,15 @@
 import numpy as np
 
 from nnjit.backends.cuda import choice as choices
-from nnjit.backends.cuda import kernels, updates
+from nnjit.backends.cuda import control, kernels, updates
 from nnjit.backends.cuda._cuda import launch, most_blocks
-from nnjit.backends.cuda.arguments import Buffers, Samples, Schedule
+from nnjit.backends.cuda.arguments import Buffers, Matrix, Samples, Schedule
 from nnjit.backends.cuda.memory import allocate
-from nnjit.core.optimizers import ALPHA, HYPER, RATE
 
 __all__ = ["TrainPlan"]
 
 # Blocks of the kernels that are launched phase by phase; more work is shared out among them.
 MOST_PHASE_BLOCKS = 4096
-CLOCK = slice(updates.STEPS, updates.BETA_2_POWER + 1)
 
 
 class TrainPlan:
@@ -26,27 +24,36 @@ class TrainPlan:
     n_order, batch_size : int
         Rows that an epoch visits, and rows of a minibatch.
     optimizer : CudaOptimizer
+    delta_scale : float, default=1.0
+        Factor on the derivatives of the loss.
     """
 
-    def __init__(self, engine, dataset, n_order, batch_size, optimizer):
+    def __init__(self, engine, dataset, n_order, batch_size, optimizer, delta_scale=1.0):
         self._for = n_order, batch_size
         self.dataset, self.optimizer = dataset, optimizer
+        self._delta_scale = delta_scale
         batch_size = min(batch_size, n_order)
         self.per_epoch = -(-n_order // batch_size)
         self._engine, self._order = engine, None
-        self._single, self._real = engine.dtype == np.float32, engine.dtype.type
-        self._allocate(choices.choose(engine.layer_units, batch_size, engine.dtype), batch_size)
+        self._formulas = engine.formulas._replace(solver=optimizer.solver)
+        self._layout = control.layout_of(self._formulas)
+        self._allocate(self._choose(batch_size, True), batch_size)
         arguments = (engine.net, self._samples, self._schedule, self._buffers, 0, 0)
         if not self._fit_grid(arguments):  # no cooperative launches here
-            choice = choices.choose(engine.layer_units, batch_size, engine.dtype, False)
-            self._allocate(choice, batch_size)
+            self._allocate(self._choose(batch_size, False), batch_size)
             self._fit_grid(arguments)
+
+    def _choose(self, batch_size, cooperative):
+        engine = self._engine
+        return choices.choose(
+            engine.layer_units, batch_size, engine.dtype, cooperative, engine.net.row_values
+        )
 
     def _allocate(self, choice, batch_size):
         engine, dtype = self._engine, self._engine.dtype
-        n_params, n_order = engine.n_parameters, self._for[0]
+        n_params, n_order = engine.net.n_params, self._for[0]
         self.choice = choice
-        per_pass = choices.workspace_size(engine.layer_units, choice.rows)
+        per_pass = engine.net.row_values * choice.rows
         parallel = choice.blocks if choice.form == "slices" and not choice.shared_work else 1
         weight_ranges = -(-engine.net.n_weights // (choice.tile.threads * updates.RANGE_PER_THREAD))
         made = allocate(
@@ -57,35 +64,30 @@ class TrainPlan:
             row_weight=(batch_size, np.float64),
             squares=(2 * weight_ranges, np.float64),
             losses=(1, np.float64),
-            control=(updates.CONTROL, np.float64),
+            control=(self._layout.size, np.float64),
             order=(n_order, np.int64),
         )
         order = made.pop("order")
-        self._buffers = Buffers(
-            params=engine.params, first=self.optimizer.first, second=self.optimizer.second, **made
-        )
+        self._buffers = Buffers(params=engine.params, vectors=self.optimizer.vectors, **made)
         rows, targets = self.dataset.rows, self.dataset
         self._samples = Samples(
             rows.x, rows.row, rows.column, rows.indices, rows.indptr, targets.targets,
             targets.labels, targets.weights, int(targets.weighted), order,
         )  # fmt: skip
-        self._schedule = Schedule(
-            batch_size, n_order, self.per_epoch, choice.rows, choice.step, self.optimizer.code
-        )
-        self._control = np.zeros(updates.CONTROL)
+        self._schedule = Schedule(batch_size, n_order, self.per_epoch, choice.rows, choice.step)
 
     def _fit_grid(self, arguments):
         """Choose kernel and number of blocks; False if the device cannot run the form."""
-        choice = self.choice
+        choice, single = self.choice, self._engine.single
         if choice.form == "phases":
-            self._kernel = kernels.phase_kernels(self._single, self._real, choice.tile)
+            self._kernel = kernels.phase_kernels(single, choice.tile, self._formulas)
             self._blocks = min(choice.blocks, MOST_PHASE_BLOCKS)
             return True
         if choice.form == "grid":
-            self._kernel = kernels.grid_kernel(self._single, self._real, choice.tile)
+            self._kernel = kernels.grid_kernel(single, choice.tile, self._formulas)
         else:
             self._kernel = kernels.slice_kernel(
-                self._single, self._real, choice.tile, choice.blocks > 1, choice.shared_params,
+                single, choice.tile, self._formulas, choice.blocks > 1, choice.shared_params,
                 choice.shared_work,
             )  # fmt: skip
         self._blocks = choice.blocks
@@ -127,15 +129,10 @@ class TrainPlan:
     def run(self, first, last, alpha):
         """Minibatches first..last-1, counted from epoch to epoch; the state after them.
 
-        The state is that of updates.py.
+        The state is that of control.py.
         """
-        control, optimizer = self._control, self.optimizer
-        control[:HYPER] = optimizer.hyper
-        control[RATE], control[ALPHA] = optimizer.learning_rate, alpha
-        control[HYPER:] = 0.0
-        state = control[HYPER : HYPER + updates.STATE]
-        state[CLOCK], state[updates.RUNNING] = optimizer.clock, 1.0
-        self._buffers.control.copy_to_device(control)
+        optimizer = self.optimizer
+        self._buffers.control.copy_to_device(self._settings(alpha))
         if self.choice.form == "phases":
             self._run_phases(first, last)
         else:
@@ -144,11 +141,21 @@ class TrainPlan:
                 self._samples, self._schedule, self._buffers, first, last,
                 shared_bytes=self.choice.shared_bytes,
             )  # fmt: skip
-        control = self._buffers.control.copy_to_host()
-        odd = (last - first) % 2
-        state = control[HYPER + odd * updates.STATE :][: updates.STATE]
-        optimizer.clock[:] = state[CLOCK]
+        state = self._buffers.control.copy_to_host()[self._layout.state_at((last - first) % 2)]
+        optimizer.clock[:] = state[control.CLOCK :]
         return state
+
+    def _settings(self, alpha):
+        """What kernels are told, with the state of the first step."""
+        optimizer, layout = self.optimizer, self._layout
+        settings = np.zeros(layout.size)
+        settings[control.RATE], settings[control.ALPHA] = optimizer.learning_rate, alpha
+        settings[control.DELTA_SCALE] = self._delta_scale
+        settings[control.PARAMETERS : layout.hyperparameters] = self._engine.loss_parameters
+        settings[layout.hyperparameters : layout.state] = optimizer.settings
+        state = settings[layout.state_at(0)]
+        state[control.RUNNING], state[control.CLOCK :] = 1.0, optimizer.clock
+        return settings
 
     def _run_phases(self, first, last):
         phases, choice = self._kernel, self.choice
@@ -165,7 +172,7 @@ class TrainPlan:
                 self._run_pass(grid, start + at, min(schedule.rows, rows - at), at)
             slots = -(-min(rows, schedule.rows) // schedule.step)
             launch(
-                phases.update, *grid, net, schedule.solver, buffers, rows, samples.weighted, slots,
+                phases.update, *grid, net, buffers, rows, samples.weighted, slots,
                 (batch - first) % 2, epoch, int(place == 0),
             )  # fmt: skip
 
@@ -177,10 +184,8 @@ class TrainPlan:
         launch(phases.gather, *grid, net, self._samples, work, start, rows)
         below = 0
         for layer in range(net.n_layers):
-            launch(
-                phases.forward, *grid, layer, net, buffers.params, work, below * rows,
-                units[layer], 1, work, rows,
-            )  # fmt: skip
+            inputs = Matrix(work, below * rows, units[layer], 1)
+            launch(phases.forward, *grid, layer, net, buffers.params, inputs, work, rows)
             below += units[layer]
         launch(phases.output, *grid, net, self._samples, buffers, start, rows, at)
         for layer in reversed(range(net.n_layers)):

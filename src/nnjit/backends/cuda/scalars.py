@@ -1,55 +1,128 @@
-"""The scalar functions of core/scalar.py as device functions: one source, a second compilation."""
+"""The formulas of the registry as device functions: one source, a second compilation."""
 
 import functools
+from typing import NamedTuple
+
+import numpy as np
 
 from nnjit.backends.cuda._cuda import device
-from nnjit.core import scalar
-from nnjit.core.activations import EXP, LOGISTIC, RELU, TANH
+from nnjit.backends.cuda.tuples import taking
+from nnjit.formulas.library import library
+from nnjit.formulas.registry import find_activation, find_loss
 
-__all__ = ["activation_functions", "scalar_functions"]
+__all__ = [
+    "LINEAR",
+    "Activations",
+    "Formulas",
+    "device_formulas",
+    "device_library",
+    "formulas_of",
+    "make_activations",
+    "real_of",
+]
+
+# In place of an activation's number: none.
+LINEAR = -1
 
 
-@functools.cache
-def scalar_functions(single):
-    """Device functions of one precision by the names they have in `nnjit.core.scalar`."""
-    return {name: device(body) for name, body in scalar.bodies(single, device).items()}
+class Formulas(NamedTuple):
+    """What of the registry a network's kernels are made of, and with it the key to them."""
+
+    hidden: tuple  # the hidden layers' Activations, each once; layers tell them by their place
+    loss: object  # Loss, with the output activation
+    solver: object = None  # Solver; None for a prediction
 
 
-@functools.cache
-def activation_functions(single, real):
-    """Device functions (activate, slope) that choose an activation by its code.
+def formulas_of(network):
+    """Formulas of a network, but for the solver.
 
-    ``activate(code, z)`` is phi(z); ``slope(code, h)`` is phi'(z) expressed by h = phi(z). Every
-    thread of a launch has the same code, so the branches do not diverge.
+    Raises
+    ------
+    ValueError
+        If one of its names is not known, or loss and output do not go together.
     """
-    functions = scalar_functions(single)
-    sigmoid, tanh, relu, exp = (functions[name] for name in ("sigmoid", "tanh", "relu", "exp"))
-    relu_derivative = functions["relu_derivative"]
-    sigmoid_derivative = functions["sigmoid_derivative"]
-    one = real(1)
+    names = dict.fromkeys(layer.activation for layer in network.layers[:-1])
+    hidden = sorted(map(find_activation, names), key=lambda entry: entry.epilogue is not None)
+    return Formulas(tuple(hidden), find_loss(network.loss, network.output))
+
+
+def real_of(single):
+    """NumPy's type of a precision."""
+    return np.float32 if single else np.float64
+
+
+def device_library(single):
+    """The library of formulas in one precision, for the device."""
+    return library(bool(single), device)
+
+
+@functools.cache
+def device_formulas(entry, single):
+    """The formulas of an entry in one precision, as device functions."""
+    return entry.functions(bool(single), device)
+
+
+class Activations(NamedTuple):
+    """Device functions for layers with any of some activations, each told by its number.
+
+    ``at_once(number, z)`` is phi(z) where a tile does that, else z; ``is_left(number)`` says that
+    ``later(number, z)`` is still to be applied. ``backward(number, (delta, z, h))`` is
+    delta phi'(z). LINEAR leaves values as they are. `reads_z` is no function: whether one of them
+    needs z. All threads of a launch have the same number, so the branches do not diverge.
+    """
+
+    at_once: object
+    is_left: object
+    later: object
+    backward: object
+    reads_z: bool
+
+
+@functools.cache
+def make_activations(single, entries):
+    """Activations of some entries; those that a tile applies at once are the last of them."""
+    made = [device_formulas(entry, single) for entry in entries]
+    left = sum(entry.epilogue is None for entry in entries)
+    backwards = [
+        taking(formulas.backward, ("delta", *entry.reads), ("delta", "z", "h"))
+        for formulas, entry in zip(made, entries, strict=True)
+    ]
 
     @device
-    def activate(code, z):
-        if code == RELU:
-            return relu(z)
-        if code == LOGISTIC:
-            return sigmoid(z)
-        if code == TANH:
-            return tanh(z)
-        if code == EXP:
-            return exp(z)
-        return z
+    def is_left(number):
+        return 0 <= number < left
 
     @device
-    def slope(code, h):
-        if code == RELU:
-            return relu_derivative(h)
-        if code == LOGISTIC:
-            return sigmoid_derivative(h)
-        if code == TANH:
-            return (one - h) * (one + h)
-        if code == EXP:
-            return h
-        return one
+    def same(value):
+        return value
 
-    return activate, slope
+    @device
+    def delta_of(values):
+        return values[0]
+
+    values = [formulas.value for formulas in made]
+    return Activations(
+        _chosen(values[left:], same, left),
+        is_left,
+        _chosen(values[:left], same),
+        _chosen(backwards, delta_of),
+        any("z" in entry.reads for entry in entries),
+    )
+
+
+def _chosen(functions, otherwise, first=0):
+    """Device function (number, x) that calls the function of that number, counted from `first`."""
+    if not functions:
+
+        @device
+        def choose_none(number, x):
+            return otherwise(x)
+
+        return choose_none
+    function, others = functions[0], _chosen(functions[1:], otherwise, first + 1)
+
+    @device
+    def choose(number, x):
+        return function(x) if number == first else others(number, x)
+
+    return choose

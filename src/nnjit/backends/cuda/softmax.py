@@ -81,7 +81,7 @@ def _softmax(x):
     m, n = x.shape
     flat = x.take(np.arange(m)).x
     if m * n:
-        rows_softmax = rows_kernel(x.dtype == np.float32, x.dtype.type)
+        rows_softmax = rows_kernel(x.dtype == np.float32)
         launch(rows_softmax, _blocks(m), THREADS, flat, m, n)
     return flat
 
@@ -97,9 +97,9 @@ def _deliver(flat, x, shape):
 
 
 @functools.cache
-def rows_kernel(single, real):
+def rows_kernel(single):
     """Kernel of the softmax of m rows of n values in place, a row per thread."""
-    softmax_row = make_softmax(single, real)
+    softmax_row = make_softmax(single)
 
     def rows(z, m, n):
         for i in range(cuda.grid(1), m, cuda.gridsize(1)):

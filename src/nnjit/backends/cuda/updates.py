@@ -1,34 +1,26 @@
 """The step of a solver over the parameters, and what decides about it.
 
 Every block finds the loss and the weight of the minibatch by itself, with the same additions in
-the same order, so that nobody has to tell the others. What one step leaves to the next (clock,
-loss so far, squared weights) is kept twice, for even and for odd steps: a block that is early
-never overwrites what a late one is still to read.
+the same order, so that nobody has to tell the others.
 """
 
 import functools
-import math
 
 from nnjit.backends.cuda._cuda import cuda, device
-from nnjit.core.optimizers import (
-    ADAM,
+from nnjit.backends.cuda.control import (
     ALPHA,
-    BETA_1,
-    BETA_2,
-    EPSILON,
-    HYPER,
-    MOMENTUM,
-    NESTEROV,
+    CLOCK,
+    LOSS,
     RATE,
-    SGD,
+    RUNNING,
+    SKIPPED,
+    layout_of,
 )
+from nnjit.backends.cuda.scalars import device_formulas, real_of
+from nnjit.backends.cuda.tuples import reader, writer
 
-__all__ = ["CONTROL", "RANGE_PER_THREAD", "STATE", "make_sums", "make_update"]
+__all__ = ["RANGE_PER_THREAD", "make_step", "make_sums", "make_update"]
 
-# Entries of the state of a step.
-STEPS, BETA_1_POWER, BETA_2_POWER, LOSS, SKIPPED, RUNNING = range(6)
-STATE = 6
-CONTROL = HYPER + 2 * STATE
 # Elements of the parameters that one thread updates before its block takes the next range.
 RANGE_PER_THREAD = 2
 
@@ -67,80 +59,63 @@ def make_sums(threads):
 
 
 @functools.cache
-def make_elements(real):
-    """Device functions (sgd, adam) of one parameter each; the formulas of core/optimizers.py.
+def make_step(single, solver):
+    """``step(i, w, gradient, n, rate, vectors, settings)``: the new value of parameter i of n.
 
-    Both take the parameter, its gradient, the moments and their index, and the settings of the
-    solver; they return the new parameter.
+    `settings` are the solver's hyperparameters as a tuple of reals.
     """
-    one = real(1)
+    formula, count = device_formulas(solver, single).step, len(solver.vectors)
+    before, keep = reader(count, real_of(single)), writer(count, 1)
 
     @device
-    def sgd(w, gradient, velocity, i, rate, momentum, nesterov):
-        step = rate * gradient
-        v = momentum * velocity[i] - step
-        velocity[i] = v
-        return w + (momentum * v - step if nesterov else v)
-
-    @device
-    def adam(w, gradient, first, second, i, rate, beta_1, beta_2, epsilon):
-        m = beta_1 * first[i] + (one - beta_1) * gradient
-        v = beta_2 * second[i] + (one - beta_2) * (gradient * gradient)
-        first[i] = m
-        second[i] = v
-        return w - rate * m / (math.sqrt(v) + epsilon)
-
-    return sgd, adam
-
-
-@functools.cache
-def make_step(single, real):
-    """Device function ``step``: the new value of parameter i, whatever the solver."""
-    sgd, adam = make_elements(real)
-    zero = real(0)
-
-    @device
-    def step(i, w, net, solver, slots, buffers, scale, rate):
-        control = buffers.control
-        gradient = buffers.grads[i]
-        for slot in range(1, slots):
-            gradient += buffers.grads[slot * net.n_params + i]
-        alpha = real(control[ALPHA]) if i < net.n_weights else zero
-        gradient = (gradient + alpha * w) * scale
-        if solver == ADAM:
-            return adam(
-                w, gradient, buffers.first, buffers.second, i, rate, real(control[BETA_1]),
-                real(control[BETA_2]), real(control[EPSILON]),
-            )  # fmt: skip
-        if solver == SGD:
-            nesterov = control[NESTEROV] != 0.0
-            return sgd(w, gradient, buffers.first, i, rate, real(control[MOMENTUM]), nesterov)
-        buffers.first[i] = gradient
-        return w
+    def step(i, w, gradient, n, rate, vectors, settings):
+        arguments = (w, gradient) + before(vectors, i, n) + (rate,) + settings
+        after = formula(*arguments)
+        keep(vectors, i, n, after)
+        return after[0]
 
     return step
 
 
 @functools.cache
-def make_update(single, real, threads):
+def _make_gradient(single):
+    """``gradient(i, w, net, slots, buffers, scale)``: that of the minibatch and of the penalty."""
+    real = real_of(single)
+    zero = real(0)
+
+    @device
+    def gradient(i, w, net, slots, buffers, scale):
+        total = buffers.grads[i]
+        for slot in range(1, slots):
+            total += buffers.grads[slot * net.n_params + i]
+        alpha = real(buffers.control[ALPHA]) if i < net.n_weights else zero
+        return (total + alpha * w) * scale
+
+    return gradient
+
+
+@functools.cache
+def make_update(single, threads, formulas):
     """Device functions (weigh, update).
 
-    ``weigh(worker, workers, net, buffers, scratch)`` fills the squared weights of an even step.
-    ``update(worker, workers, net, solver, buffers, params, rows, weighted, slots, odd, epoch,
-    opening, scratch)`` ends a minibatch of `rows` rows, whose losses and weights lie in the
-    buffers: it moves the parameters, unless the loss is not finite or all weights are zero, and
-    writes the next step's state. `opening` says that it is the first of its epoch; `params` is a
-    copy that is kept up to date, or ``buffers.params`` itself.
+    ``weigh(team, net, buffers, scratch)`` fills the squared weights of an even step.
+    ``update(team, net, buffers, params, rows, weighted, slots, odd, epoch, opening, scratch)``
+    ends a minibatch of `rows` rows, whose losses and weights lie in the buffers: it moves the
+    parameters, unless the loss is not finite or all weights are zero, and writes the next step's
+    state. `opening` says that it is the first of its epoch; `params` is a copy that is kept up to
+    date, or ``buffers.params`` itself.
     """
-    step = make_step(single, real)
-    decide = _make_decision(threads)
+    real, layout, solver = real_of(single), layout_of(formulas), formulas.solver
+    step, gradient_of = make_step(single, solver), _make_gradient(single)
+    settings_of, settings_at = reader(len(solver.hyperparameters), real), layout.hyperparameters
+    decide = _make_decision(threads, formulas)
     tree, _ = make_sums(threads)
     per_range = threads * RANGE_PER_THREAD
 
     @device
-    def weigh(worker, workers, net, buffers, scratch):
-        t = cuda.threadIdx.x
-        for number in range(worker, (net.n_weights + per_range - 1) // per_range, workers):
+    def weigh(team, net, buffers, scratch):
+        t, ranges = cuda.threadIdx.x, (net.n_weights + per_range - 1) // per_range
+        for number in range(team.worker, ranges, team.workers):
             square = 0.0
             for i in range(number * per_range + t, (number + 1) * per_range, threads):
                 if i < net.n_weights:
@@ -151,23 +126,25 @@ def make_update(single, real, threads):
 
     @device
     def update(
-        worker, workers, net, solver, buffers, params, rows, weighted, slots, odd, epoch, opening,
-        scratch,
+        team, net, buffers, params, rows, weighted, slots, odd, epoch, opening, scratch
     ):  # fmt: skip
-        moving, weight, bias = decide(
-            worker, net, buffers, rows, weighted, odd, epoch, opening, scratch
+        moving, weight, rate = decide(
+            team.worker, net, buffers, rows, weighted, odd, epoch, opening, scratch
         )
-        t = cuda.threadIdx.x
+        t, settings = cuda.threadIdx.x, settings_of(buffers.control, settings_at, 1)
         scale = real(1.0 / weight) if moving else real(0)
-        rate = real(buffers.control[RATE] * (bias if solver == ADAM else 1.0))
         weight_ranges = (net.n_weights + per_range - 1) // per_range
-        for number in range(worker, (net.n_params + per_range - 1) // per_range, workers):
+        ranges = (net.n_params + per_range - 1) // per_range
+        for number in range(team.worker, ranges, team.workers):
             square = 0.0
             for i in range(number * per_range + t, (number + 1) * per_range, threads):
                 if i < net.n_params:
                     w = buffers.params[i]
                     if moving:
-                        w = step(i, w, net, solver, slots, buffers, scale, rate)
+                        gradient = gradient_of(i, w, net, slots, buffers, scale)
+                        w = step(
+                            i, w, gradient, net.n_params, real(rate), buffers.vectors, settings
+                        )
                         buffers.params[i] = w
                         params[i] = w
                     if i < net.n_weights:
@@ -180,15 +157,18 @@ def make_update(single, real, threads):
 
 
 @functools.cache
-def _make_decision(threads):
-    """Device function that finds whether to move; (moving, weight, Adam's bias correction)."""
+def _make_decision(threads, formulas):
+    """Device function that finds whether to move; (moving, weight, the rate of this step)."""
     _, total = make_sums(threads)
     per_range = threads * RANGE_PER_THREAD
+    layout, (carried, rate_of) = layout_of(formulas), _make_clock(formulas)
+    even, size, count = layout.state, layout.state_size, len(formulas.solver.powers)
+    write_powers = writer(count, 0)
 
     @device
     def decide(worker, net, buffers, rows, weighted, odd, epoch, opening, scratch):
         control = buffers.control
-        now, then = HYPER + odd * STATE, HYPER + (1 - odd) * STATE
+        now, then = even + odd * size, even + (1 - odd) * size
         ranges = (net.n_weights + per_range - 1) // per_range
         weight = total(buffers.row_weight, 0, rows, scratch) if weighted else float(rows)
         loss = total(buffers.row_loss, 0, rows, scratch)
@@ -199,20 +179,58 @@ def _make_decision(threads):
         running = control[now + RUNNING] != 0.0
         finite = skipped or loss - loss == 0.0
         moving = running and finite and not skipped
-        power_1, power_2 = control[now + BETA_1_POWER], control[now + BETA_2_POWER]
-        if moving:
-            power_1 *= control[BETA_1]
-            power_2 *= control[BETA_2]
+        powers = carried(control, now + CLOCK + 1, moving)
         if worker == 0 and cuda.threadIdx.x == 0:
-            control[then + STEPS] = control[now + STEPS] + (1.0 if moving else 0.0)
-            control[then + BETA_1_POWER], control[then + BETA_2_POWER] = power_1, power_2
+            control[then + CLOCK] = control[now + CLOCK] + (1.0 if moving else 0.0)
+            write_powers(control, then + CLOCK + 1, 1, powers)
             counted = running and not skipped
             before = 0.0 if opening else control[now + LOSS]
             control[then + LOSS] = before + (loss * rows if counted else 0.0)
             buffers.losses[epoch] = control[then + LOSS]
             control[then + SKIPPED] = control[now + SKIPPED] + (1.0 if running and skipped else 0.0)
             control[then + RUNNING] = 1.0 if running and finite else 0.0
-        bias = math.sqrt(1.0 - power_2) / (1.0 - power_1) if moving else 1.0
-        return moving, weight, bias
+        return moving, weight, rate_of(control, powers) if moving else 0.0
 
     return decide
+
+
+def _make_clock(formulas):
+    """Device functions (carried, rate), in float64.
+
+    ``carried(control, at, moving)`` are the powers at `at`, each once more multiplied by its base
+    if a step is done; ``rate(control, powers)`` is the rate of a step with these.
+    """
+    solver, settings_at = formulas.solver, layout_of(formulas).hyperparameters
+    names = list(solver.hyperparameters)
+    carried = _carried(tuple(settings_at + names.index(name) for name in solver.powers))
+    settings_of, formula = reader(len(names), float), device_formulas(solver, False).rate
+
+    @device
+    def base_rate(control, powers):
+        return control[RATE]
+
+    @device
+    def rate(control, powers):
+        settings = settings_of(control, settings_at, 1)
+        arguments = (control[RATE],) + settings + powers
+        return formula(*arguments)
+
+    return carried, base_rate if formula is None else rate
+
+
+def _carried(bases):
+    if not bases:
+
+        @device
+        def no_powers(control, at, moving):
+            return ()
+
+        return no_powers
+    before, base, last = _carried(bases[:-1]), bases[-1], len(bases) - 1
+
+    @device
+    def powers(control, at, moving):
+        power = control[at + last]
+        return before(control, at, moving) + (power * control[base] if moving else power,)
+
+    return powers

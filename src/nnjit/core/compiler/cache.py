@@ -12,11 +12,11 @@ import hashlib
 import os
 import time
 
-from nnjit.core.compiler import folders, locks
+from nnjit.core.compiler import folders, locks, symbols
 from nnjit.core.compiler.numba_internals import dump, load, trusted
 from nnjit.core.compiler.sources import function_identity, machine, source_digest
 
-__all__ = ["SUFFIX", "KernelCache", "cache_folder", "cached_files", "clear"]
+__all__ = ["SUFFIX", "KernelCache", "cache_folder", "cached_files", "clear", "fetch", "keep"]
 
 SUFFIX = ".nnjit"
 _DIGEST_BYTES = 32
@@ -72,14 +72,10 @@ class KernelCache:
 
     def save_overload(self, signature, compiled):
         """Keep a compiled kernel."""
-        name, folder = self._file_name(signature), cache_folder()
-        payload = dump(compiled) if name and folder else None
+        name = self._file_name(signature)
+        payload = dump(compiled) if name and cache_folder() else None
         if payload is not None:
-            try:
-                folders.write(folder, name, hashlib.sha256(payload).digest() + payload)
-                _prune(folder)
-            except OSError:  # read-only or full: the kernel works from memory
-                pass
+            keep(name, payload)
         self.release()
 
     def release(self):
@@ -99,15 +95,40 @@ class KernelCache:
 
 
 def _load(name, context):
-    """Load a kernel from the folder in use, or one before it that can only be read."""
+    """Load a kernel, and before it what it calls by name."""
+
+    def rebuild(payload):
+        symbols.require_those_in(payload)
+        return load(payload, context)
+
+    return fetch(name, rebuild)
+
+
+def fetch(name, rebuild):
+    """What `rebuild` makes of a file of the folder in use, or one before it that can only be read.
+
+    None where there is no file, or a bad one.
+    """
     for folder in folders.candidates():
-        compiled = _load_from(folder, name, context)
+        compiled = _fetch_from(folder, name, rebuild)
         if compiled is not None or folders.make(folder):
             return compiled
     return None
 
 
-def _load_from(folder, name, context):
+def keep(name, payload):
+    """Write a file for `fetch`, if there is a folder and it has room."""
+    folder = cache_folder()
+    if folder is None:
+        return
+    try:
+        folders.write(folder, name, hashlib.sha256(payload).digest() + payload)
+        _prune(folder)
+    except OSError:  # read-only or full: the code works from memory
+        pass
+
+
+def _fetch_from(folder, name, rebuild):
     content = folders.read(folder, name)
     if content is None:
         return None
@@ -115,7 +136,7 @@ def _load_from(folder, name, context):
     try:
         if hashlib.sha256(payload).digest() != digest:
             raise ValueError("damaged")
-        compiled = load(payload, context)
+        compiled = rebuild(payload)
     except Exception:  # damaged, or written by something that we cannot read: compile it
         folders.remove(os.path.join(folder, name))
         return None

@@ -15,6 +15,7 @@ from nnjit.core.compiler.numba_internals import (
     attach_cache,
     compiler_lock,
     helper_options,
+    kernel_options,
 )
 
 __all__ = [
@@ -53,7 +54,7 @@ def inline(function):
 
 
 def viewing(function):
-    """Compile a helper that returns arrays made by `frame.view`, which own nothing."""
+    """Compile a helper that returns arrays made by `records.view`, which own nothing."""
     options = helper_options(ViewingHelperCompiler)
     return numba.njit(fastmath=set(FASTMATH), **options)(function)
 
@@ -89,6 +90,7 @@ def kernel(function, *, parallel=False, fastmath=True):
         error_model="numpy",
         parallel=parallel,
         no_cfunc_wrapper=True,
+        **kernel_options(),
     )(function)
     if not numba.config.DISABLE_JIT:
         cache = KernelCache(function, options)
@@ -125,11 +127,11 @@ class Twins:
 
     @functools.cached_property
     def serial(self):
-        return kernel(_renamed(self._function, "serial"))
+        return kernel(renamed(self._function, f"{self.__name__}_serial"))
 
     @functools.cached_property
     def parallel(self):
-        return kernel(_renamed(self._function, "parallel"), parallel=True)
+        return kernel(renamed(self._function, f"{self.__name__}_parallel"), parallel=True)
 
 
 def twins(function):
@@ -137,9 +139,8 @@ def twins(function):
     return Twins(function)
 
 
-def _renamed(function, suffix):
+def renamed(function, name):
     """Copy of a function under another name, so that symbols and cache files differ."""
-    name = f"{function.__name__}_{suffix}"
     code = function.__code__.replace(co_name=name)
     copy = types.FunctionType(
         code, function.__globals__, name, function.__defaults__, function.__closure__

@@ -22,12 +22,14 @@ from numba import types
 __all__ = [
     "ApartHelperCompiler",
     "HelperCompiler",
+    "KernelCompiler",
     "ViewingHelperCompiler",
     "attach_cache",
     "c_function",
     "compiler_lock",
     "dump",
     "helper_options",
+    "kernel_options",
     "load",
     "pool_started",
     "trusted",
@@ -171,6 +173,29 @@ class _HelperLibrary(JITCodeLibrary):
         return 0  # no Python wrapper
 
 
+@_overriding
+class _AloneLibrary(JITCodeLibrary):
+    """Code of a kernel whose helpers nobody else sees.
+
+    Numba numbers functions from 1 in every process and leaves helpers open to the linker: of two
+    kernels from files of different processes, whose helpers share name, types and number, the
+    second one would get the first one's helper. They are closed after the optimizer, which so
+    does what it would do otherwise.
+    """
+
+    def _optimize_final_module(self):
+        super()._optimize_final_module()
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage in _MERGED:
+                function.linkage = "internal"
+
+
+_MERGED = frozenset({
+    llvm.Linkage.linkonce_any, llvm.Linkage.linkonce_odr,
+    llvm.Linkage.weak_any, llvm.Linkage.weak_odr,
+})  # fmt: skip
+
+
 def _called_by(library):
     """The libraries that a helper's code calls, directly and through other helpers."""
     found, left = {}, list(library._linking_libraries)
@@ -243,7 +268,7 @@ def _gives_view(expression, signature, state):
         return False
     callee = state.typemap[expression.func.name]
     if isinstance(callee, types.BoundFunction):
-        return callee.typing_key == "array.reshape"
+        return False  # a method
     if isinstance(callee, types.Function):
         return all(issubclass(template, _IntrinsicTemplate) for template in callee.templates)
     return isinstance(callee, (types.Dispatcher, types.NamedTupleClass))  # another helper
@@ -284,6 +309,16 @@ class HelperCompiler(Compiler):
         return pipelines
 
 
+class KernelCompiler(Compiler):
+    """Numba's pipeline for what Python calls, or calls by address."""
+
+    def compile_extra(self, func):
+        library = _AloneLibrary(self.state.targetctx.codegen(), func.__qualname__)
+        library.enable_object_caching()
+        self.state.library = library
+        return super().compile_extra(func)
+
+
 _NEEDED_BY_HELPERS = tuple(_missing)
 if not _NEEDED_BY_HELPERS:
     register_pass(mutates_CFG=False, analysis_only=True)(_WithoutReferences)
@@ -311,6 +346,11 @@ def helper_options(compiler=HelperCompiler):
             "pipeline_class": compiler,
         }
     return options
+
+
+def kernel_options():
+    """Options of `numba.njit` and of C functions for a kernel."""
+    return {} if _NEEDED_BY_HELPERS else {"pipeline_class": KernelCompiler}
 
 
 # Whether the above works with this Numba
@@ -341,8 +381,8 @@ def _try_out():
     if _NEEDED_BY_HELPERS:
         raise AttributeError(f"no {', '.join(_NEEDED_BY_HELPERS)}")
     double = _helper_for_trial(HelperCompiler, lambda x: 2.0 * x)
-    row = _helper_for_trial(ViewingHelperCompiler, lambda x: x.reshape((1, x.size)))
-    half = _helper_for_trial(ApartHelperCompiler, lambda x: double(row(x)[0, 1]) * 0.25)
+    rest = _helper_for_trial(ViewingHelperCompiler, lambda x: x[1:])
+    half = _helper_for_trial(ApartHelperCompiler, lambda x: double(rest(x)[0]) * 0.25)
 
     def kernel(address):
         x = numba.carray(address, 2)
@@ -376,6 +416,8 @@ def dump(compiled):
     try:
         if compiled.lifted or compiled.library.has_dynamic_globals:  # addresses of this process
             return None
+        if not isinstance(compiled.library, _AloneLibrary):  # safe in this process alone
+            return None
         return _private("numba.core.serialize", "dumps")(compiled._reduce())
     except Exception:  # what cannot be written is compiled anew
         return None
@@ -402,7 +444,8 @@ def c_function(function, signature, options, cache):
     """A C function made of a Python function, with its `address`."""
     try:
         CFunc = _private("numba.core.ccallback", "CFunc")
-        made = CFunc(function, (signature.args, signature.return_type), {}, options)
+        made = CFunc(function, (signature.args, signature.return_type), {}, options,
+                     **kernel_options())  # fmt: skip
         attach_cache(made, cache)
         made.compile()
     except Exception:  # the ordinary way, which is without a cache that is safe

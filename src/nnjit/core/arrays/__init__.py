@@ -1,0 +1,1 @@
+"""Kernels on row-major arrays: what `nnjit.functional` offers."""

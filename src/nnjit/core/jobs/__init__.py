@@ -1,0 +1,1 @@
+"""Jobs: what is to be done as typed records, and the driver that any number of threads share."""

@@ -1,0 +1,1 @@
+"""Dense layers: an affine map and an activation."""

@@ -1,0 +1,1 @@
+"""Radial layers: Gaussian bumps around centres."""

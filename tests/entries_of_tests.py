@@ -1,0 +1,97 @@
+"""Entries as somebody might add them, of every kind that those of the package are not."""
+
+from nnjit.formulas.registry import Activation, Loss, Solver
+
+
+def _silu(m):
+    """z sigmoid(z), whose derivative needs z as well as h."""
+    one, sigmoid = m.one, m.sigmoid
+
+    def value(z):
+        return z * sigmoid(z)
+
+    def derivative(z):
+        return sigmoid(z) * (one + z * (one - sigmoid(z)))
+
+    def backward(delta, z, h):
+        return delta * (h + sigmoid(z) * (one - h))
+
+    return value, derivative, backward
+
+
+def _softplus(m):
+    """log(1 + e^z), whose derivative is taken from z alone."""
+    sigmoid, softplus = m.sigmoid, m.softplus
+
+    def value(z):
+        return softplus(z)
+
+    def derivative(z):
+        return sigmoid(z)
+
+    def backward(delta, z):
+        return delta * sigmoid(z)
+
+    return value, derivative, backward
+
+
+def _quantile_like(m):
+    """A smooth loss with two parameters, in y, z and p; the output is logistic."""
+    one, log1p, exp = m.one, m.log1p, m.exp
+
+    def value(p, rate, y, z, shift):
+        return rate * (p - y) * (p - y) + log1p(exp(-shift * z))
+
+    def slope(shift, z, y, p, rate):
+        return (rate + rate) * (p - y) * p * (one - p) - shift / (one + exp(shift * z))
+
+    return value, slope
+
+
+def _focal(m):
+    """-(1 - p)^gamma log(p) with gamma = 2 and a weight."""
+    one, two, eps, log, clip = m.one, m.two, m.eps, m.log, m.clip
+    high = one - eps
+
+    def value(p, weight):
+        q = one - p
+        return -weight * q * q * log(clip(p, eps, high))
+
+    def factor(weight, p):
+        q = one - p
+        return weight * (q * q - two * q * p * log(clip(p, eps, high)))
+
+    return value, factor
+
+
+def _plain(m):
+    """Gradient descent without anything."""
+
+    def step(w, g, rate):
+        return (w - rate * g,)
+
+    return None, step
+
+
+def _three(m):
+    """A rule of three vectors, whose rate decays by a power."""
+    one = m.one
+
+    def rate(rate, decay, share, power):
+        return rate * (one + power)
+
+    def step(w, g, mean, last, travelled, rate, decay, share):
+        mean = decay * mean + share * g
+        down = rate * (mean + share * last)
+        return w - down, mean, g, travelled + down * down
+
+    return rate, step
+
+
+SILU = Activation("silu", _silu)
+SOFTPLUS = Activation("softplus", _softplus)
+SQUARES = Loss("squares", _quantile_like, "logistic", True, None, {"rate": 0.75, "shift": 0.5})
+FOCAL = Loss("focal", _focal, "softmax", parameters={"weight": 1.5}, classes=True)
+PLAIN = Solver("plain", _plain)
+THREE = Solver("three", _three, ("mean", "last", "travelled"), {"decay": 0.5, "share": 0.25},
+               ("decay",))  # fmt: skip

@@ -1,0 +1,80 @@
+"""Every registered solver: its steps in every target, and against the oracle."""
+
+import numpy as np
+import pytest
+from targets import PRECISIONS, close, compiled
+
+import naive
+from nnjit.formulas import SOLVERS
+
+ENTRIES = list(SOLVERS.values())
+every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+every_precision = pytest.mark.parametrize("dtype", PRECISIONS)
+N, STEPS, RATE = 7, 5, 0.01
+
+
+def gradients(dtype=np.float64):
+    return np.random.default_rng(0).normal(size=(STEPS, N)).astype(dtype)
+
+
+def run(entry, formulas, dtype, **hyperparameters):
+    """Parameters after each of some steps, in the way that drivers take them."""
+    settings = {**entry.hyperparameters, **hyperparameters}
+    powers = dict.fromkeys(entry.powers, 1.0)
+    w, vectors, seen = np.ones(N, dtype), [np.zeros(N, dtype) for _ in entry.vectors], []
+    rate_of = entry.numpy().rate
+    for gradient in gradients(dtype):
+        powers = {name: power * settings[name] for name, power in powers.items()}
+        rate = RATE if rate_of is None else rate_of(RATE, *settings.values(), *powers.values())
+        reals = [dtype(value) for value in settings.values()]
+        w, *vectors = formulas.step(w, gradient, *vectors, dtype(rate), *reals)
+        seen.append(w)
+    return np.array(seen)
+
+
+@every_entry
+@every_precision
+def test_compiled_steps_are_those_of_arrays(entry, dtype):
+    code = run(entry, compiled(entry, dtype), dtype)
+    arrays = run(entry, entry.numpy(dtype), dtype)
+    assert arrays.dtype == dtype
+    close(code, arrays, dtype, ulps=16)
+    close(code, run(entry, entry.numpy(), np.float64), dtype, ulps=64)
+
+
+@every_entry
+def test_steps_go_down(entry):
+    """A gradient that stays the same moves the parameter against it."""
+    settings = dict(entry.hyperparameters)
+    powers = {name: settings[name] for name in entry.powers}
+    formulas = entry.numpy()
+    rate = formulas.rate(RATE, *settings.values(), *powers.values()) if formulas.rate else RATE
+    w, g = np.zeros(2), np.array([1.0, -1.0])
+    vectors = [np.zeros(2) for _ in entry.vectors]
+    stepped, *moved = formulas.step(w, g, *vectors, rate, *settings.values())
+    assert (np.sign(stepped) == [-1, 1]).all()
+    assert len(moved) == len(entry.vectors)
+
+
+def oracle_run(solver):
+    w, seen = np.ones(N), []
+    for gradient in gradients():
+        solver.step([w], [gradient])
+        seen.append(w.copy())
+    return np.array(seen)
+
+
+@every_precision
+@pytest.mark.parametrize("nesterov", [0.0, 1.0])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_is_the_oracles(momentum, nesterov, dtype):
+    entry = SOLVERS["sgd"]
+    steps = run(entry, compiled(entry, dtype), dtype, momentum=momentum, nesterov=nesterov)
+    close(steps, oracle_run(naive.SGD(RATE, momentum, bool(nesterov))), dtype, ulps=64)
+
+
+@every_precision
+def test_adam_is_the_oracles(dtype):
+    entry = SOLVERS["adam"]
+    steps = run(entry, compiled(entry, dtype), dtype, beta_1=0.8, beta_2=0.95, epsilon=1e-6)
+    close(steps, oracle_run(naive.Adam(RATE, 0.8, 0.95, 1e-6)), dtype, ulps=64)

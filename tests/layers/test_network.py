@@ -1,0 +1,118 @@
+"""A network as data: sizes, parameters and their order, work, and what a file keeps of it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from nnjit.layers.dense.spec import Dense
+from nnjit.layers.network import Network, as_mlp, mlp
+from nnjit.layers.radial.spec import Radial
+from nnjit.layers.registry import find_kind, kinds
+
+MLP = mlp(8, (16, 5), 3, "relu", "log_loss", "softmax")
+RADIAL = Network(4, (Radial(6, normalized=True), Dense(2)), "squared_error", "identity")
+
+
+def test_sizes_and_outputs_are_those_of_the_layers():
+    assert MLP.sizes == (8, 16, 5, 3) and MLP.outputs == 3
+    assert RADIAL.sizes == (4, 6, 2)
+
+
+def test_parameters_come_layer_by_layer():
+    found = [(number, one.name, one.shape) for number, one in MLP.parameters()]
+    assert found[:3] == [(0, "weights", (8, 16)), (0, "biases", (16,)), (1, "weights", (16, 5))]
+    assert len(found) == 6
+
+
+def test_the_packing_of_an_mlp_is_scikit_learns():
+    assert MLP.packing() == (0, 2, 4, 1, 3, 5)  # coefs_, then intercepts_
+
+
+def test_the_packing_has_penalized_parameters_first():
+    named = list(RADIAL.parameters())
+    order = [named[number][1].name for number in RADIAL.packing()]
+    assert order == ["weights", "centers", "log_widths", "biases"]
+
+
+def test_numbers_of_parameters_and_of_multiply_adds():
+    assert MLP.n_parameters == 9 * 16 + 17 * 5 + 6 * 3
+    assert MLP.work == 8 * 16 + 16 * 5 + 5 * 3  # a dense layer's: its weights
+    assert RADIAL.n_parameters == 6 * 4 + 6 + 6 * 2 + 2
+    assert RADIAL.work == Radial(6).work(4) + 6 * 2
+
+
+def test_networks_of_equal_data_are_equal():
+    again = mlp(8, [16, np.int64(5)], 3, "relu", "log_loss", "softmax")
+    assert again == MLP and hash(again) == hash(MLP)
+    assert mlp(8, (16, 5), 3, "tanh", "log_loss", "softmax") != MLP
+
+
+def test_the_text_of_a_network_tells_all_of_it():
+    assert str(MLP) == (
+        "8 -> dense(16, activation='relu') -> dense(5, activation='relu') -> dense(3), "
+        "output 'softmax', loss 'log_loss'"
+    )
+    assert "radial(6, normalized=True)" in str(RADIAL)
+
+
+@pytest.mark.parametrize("network", [MLP, RADIAL], ids=["mlp", "radial"])
+def test_a_network_goes_through_json_and_back(network):
+    assert Network.from_state(json.loads(json.dumps(network.to_state()))) == network
+
+
+def test_numpys_integers_become_plain_ones():
+    network = mlp(np.int64(3), np.array([4]), np.int32(2), "tanh", "squared_error", "identity")
+    assert Network.from_state(json.loads(json.dumps(network.to_state()))) == network
+
+
+def test_an_unknown_kind_is_refused_with_those_that_there_are():
+    state = RADIAL.to_state()
+    state["layers"][0]["kind"] = "raidal"
+    with pytest.raises(ValueError, match="no layer kind 'raidal'; there are .*dense.*radial"):
+        Network.from_state(state)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("loss"), "The data of a network are inputs, layers"),
+        (lambda state: state.update(more=1), "The data of a network are"),
+        (lambda state: state["layers"][0].pop("units"), "of a dense layer are units, activation"),
+        (lambda state: state["layers"][0].pop("kind"), "A layer has no kind"),
+        (lambda state: state["layers"][0].update(units=0), "each layer one output"),
+        (lambda state: state["layers"][0].update(units="2"), "each layer one output"),
+        (lambda state: state.update(inputs=-1), "at least one input"),
+        (lambda state: state.update(layers=[]), "ends in a dense layer"),
+        (lambda state: state["layers"].reverse(), "ends in a dense layer"),
+    ],
+)  # fmt: skip
+def test_data_of_no_network_are_refused(change, message):
+    state = MLP.to_state()
+    change(state)
+    with pytest.raises(ValueError, match=message):
+        Network.from_state(state)
+
+
+def test_a_network_ends_in_a_dense_layer_without_activation():
+    with pytest.raises(ValueError, match="ends in a dense layer without an activation"):
+        Network(2, (Dense(3, "tanh"),), "squared_error", "identity")
+
+
+def test_every_kind_is_found_under_its_name():
+    assert {"dense", "radial"} <= set(kinds())
+    for name in kinds():
+        assert find_kind(name).kind == name
+
+
+def test_what_an_mlp_was_made_of_is_read_from_it():
+    assert as_mlp(MLP) == ((8, 16, 5, 3), "relu")
+    linear = mlp(2, (), 1, "tanh", "squared_error", "identity")
+    assert as_mlp(linear) == ((2, 1), "identity")
+
+
+def test_other_networks_are_refused_as_mlps():
+    mixed = Network(2, (Dense(3, "tanh"), Dense(3, "relu"), Dense(1)), "squared_error", "identity")
+    for network in (RADIAL, mixed):
+        with pytest.raises(ValueError, match="Dense layers of one activation are needed"):
+            as_mlp(network)
