@@ -1,5 +1,8 @@
 """Entries as somebody might add them, of every kind that those of the package are not."""
 
+import numpy as np
+
+from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
 from nnjit.formulas.registry import Activation, Loss, Solver
 
 
@@ -95,3 +98,25 @@ FOCAL = Loss("focal", _focal, "softmax", parameters={"weight": 1.5}, classes=Tru
 PLAIN = Solver("plain", _plain)
 THREE = Solver("three", _three, ("mean", "last", "travelled"), {"decay": 0.5, "share": 0.25},
                ("decay",))  # fmt: skip
+
+HIDDEN = [entry.name for entry in ACTIVATIONS.values() if entry.hidden]
+PAIRS = [(entry.name, entry.output) for entry in [*LOSSES.values(), SQUARES, FOCAL]]
+
+
+def add_entries(monkeypatch):
+    """Register the entries for one test; nothing in the package knows them."""
+    for registry, entry in [
+        (ACTIVATIONS, SILU), (ACTIVATIONS, SOFTPLUS), (SOLVERS, PLAIN), (SOLVERS, THREE)
+    ]:  # fmt: skip
+        monkeypatch.setitem(registry, entry.name, entry)
+    for entry in (SQUARES, FOCAL):
+        monkeypatch.setitem(LOSSES, (entry.name, entry.output), entry)
+
+
+def targets(entry, n, outputs):
+    """Targets inside a loss's domain, in float64."""
+    rng = np.random.default_rng(2)
+    if entry.classes:
+        return rng.integers(0, outputs, n)
+    y = rng.choice([-1.5, 0.0, 0.25, 1.0, 3.0], (n, outputs))
+    return y if entry.domain is None else np.where(entry.domain.holds(y), y, 1.0)

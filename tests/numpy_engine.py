@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, xlogy
 
-from nnjit.layers.network import as_mlp
+from nnjit.layers.dense.spec import Dense
 
 
 def relu(z):
@@ -227,6 +227,15 @@ class NumpyEngine:
                 penalty[:n_weights] = alpha * flat[:n_weights] / total
                 gradient = (gradient - penalty) / outputs + penalty
         return float(loss), gradient.astype(np.float64)
+
+
+def as_mlp(network):
+    """Sizes of a perceptron and the activation of its hidden layers; ValueError if it is none."""
+    *hidden, _ = network.layers
+    activations = {layer.activation for layer in hidden if isinstance(layer, Dense)}
+    if len(activations) > 1 or not all(isinstance(layer, Dense) for layer in hidden):
+        raise ValueError(f"Dense layers of one activation are needed, not {network}.")
+    return network.sizes, activations.pop() if activations else "identity"
 
 
 def make_engine(network, dtype):

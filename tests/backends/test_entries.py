@@ -5,36 +5,19 @@ import numpy as np
 import pytest
 
 from engine_problems import DTYPES, tolerance
-from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
+from entries_of_tests import HIDDEN, PAIRS, add_entries, targets
 from nnjit.backends.cpu import CpuEngine
-from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
+from nnjit.formulas import ACTIVATIONS, SOLVERS
 from nnjit.formulas.registry import Activation
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network
 
-HIDDEN = [entry.name for entry in ACTIVATIONS.values() if entry.hidden]
-PAIRS = [(entry.name, entry.output) for entry in [*LOSSES.values(), SQUARES, FOCAL]]
 ROWS = 21 if numba.config.DISABLE_JIT else 300
 
 
 @pytest.fixture
 def more_entries(monkeypatch):
-    """The registries with entries that somebody might add; nothing in the package knows them."""
-    for registry, entry in [
-        (ACTIVATIONS, SILU), (ACTIVATIONS, SOFTPLUS), (SOLVERS, PLAIN), (SOLVERS, THREE)
-    ]:  # fmt: skip
-        monkeypatch.setitem(registry, entry.name, entry)
-    for entry in (SQUARES, FOCAL):
-        monkeypatch.setitem(LOSSES, (entry.name, entry.output), entry)
-
-
-def targets(entry, n, outputs):
-    """Targets inside a loss's domain."""
-    rng = np.random.default_rng(2)
-    if entry.classes:
-        return rng.integers(0, outputs, n)
-    y = rng.choice([-1.5, 0.0, 0.25, 1.0, 3.0], (n, outputs))
-    return y if entry.domain is None else np.where(entry.domain.holds(y), y, 1.0)
+    add_entries(monkeypatch)
 
 
 def row_losses(engine, X, y):

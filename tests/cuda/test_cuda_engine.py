@@ -22,14 +22,12 @@ from engine_problems import (
     problem,
     tolerance,
 )
-from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
+from entries_of_tests import HIDDEN, PAIRS, add_entries, targets
 from nnjit.backends import select
 from nnjit.backends.cpu import CpuEngine
 from nnjit.backends.cuda import choice, memory, plan
 from nnjit.backends.cuda.engine import CudaEngine
 from nnjit.backends.cuda.products import Tile
-from nnjit.formulas import ACTIVATIONS as ACTIVATIONS_BY_NAME
-from nnjit.formulas import LOSSES as LOSSES_BY_NAMES
 from nnjit.formulas import SOLVERS
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network, mlp
@@ -325,25 +323,7 @@ def test_a_poisson_mean_that_underflows_costs_a_finite_loss():
 
 @pytest.fixture
 def more_entries(monkeypatch):
-    """The registry with entries that somebody might add; nothing in the package knows them."""
-    for registry, entry in [(ACTIVATIONS_BY_NAME, SILU), (ACTIVATIONS_BY_NAME, SOFTPLUS),
-                            (SOLVERS, PLAIN), (SOLVERS, THREE)]:  # fmt: skip
-        monkeypatch.setitem(registry, entry.name, entry)
-    for entry in (SQUARES, FOCAL):
-        monkeypatch.setitem(LOSSES_BY_NAMES, (entry.name, entry.output), entry)
-
-
-def rows_for(entry, n, outputs):
-    """Targets inside a loss's domain, in float64."""
-    rng = np.random.default_rng(2)
-    if entry.classes:
-        return rng.integers(0, outputs, n)
-    y = rng.choice([-1.5, 0.0, 0.25, 1.0, 3.0], (n, outputs))
-    return y if entry.domain is None else np.where(entry.domain.holds(y), y, 1.0)
-
-
-HIDDEN = [entry.name for entry in ACTIVATIONS_BY_NAME.values() if entry.hidden]
-PAIRS = [(entry.name, entry.output) for entry in [*LOSSES_BY_NAMES.values(), SQUARES, FOCAL]]
+    add_entries(monkeypatch)
 
 
 @pytest.mark.parametrize("form", ["one block", "grid"], indirect=True)
@@ -356,7 +336,7 @@ def test_gradient_of_every_entry_is_that_of_differences(form, pair, more_entries
     rng, n = np.random.default_rng(0), 4
     size = engine.network.n_parameters
     theta, X, w = rng.normal(0, 0.8, size), rng.normal(size=(n, 3)), np.array([1.0, 0.0, 2.0, 1.0])
-    dataset = engine.dataset(X, rows_for(engine.formulas.loss, n, 2), w)
+    dataset = engine.dataset(X, targets(engine.formulas.loss, n, 2), w)
     value, gradient = engine.loss_gradient(theta, dataset, 0.3)
     assert np.isfinite(value)
     for i in range(0, size, 5):  # of weights and biases of every layer

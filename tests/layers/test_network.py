@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from nnjit.layers.dense.spec import Dense
-from nnjit.layers.network import Network, as_mlp, mlp
+from nnjit.layers.network import Network, mlp
 from nnjit.layers.radial.spec import Radial
 from nnjit.layers.registry import find_kind, kinds
+from numpy_engine import as_mlp
 
 MLP = mlp(8, (16, 5), 3, "relu", "log_loss", "softmax")
 RADIAL = Network(4, (Radial(6, normalized=True), Dense(2)), "squared_error", "identity")

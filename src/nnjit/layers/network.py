@@ -12,7 +12,7 @@ from nnjit.layers.dense.spec import Dense
 from nnjit.layers.layer import Layer, Parameter
 from nnjit.layers.registry import find_kind
 
-__all__ = ["Network", "as_mlp", "mlp"]
+__all__ = ["Network", "mlp"]
 
 
 @dataclass(frozen=True)
@@ -206,29 +206,3 @@ def _mlp(
     """Make a network, which for a small one takes as long as some epochs, once."""
     layers = [Dense(units, activation) for units in hidden]
     return Network(inputs, (*layers, Dense(outputs)), loss, output)
-
-
-def as_mlp(network: Network) -> tuple[tuple[int, ...], str]:
-    """Return the sizes of a multi-layer perceptron and the activation of its hidden layers.
-
-    Parameters
-    ----------
-    network : Network
-
-    Returns
-    -------
-    sizes : tuple of int
-        Units of all layers, the inputs first.
-    activation : str
-        'identity' where there is no hidden layer.
-
-    Raises
-    ------
-    ValueError
-        If it is none, or its hidden layers differ in their activation.
-    """
-    *hidden, _ = network.layers
-    activations = {layer.activation for layer in hidden if isinstance(layer, Dense)}
-    if len(activations) > 1 or not all(isinstance(layer, Dense) for layer in hidden):
-        raise ValueError(f"Dense layers of one activation are needed, not {network}.")
-    return network.sizes, activations.pop() if activations else "identity"
