@@ -405,6 +405,10 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         fitting = losses_of(self.out_activation_) or ("squared_error",)
         return self.loss if self.loss in fitting else fitting[0]
 
+    def _loss_options(self) -> dict[str, Any]:
+        """Return `loss_parameters` and `groups` of the network, each where it is not empty."""
+        return {}
+
     def _make_engine(self, ready: bool = False) -> Engine:
         """Return a new engine that holds a copy of the parameters.
 

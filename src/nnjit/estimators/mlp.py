@@ -66,8 +66,20 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
     def _perceptron(self, units: Sequence[int]) -> Network:
         """Return the network of layers of so many units, the inputs first."""
         inputs, *hidden, outputs = units
-        loss = self._engine_loss()
-        return mlp(inputs, hidden, outputs, self.activation, loss, self.out_activation_)
+        return mlp(
+            inputs,
+            hidden,
+            outputs,
+            self.activation,
+            self._engine_loss(),
+            self.out_activation_,
+            **self._loss_options(),
+            **self._layer_options(),
+        )
+
+    def _layer_options(self) -> dict[str, Any]:
+        """Return what the hidden layers have beside units and activation, as `mlp` takes it."""
+        return {}
 
     def _as_attributes(self, arrays: list[Array]) -> dict[str, Any]:
         return {"coefs_": arrays[0::2], "intercepts_": arrays[1::2]}

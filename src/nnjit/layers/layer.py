@@ -14,6 +14,7 @@ class Parameter(NamedTuple):
     name: str
     shape: tuple[int, ...]
     penalized: bool  # by the L2 term
+    trained: bool = True  # by the solver; else state that the layer itself keeps
 
     @property
     def size(self) -> int:
