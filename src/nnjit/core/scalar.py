@@ -13,9 +13,13 @@ from nnjit.formulas.library import bodies
 __all__ = [
     "clip",
     "compiled",
+    "erf",
     "exp",
+    "expm1",
     "log",
     "log1p",
+    "normal_cdf",
+    "normal_pdf",
     "sigmoid",
     "softplus",
     "tanh",
@@ -60,11 +64,15 @@ def _public(name, doc):
 
 
 exp = _public("exp", "e^x, subnormal results included.")
+expm1 = _public("expm1", "e^x - 1, accurate for small x.")
 sigmoid = _public("sigmoid", "Logistic function 1 / (1 + e^-x).")
 tanh = _public("tanh", "Hyperbolic tangent.")
 log = _public("log", "Natural logarithm; -inf at 0, NaN below.")
 log1p = _public("log1p", "log(1 + x), accurate for small x.")
 softplus = _public("softplus", "log(1 + e^x) = -log(sigmoid(-x)).")
+erf = _public("erf", "Error function.")
+normal_cdf = _public("normal_cdf", "Distribution function of the standard normal distribution.")
+normal_pdf = _public("normal_pdf", "Density of the standard normal distribution.")
 
 
 @helper

@@ -37,6 +37,8 @@ __all__ = [
     "solver",
 ]
 
+FAN_BOTH, FAN_IN = "both", "in"
+
 Formula = Callable[..., Any]
 Make = Callable[[Any], tuple[Any, ...]]
 
@@ -105,7 +107,10 @@ class Activation(_Entry):
         Takes a library (see `nnjit.formulas.library`) and returns value(z), derivative(z) and
         backward(delta, ...), which reads z, h = phi(z) or both and is told so by their names.
     gain : float
-        Factor of the initial bound, sqrt(gain / (fan_in + fan_out)).
+        Factor of the initial bound, sqrt(gain / fan).
+    fan : {'both', 'in'}
+        What a layer with fan_in inputs and fan_out outputs has as the fan: their sum, as Glorot's
+        rule and scikit-learn's do, or its inputs, as He's (gain 6) and LeCun's (3).
     range : tuple of float
         Ends of the interval of values; infinite where there is none.
     hidden : bool
@@ -122,6 +127,7 @@ class Activation(_Entry):
     range: tuple[float, float] = (-float("inf"), float("inf"))
     hidden: bool = True
     epilogue: str | None = None
+    fan: str = FAN_BOTH
     reads: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
