@@ -4,6 +4,8 @@ Nothing here is fast or clever. Rows are samples; W has shape (fan_in, fan_out).
 computed keeps the dtype of its inputs, so that float64 inputs give a reference for float32.
 """
 
+import math
+
 import numpy as np
 
 # --- activations -------------------------------------------------------------------------
@@ -48,6 +50,43 @@ DERIVATIVES = {
     "tanh": lambda h: 1 - h**2,
     "relu": lambda h: np.where(h > 0, 1.0, 0.0),
     "exp": lambda h: h,
+}
+
+
+def normal_cdf(z):
+    """Phi(z) = erfc(x) / 2 with x = -z / sqrt(2), whose rounding is made up for by the slope."""
+    x = -np.longdouble(z) / np.sqrt(np.longdouble(2))
+    near = x.astype(np.float64)
+    values = np.vectorize(math.erfc, otypes=[np.float64])(near)
+    slope = 2 / np.sqrt(np.pi) * np.exp(-near * near)
+    return np.asarray((values - (x - near).astype(np.float64) * slope) / 2)
+
+
+def _normal_pdf(z):
+    return np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+
+
+def _mish_slope(z):
+    t = np.tanh(np.logaddexp(0, z))
+    return t + z * (1 - t**2) * logistic(z)
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+# phi(z) and phi'(z) of those that scikit-learn does not have
+MORE_ACTIVATIONS = {
+    "elu": (lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.where(z > 0, 1, np.exp(z))),
+    "gelu": (lambda z: z * normal_cdf(z), lambda z: normal_cdf(z) + z * _normal_pdf(z)),
+    "hard_tanh": (lambda z: np.clip(z, -1, 1), lambda z: np.where(np.abs(z) < 1, 1.0, 0.0)),
+    "leaky_relu": (lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1, 0.01)),
+    "mish": (lambda z: z * np.tanh(np.logaddexp(0, z)), _mish_slope),
+    "selu": (
+        lambda z: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(z)),
+        lambda z: SELU_SCALE * np.where(z > 0, 1, SELU_ALPHA * np.exp(z)),
+    ),
+    "silu": (lambda z: z * logistic(z), lambda z: logistic(z) * (1 + z * logistic(-z))),
+    "softplus": (lambda z: np.logaddexp(0, z), logistic),
+    "softsign": (lambda z: z / (1 + np.abs(z)), lambda z: (1 + np.abs(z)) ** -2.0),
 }
 
 

@@ -150,10 +150,13 @@ def selu(m):
 
 @activation(gain=HE, fan=FAN_IN, range=(-0.17, math.inf))
 def gelu(m):
-    """z Phi(z), Phi the normal distribution; D. Hendrycks and K. Gimpel, arXiv:1606.08415."""
-    select, normal_cdf, normal_pdf = m.select, m.normal_cdf, m.normal_pdf
+    """z Phi(z), Phi the normal distribution; D. Hendrycks and K. Gimpel, arXiv:1606.08415.
+
+    Backward has Phi(z) as h / z, which costs less than to compute it again.
+    """
+    half, one, eps, select, clip = m.half, m.one, m.eps, m.select, m.clip
+    normal_cdf, normal_pdf = m.normal_cdf, m.normal_pdf
     low, high = m.real(-40.0), m.real(40.0)
-    clip = m.clip
 
     def value(z):
         return select(z < low, low, z) * normal_cdf(z)
@@ -161,17 +164,22 @@ def gelu(m):
     def derivative(z):
         return normal_cdf(z) + clip(z, low, high) * normal_pdf(z)
 
-    def backward(delta, z):
-        return delta * (normal_cdf(z) + clip(z, low, high) * normal_pdf(z))
+    def backward(delta, z, h):
+        near = clip(z, low, high)
+        known = select(z < high, h, near) / select(abs(z) < eps, one, near)
+        return delta * (select(abs(z) < eps, half, known) + near * normal_pdf(z))
 
     return value, derivative, backward
 
 
 @activation(gain=HE, fan=FAN_IN, range=(-0.2785, math.inf))
 def silu(m):
-    """z sigmoid(z); S. Elfwing et al., Neural Networks 107, 2018."""
-    one, select, clip, sigmoid = m.one, m.select, m.clip, m.sigmoid
-    low, high = m.real(_VANISHED), m.real(-_VANISHED)
+    """z sigmoid(z); S. Elfwing et al., Neural Networks 107, 2018.
+
+    Backward has sigmoid(z) as h / z, which costs less than to compute it again.
+    """
+    half, one, eps, select, clip = m.half, m.one, m.eps, m.select, m.clip
+    sigmoid, low, high = m.sigmoid, m.real(_VANISHED), m.real(40.0)
 
     def value(z):
         return select(z < low, low, z) * sigmoid(z)
@@ -180,8 +188,10 @@ def silu(m):
         near, share = clip(z, low, high), sigmoid(z)
         return share * (one + near * (one - share))
 
-    def backward(delta, z):
-        near, share = clip(z, low, high), sigmoid(z)
+    def backward(delta, z, h):
+        near = clip(z, low, high)
+        known = select(z < high, h, near) / select(abs(z) < eps, one, near)
+        share = select(abs(z) < eps, half, known)
         return delta * (share * (one + near * (one - share)))
 
     return value, derivative, backward

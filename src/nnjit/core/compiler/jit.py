@@ -12,6 +12,7 @@ from nnjit.core.compiler.compiling import undisturbed
 from nnjit.core.compiler.numba_internals import (
     ApartHelperCompiler,
     ViewingHelperCompiler,
+    WideHelperCompiler,
     attach_cache,
     compiler_lock,
     helper_options,
@@ -27,6 +28,7 @@ __all__ = [
     "twins",
     "vectorized",
     "viewing",
+    "wide",
 ]
 
 # Never 'nnan' or 'ninf': with them isnan() is folded to False and divergence goes unseen.
@@ -75,6 +77,12 @@ def vectorized(function):
     overlap, and gives up where it has been inlined among many others.
     """
     options = helper_options(ApartHelperCompiler)
+    return numba.njit(fastmath={"contract"}, **options)(function)
+
+
+def wide(function):
+    """The same for a loop of many operations on long arrays: with the widest vectors there are."""
+    options = helper_options(WideHelperCompiler)
     return numba.njit(fastmath={"contract"}, **options)(function)
 
 

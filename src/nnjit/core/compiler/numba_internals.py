@@ -129,6 +129,9 @@ class _Remembering(_Around):
         return signature
 
 
+_WIDEST = '"prefer-vector-width"="512"'
+
+
 @_overriding
 class _HelperLibrary(JITCodeLibrary):
     """Code of a function that only kernels call: linked, but neither optimized nor emitted.
@@ -140,10 +143,18 @@ class _HelperLibrary(JITCodeLibrary):
     """
 
     stays_a_function = False
+    prefers_wide = False
 
     @property
     def codegen(self):
         return _WithoutEnvironment(self._codegen)
+
+    def add_ir_module(self, ir_module):
+        if self.prefers_wide:
+            for function in ir_module.functions:
+                if function.blocks and isinstance(function.attributes, set):
+                    set.add(function.attributes, _WIDEST)  # llvmlite itself knows no such name
+        super().add_ir_module(ir_module)
 
     def _optimize_functions(self, ll_module):
         ll_module.data_layout = self._codegen._data_layout
@@ -285,12 +296,14 @@ class HelperCompiler(Compiler):
 
     may_return_arrays = False
     stays_a_function = False
+    prefers_wide = False
 
     def compile_extra(self, func):
         if not trusted():
             return super().compile_extra(func)
         library = _HelperLibrary(self.state.targetctx.codegen(), func.__qualname__)
         library.stays_a_function = self.stays_a_function
+        library.prefers_wide = self.prefers_wide
         self.state.library = library
         self.state.flags = _QuickFlags(self.state.flags)
         self.state.typingctx = _Remembering(self.state.typingctx)
@@ -334,6 +347,16 @@ class ApartHelperCompiler(HelperCompiler):
     """The same for a helper that stays a function."""
 
     stays_a_function = True
+
+
+class WideHelperCompiler(ApartHelperCompiler):
+    """The same with the widest vectors that the processor has.
+
+    For x86 processors with vectors of 512 bits LLVM prefers half of them, since they may lower
+    the clock; the register tiles next to these loops take them anyhow.
+    """
+
+    prefers_wide = True
 
 
 def helper_options(compiler=HelperCompiler):
