@@ -33,7 +33,9 @@ class SparseMatrix(Protocol):
 
 MatrixLike: TypeAlias = ArrayLike | SparseMatrix
 
-ActivationName: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
+# fmt: off
+ActivationName: TypeAlias = Literal["identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "hard_tanh", "softsign"]  # noqa: E501
+# fmt: on
 RegressionLossName: TypeAlias = Literal["squared_error", "poisson"]
 StochasticSolverName: TypeAlias = Literal["sgd", "adam"]
 SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]

@@ -1,6 +1,6 @@
 """Values and derivatives of PyTorch's activations in float64, kept for where it is not installed.
 
-    python tests/formulas/torch_activations.py    writes torch_activations.json anew
+python tests/formulas/torch_activations.py    writes torch_activations.json anew
 """
 
 import json

@@ -60,7 +60,7 @@ def test_mistakes_are_found() -> None:
     with pytest.raises(TypeError):
         MLPRegressor().fit(X)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="activation"):
-        F.dense_forward(X, X.T, activation="gelu")  # type: ignore[arg-type]
+        F.dense_forward(X, X.T, activation="swish")  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
         nnjit.functionals  # type: ignore[attr-defined]  # noqa: B018
 

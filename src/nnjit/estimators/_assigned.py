@@ -10,11 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from nnjit._types import Array
-from nnjit.formulas import ACTIVATIONS, hidden_activations
+from nnjit.estimators._names import hidden_layer_activations
+from nnjit.formulas import ACTIVATIONS
 
-HIDDEN_ACTIVATIONS = hidden_activations()
-# What a network may be told to end in; a fit chooses among fewer.
-KNOWN_OUTPUTS = (*ACTIVATIONS, "softmax")
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -53,7 +51,8 @@ def checked_parameters(
             f"{shapes[0][0]} inputs."
         )
     _check_numbers(network, shapes)
-    _check_activations(network)
+    hidden_layer_activations(getattr(network, "activation", None), len(shapes) - 1)
+    check_output_activation(network)
     coefs = [as_floats(w, f"coefs_[{i}]") for i, w in enumerate(weights)]
     return coefs, [as_floats(b, f"intercepts_[{i}]") for i, b in enumerate(biases)]
 
@@ -161,11 +160,9 @@ def _check_shapes(shapes: list[tuple[int, ...]], bias_shapes: list[tuple[int, ..
         )
 
 
-def _check_activations(network: Any) -> None:
-    for attribute, known in (
-        ("activation", HIDDEN_ACTIVATIONS),
-        ("out_activation_", KNOWN_OUTPUTS),
-    ):
-        name = getattr(network, attribute, None)
-        if not isinstance(name, str) or name not in known:
-            raise ValueError(f"{attribute} must be one of {list(known)}, got {name!r}.")
+def check_output_activation(network: Any) -> None:
+    """Refuse an output activation that nobody knows; a fit chooses among fewer."""
+    known = [*ACTIVATIONS, "softmax"]
+    name = getattr(network, "out_activation_", None)
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"out_activation_ must be one of {known}, got {name!r}.")

@@ -14,6 +14,7 @@ from nnjit.estimators._assigned import checked_parameters, units_of
 from nnjit.estimators._base import SET_BACK, NetworkEstimator
 from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
+from nnjit.estimators._names import activation_names, hidden_layer_activations
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators.classifier import NetworkClassifier
 from nnjit.estimators.parameters import Architecture, RegressionLoss, Training
@@ -70,7 +71,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
             inputs,
             hidden,
             outputs,
-            self.activation,
+            hidden_layer_activations(self.activation, len(hidden)),
             self._engine_loss(),
             self.out_activation_,
             **self._loss_options(),
@@ -92,7 +93,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
         others = (
             self.n_layers_,
             getattr(self, "n_outputs_", None),  # a regressor needs none
-            self.activation,
+            activation_names(self.activation),
             self.out_activation_,
             self.loss,
         )
@@ -141,15 +142,25 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
         self.n_outputs_ = layer_units[-1]
         self.n_layers_ = len(layer_units)
         self.out_activation_ = self._output_activation()
-        layers = [
-            self._init_coef(fan_in, fan_out, dtype)
-            for fan_in, fan_out in zip(layer_units[:-1], layer_units[1:])
-        ]
+        shapes = zip(layer_units[:-1], layer_units[1:])
+        if isinstance(activation_names(self.activation), tuple):
+            hidden = hidden_layer_activations(self.activation, len(layer_units) - 2)
+            # the output layer like the last hidden one, as where all have the same
+            names = (*hidden, *(hidden[-1:] or ("identity",)))
+            layers = [
+                self._init_coef(*shape, dtype, activation=name)
+                for shape, name in zip(shapes, names, strict=True)
+            ]
+        else:
+            layers = [self._init_coef(*shape, dtype) for shape in shapes]
         self.coefs_ = [np.asarray(weights) for weights, _ in layers]
         self.intercepts_ = [np.asarray(biases) for _, biases in layers]
 
-    def _init_coef(self, fan_in: int, fan_out: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-        return glorot_uniform(self._random_state, fan_in, fan_out, self.activation, dtype)
+    def _init_coef(
+        self, fan_in: int, fan_out: int, dtype: np.dtype[Any], activation: Any = None
+    ) -> tuple[Array, Array]:
+        name: Any = self.activation if activation is None else activation
+        return glorot_uniform(self._random_state, fan_in, fan_out, name, dtype)
 
     def _check_architecture(self, network: Network) -> None:
         present, wanted = units_of(self.coefs_), list(network.sizes)

@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Options, StrOptions
 from nnjit._types import ActivationName, RegressionLossName, ScheduleName, SolverName
 from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
 from nnjit.estimators._device import DeviceName
+from nnjit.estimators._names import Activations, EntryName
 from nnjit.formulas import SOLVERS, hidden_activations, regression_losses
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
@@ -40,10 +41,16 @@ class Architecture:
         text="Units of each hidden layer; ``()`` for a linear model.",
         kw_only=False,
     )
-    activation: ActivationName = parameter(
+    activation: ActivationName | Sequence[ActivationName] | NDArray[np.str_] = parameter(
         default="relu",
-        kind=choice(hidden_activations()),
-        text="Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).",
+        kind=Kind(
+            choice(ActivationName).words + " or array-like of such",
+            [EntryName(hidden_activations, "register_activation"), Activations()],
+        ),
+        text="""Activation of the hidden layers, or one for each: x, 1 / (1 + exp(-x)), tanh(x),
+            max(0, x), and those that scikit-learn does not have, with PyTorch's slopes and
+            scales, of which all but the last two start from He's weights (selu: LeCun's); also
+            the name of one of your own, see `nnjit.register_activation`.""",
         kw_only=False,
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from nnjit._types import Array, FloatArray, RegressionLossName, StochasticSolverName, names
-from nnjit.estimators._assigned import KNOWN_OUTPUTS, as_floats
+from nnjit.estimators._assigned import as_floats, check_output_activation
 from nnjit.estimators._base import NON_FINITE, SET_BACK, NetworkEstimator
 from nnjit.estimators._callbacks import FitReport, current_report
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
@@ -327,11 +327,7 @@ def _checked(network: RadialNetwork, n_features: int | None) -> list[Array]:
     outputs = getattr(network, "n_outputs_", None)
     if hasattr(type(network), "predict_proba") and outputs != len(biases):
         raise ValueError(f"coefs_ has shape {weights.shape}, but n_outputs_ is {outputs!r}.")
-    if network.out_activation_ not in KNOWN_OUTPUTS:
-        raise ValueError(
-            f"out_activation_ must be one of {list(KNOWN_OUTPUTS)}, got "
-            f"{network.out_activation_!r}."
-        )
+    check_output_activation(network)
     return arrays
 
 

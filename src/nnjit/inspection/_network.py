@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
+from nnjit.estimators._names import hidden_layer_activations
 from nnjit.formulas import LOSSES, find_activation, outputs_of
 
 
@@ -166,8 +167,9 @@ def layer_values(network: Any, X: Any) -> list[Any]:
 def _layers(network: Any, X: Any) -> Iterator[tuple[Any, Any]]:
     """Yield pre-activations and activations of every layer."""
     value, last = X, len(network.coefs_) - 1
+    hidden = hidden_layer_activations(network.activation, last)
     for depth, (weights, biases) in enumerate(zip(network.coefs_, network.intercepts_)):
-        name = network.out_activation_ if depth == last else network.activation
+        name = network.out_activation_ if depth == last else hidden[depth]
         logits = np.asarray(value @ weights.astype(np.float64)) + biases
         value = activated(name, logits)
         yield logits, value
@@ -244,16 +246,16 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
     logits, values = zip(*_layers(network, X))
     values = (X, *values)
     delta = _loss_slope(network, encode_target(network, y), logits[-1], values[-1]) / X.shape[0]
-    activation = find_activation(network.activation)
-    backward = activation.numpy().backward
+    hidden = hidden_layer_activations(network.activation, len(network.coefs_) - 1)
     gradient = Gradient([], [])
     for depth in range(len(network.coefs_) - 1, -1, -1):
         gradient.weights.insert(0, np.asarray(values[depth].T @ delta))
         gradient.biases.insert(0, delta.sum(axis=0))
         if depth:
             known = {"z": logits[depth - 1], "h": values[depth]}
+            activation = find_activation(hidden[depth - 1])
             delta = delta @ network.coefs_[depth].T
-            delta = backward(delta, *[known[name] for name in activation.reads])
+            delta = activation.numpy().backward(delta, *[known[name] for name in activation.reads])
     return gradient
 
 
