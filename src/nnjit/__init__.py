@@ -4,7 +4,8 @@
 `RBFClassifier` and `RBFRegressor` are radial-basis-function networks;
 `nnjit.functional` has the kernels as functions of arrays. Importing compiles nothing and does not
 load Numba: that happens at the first fit, or when `functional` is first used.
-`nnjit.inspection` has plots and a gradient check.
+`nnjit.inspection` has plots and a gradient check; `register_activation`, `register_loss` and
+`register_solver` take formulas of your own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ __all__ = [
     "__version__",
     "functional",
     "inspection",
+    "register_activation",
+    "register_loss",
+    "register_solver",
     "show_versions",
 ]
 
@@ -33,6 +37,9 @@ _LATER = {
     "RBFRegressor": "nnjit.estimators.radial",
     "functional": None,
     "inspection": None,
+    "register_activation": "nnjit.formulas.own",
+    "register_loss": "nnjit.formulas.own",
+    "register_solver": "nnjit.formulas.own",
 }
 
 
@@ -56,6 +63,7 @@ def show_versions() -> None:
 if TYPE_CHECKING:
     from nnjit import functional, inspection
     from nnjit.estimators.radial import RBFClassifier, RBFRegressor
+    from nnjit.formulas.own import register_activation, register_loss, register_solver
 else:  # a checker that saw this function would take every name for a module
 
     def __getattr__(name):

@@ -8,6 +8,7 @@ from numba import types
 from numba.extending import overload
 
 from nnjit.core.compiler.numba_internals import helper_options
+from nnjit.core.own import in_precision
 from nnjit.formulas.library import bodies
 
 __all__ = [
@@ -27,7 +28,21 @@ __all__ = [
 
 _OPTIONS = {"fastmath": {"contract"}, "forceinline": True, **helper_options()}
 
-helper = numba.njit(**_OPTIONS)
+_compile = numba.njit(**_OPTIONS)
+
+
+def helper(function):
+    """Compile what formulas call; inlined there."""
+    return _compile(function)
+
+
+def own(single, function):
+    """The same of somebody's own function, with our functions in place of those of `math`."""
+    functions = {"exp": exp, "expm1": expm1, "log": log, "log1p": log1p, "tanh": tanh, "erf": erf}
+    return _compile(in_precision(function, single, functions))
+
+
+helper.own = own  # see `nnjit.formulas.library`
 
 
 @functools.cache

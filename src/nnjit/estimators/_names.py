@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from nnjit.formulas import hidden_activations
+from nnjit.formulas.registry import hint
 
 __all__ = ["Activations", "EntryName", "activation_names", "hidden_layer_activations"]
 
@@ -98,5 +99,6 @@ def hidden_layer_activations(given: Any, n_hidden: int) -> tuple[str, ...]:
     known = hidden_activations()
     for name in names:
         if not isinstance(name, str) or name not in known:
-            raise ValueError(f"activation must be one of {list(known)}, got {name!r}.")
+            advice = hint(name, "activation")
+            raise ValueError(f"activation must be one of {list(known)}, got {name!r}{advice}.")
     return names[:n_hidden]

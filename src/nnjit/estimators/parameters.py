@@ -107,7 +107,9 @@ class RegressionLoss:
 
     loss: RegressionLossName = parameter(
         default="squared_error",
-        kind=choice(regression_losses()),
+        kind=Kind(
+            choice(regression_losses()).words, [EntryName(regression_losses, "register_loss")]
+        ),
         text="""'squared_error' is half the squared error, averaged over rows and outputs.
             'poisson' is half the Poisson deviance, ``y log(y / o) - y + o`` with
             ``o = exp(z)``, for targets that are not negative.""",
@@ -121,7 +123,9 @@ class Solver:
 
     solver: SolverName = parameter(
         default="adam",
-        kind=choice((*SOLVERS, "lbfgs")),
+        kind=Kind(
+            choice(SolverName).words, [EntryName(lambda: (*SOLVERS, "lbfgs"), "register_solver")]
+        ),
         text="""'lbfgs' minimizes the loss over all rows by SciPy's L-BFGS-B; 'sgd' and 'adam' go
             through the rows in minibatches.""",
     )

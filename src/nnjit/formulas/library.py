@@ -417,7 +417,8 @@ def library(single, helper):
     single : bool
         float32 or float64.
     helper : callable
-        Decorator that compiles a function called by a formula; the identity for plain Python.
+        Decorator that compiles a function called by a formula; the identity for plain Python. It
+        may have an attribute `own`, a function (single, function) that does so with somebody's.
 
     Returns
     -------
@@ -426,12 +427,15 @@ def library(single, helper):
         and `tiny` (smallest normal number); the functions `exp`, `expm1`, `log`, `log1p`,
         `sigmoid`, `tanh`, `softplus`, `erf`, `normal_cdf` and `normal_pdf` (of the standard normal
         distribution), `sqrt`, ``select(condition, a, b)`` and ``clip(value, low, high)``;
-        ``scalar(function)``, a function of numbers, somebody's own, as formulas call it.
+        ``own(function)`` and ``part(function)``, somebody's own function of numbers, and one of
+        another formula, as formulas call them.
         Formulas take by local names what they need, since compilers close over functions and
         scalars, not over a namespace.
     """
     compiled = {name: helper(body) for name, body in bodies(single, helper).items()}
-    compiled["scalar"] = helper
+    own = getattr(helper, "own", None)
+    compiled["own"] = functools.partial(own, single) if own else helper
+    compiled["part"] = helper
     for function in _choices(_constants(np.float32 if single else np.float64).real):
         compiled[function.__name__] = helper(function)
     return _constants(np.float32 if single else np.float64, **compiled)
@@ -474,7 +478,7 @@ def arrays(dtype=np.float64):
         normal_pdf=lambda x: np.exp(-np.square(x) / 2) * np.dtype(dtype).type(0.3989422804014327),
         sqrt=np.sqrt, select=np.where,
         clip=lambda value, low, high: np.minimum(np.maximum(value, low), high),
-        scalar=lambda function: _elementwise(function, dtype),
+        own=lambda function: _elementwise(function, dtype), part=lambda function: function,
     )  # fmt: skip
 
 
@@ -490,8 +494,13 @@ def _elementwise(function, dtype):
     def of_arrays(*columns):
         columns = np.broadcast_arrays(*[np.asarray(column, np.float64) for column in columns])
         rows = zip(*[column.ravel().tolist() for column in columns])
-        values = np.array([of_number(*row) for row in rows], np.float64)
-        return values.reshape(columns[0].shape).astype(dtype)
+        values = [of_number(*row) for row in rows]
+        if values and isinstance(values[0], tuple):
+            return tuple(in_shape(column, columns[0]) for column in zip(*values))
+        return in_shape(values, columns[0])
+
+    def in_shape(values, like):
+        return np.array(values, np.float64).reshape(like.shape).astype(dtype)[()]
 
     return of_arrays
 

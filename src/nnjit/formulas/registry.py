@@ -279,6 +279,35 @@ LOSSES: dict[tuple[str, str], Loss] = {}
 SOLVERS: dict[str, Solver] = {}
 
 
+# Those that are not the package's, by kind and name; they may be replaced.
+OWN: dict[tuple[str, str], Any] = {}
+_revisions = [0]
+
+
+def revision() -> int:
+    """Return how often an entry has been added that is not the package's."""
+    return _revisions[0]
+
+
+def add_own(kind: str, name: str, entries: dict[Any, Any], key: Any, entry: Any) -> None:
+    """Enter what is not the package's in place of what had its name.
+
+    Raises
+    ------
+    ValueError
+        If the package has one of that name.
+    """
+    taken = {key if isinstance(key, str) else key[0] for key in entries}
+    if name in taken and (kind, name) not in OWN or name in ("softmax", "lbfgs"):
+        raise ValueError(f"nnjit has {kind} {name!r} already; choose another name.")
+    former, _ = OWN.get((kind, name), (None, None))
+    if former is not None:
+        entries.pop(former)
+    entries[key] = entry
+    OWN[kind, name] = key, entry
+    _revisions[0] += 1
+
+
 def activation(**traits: Any) -> Callable[[Make], Make]:
     """Register the decorated function as the activation of its name."""
 
@@ -333,7 +362,7 @@ def find_loss(name: str, output: str) -> Loss:
     pairs = sorted(LOSSES)
     if name not in [pair[0] for pair in pairs]:
         known = sorted({pair[0] for pair in pairs})
-        raise ValueError(f"loss must be one of {known}, got {name!r}")
+        raise ValueError(f"loss must be one of {known}, got {name!r}{hint(name, 'loss')}")
     if (name, output) not in pairs:
         listed = ", ".join(f"{theirs!r} with {out!r}" for theirs, out in pairs)
         raise ValueError(
@@ -365,5 +394,12 @@ def losses_of(output: str) -> tuple[str, ...]:
 
 def _found(entries: Mapping[str, Any], name: Any, kind: str) -> Any:
     if not isinstance(name, str) or name not in entries:
-        raise ValueError(f"{kind} must be one of {sorted(entries)}, got {name!r}")
+        raise ValueError(f"{kind} must be one of {sorted(entries)}, got {name!r}{hint(name, kind)}")
     return entries[name]
+
+
+def hint(name: Any, kind: str) -> str:
+    """Return what to do about a name that is unknown, as the end of a message."""
+    if not isinstance(name, str):
+        return ""
+    return f". If it is your own, call nnjit.register_{kind} first, in this process as well"
