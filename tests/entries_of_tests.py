@@ -1,9 +1,11 @@
 """Entries as somebody might add them, of every kind that those of the package are not."""
 
+import contextlib
+
 import numpy as np
 
 from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
-from nnjit.formulas.registry import Activation, Loss, Solver
+from nnjit.formulas.registry import OWN, Activation, Loss, Solver
 
 
 def _silu(m):
@@ -111,6 +113,19 @@ def add_entries(monkeypatch):
         monkeypatch.setitem(registry, entry.name, entry)
     for entry in (SQUARES, FOCAL):
         monkeypatch.setitem(LOSSES, (entry.name, entry.output), entry)
+
+
+@contextlib.contextmanager
+def registries_kept():
+    """Have the registries afterwards as they were before; what a test registers is gone."""
+    registries = ACTIVATIONS, LOSSES, SOLVERS, OWN
+    before = [dict(registry) for registry in registries]
+    try:
+        yield
+    finally:
+        for registry, entries in zip(registries, before):
+            registry.clear()
+            registry.update(entries)
 
 
 def targets(entry, n, outputs):

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from entries_of_tests import registries_kept
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -20,7 +22,7 @@ def run_example(number):
         if name in EXAMPLES[number]:
             pytest.importorskip(name, reason="the example needs pip install 'nnjit[onnx]'")
     names = {}
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, registries_kept():
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", message=r"device='auto' runs on the CPU")
         exec(compile(EXAMPLES[number], f"README, example {number + 1}", "exec"), names)

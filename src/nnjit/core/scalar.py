@@ -42,7 +42,7 @@ def own(single, function):
     return _compile(in_precision(function, single, functions))
 
 
-helper.own = own  # see `nnjit.formulas.library`
+helper.own = own  # type: ignore[attr-defined]  # see `nnjit.formulas.library`
 
 
 @functools.cache

@@ -336,7 +336,7 @@ def _solver_of(step: Function, rate: Function | None, n_vectors: int) -> Any:
         real, move, base = m.real, m.own(step), rate and m.own(rate)
 
         def own_rate(rate: Any, *others: Any) -> Any:
-            return base(rate, *others)
+            return base(rate, *others)  # type: ignore[misc]
 
         def with_none(w: Any, g: Any, *others: Any) -> Any:
             return (real(move(w, g, *others)[0]),)

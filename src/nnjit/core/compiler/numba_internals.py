@@ -24,6 +24,7 @@ __all__ = [
     "HelperCompiler",
     "KernelCompiler",
     "ViewingHelperCompiler",
+    "WideHelperCompiler",
     "attach_cache",
     "c_function",
     "compiler_lock",
