@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 import nnjit
+from nnjit.formulas import hidden_activations
 
 from .cases import CASES, estimator, make_data
 
@@ -40,7 +41,7 @@ class Fit(_Quiet):
 class Activation(_Quiet):
     """What the activations cost beside ReLU."""
 
-    params = (["identity", "logistic", "tanh", "relu"], ["float32", "float64"])
+    params = (list(hidden_activations()), ["float32", "float64"])
     param_names = ("activation", "dtype")
 
     def setup(self, activation, dtype):

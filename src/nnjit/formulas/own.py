@@ -62,7 +62,7 @@ def register_activation(
     name : str
         An identifier, and not the name of an activation of the package.
     value : function
-        phi(z) for one number z. It may use arithmetic, conditions, `math` and numbers from around
+        The activation phi(z) of one number z. It may use arithmetic, conditions, `math` and numbers from around
         it, as far as Numba compiles that.
     slope : function
         The derivative phi'(z).
@@ -109,7 +109,7 @@ def register_activation(
     ...     return share + 2.0 * z * share * (1.0 - share)
     >>> nnjit.register_activation("swish2", swish2, swish2_slope, fan="in")
     'swish2'
-    >>> model = nnjit.MLPRegressor((8,), activation="swish2", solver="lbfgs", tol=1e-2)
+    >>> model = nnjit.MLPRegressor(activation="swish2", solver="lbfgs", tol=1e-2)
     >>> model.fit([[0.0], [0.5], [1.0]], [0.0, 1.0, 0.0]).predict([[0.5]]).shape
     (1,)
     """
@@ -261,7 +261,7 @@ def register_solver(
     ...     "sign_descent", sign_step, vectors=("mean",), hyperparameters={"beta_1": 0.9}
     ... )
     'sign_descent'
-    >>> model = nnjit.MLPRegressor((8,), solver="sign_descent", max_iter=20, tol=1.0)
+    >>> model = nnjit.MLPRegressor(solver="sign_descent", max_iter=20, tol=1.0)
     >>> model.fit([[0.0], [0.5], [1.0]], [0.0, 1.0, 0.0]).predict([[0.5]]).shape
     (1,)
     """
