@@ -62,8 +62,8 @@ def register_activation(
     name : str
         An identifier, and not the name of an activation of the package.
     value : function
-        The activation phi(z) of one number z. It may use arithmetic, conditions, `math` and numbers from around
-        it, as far as Numba compiles that.
+        The activation phi(z) of one number z. It may use arithmetic, conditions, `math` and
+        numbers from around it, as far as Numba compiles that.
     slope : function
         The derivative phi'(z).
     gain : float, default=6.0
