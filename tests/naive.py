@@ -38,6 +38,7 @@ ACTIVATIONS = {
     "tanh": np.tanh,
     "relu": relu,
     "exp": np.exp,
+    "softplus": lambda z: np.logaddexp(0, z).astype(z.dtype),
     "softmax": softmax,
 }
 
@@ -48,6 +49,7 @@ DERIVATIVES = {
     "tanh": lambda h: 1 - h**2,
     "relu": lambda h: np.where(h > 0, 1.0, 0.0),
     "exp": lambda h: h,
+    "softplus": lambda h: -np.expm1(-h),
 }
 
 
@@ -134,6 +136,92 @@ def logits_gradient(y, p, w=None):
     """
     w = np.ones(len(p)) if w is None else w
     return (p - y) * (w / w.sum())[:, np.newaxis]
+
+
+# Losses by the output: value and derivative of one element, without a mean or a sum.
+
+
+def pinball(y, p, quantile=0.5):
+    return np.maximum(quantile * (y - p), (quantile - 1) * (y - p))
+
+
+def huber(y, p, huber_delta=1.35):
+    r = np.abs(y - p)
+    return np.where(r <= huber_delta, r**2 / 2, huber_delta * (r - huber_delta / 2))
+
+
+def smoothed(y, label_smoothing=0.0, choices=2):
+    """Targets moved towards the even distribution over the classes."""
+    return y * (1 - label_smoothing) + label_smoothing / choices
+
+
+def of_classes(y, p, label_smoothing=0.0, choices=2):
+    return (p - smoothed(y, label_smoothing, choices)) ** 2 / 2
+
+
+def smoothed_log_loss(y, p, label_smoothing=0.0, choices=2):
+    """Of one output; behind a softmax without the term of 1 - p."""
+    t = smoothed(y, label_smoothing, choices)
+    return -t * np.log(clip(p)) - (1 - t) * np.log(clip(1 - p))
+
+
+def smoothed_log_loss_of_softmax(y, p, label_smoothing=0.0, choices=2):
+    return -smoothed(y, label_smoothing, choices) * np.log(clip(p))
+
+
+def focal(y, p, focal_gamma=2.0):
+    """Of one output; behind a softmax of the class's alone."""
+    of_true = clip(np.where(y == 1, p, 1 - p))
+    return -((1 - of_true) ** focal_gamma) * np.log(of_true)
+
+
+def focal_of_softmax(y, p, focal_gamma=2.0):
+    return np.where(y == 1, focal(y, p, focal_gamma), 0.0)
+
+
+def poisson_deviance(y, p):
+    return y * np.log(np.where(y == 0, 1.0, y / p)) - y + p
+
+
+# name of the loss -> loss of each output, by its target and value
+ELEMENTS = {
+    "squared_error": lambda y, p: (y - p) ** 2 / 2,
+    "absolute_error": lambda y, p: np.abs(y - p),
+    "huber": huber,
+    "quantile": pinball,
+    "log_cosh": lambda y, p: np.logaddexp(p - y, y - p) - np.log(2.0),
+    "poisson": poisson_deviance,
+    "gamma": lambda y, p: np.log(p / y) + y / p - 1,
+    "squared_error_of_classes": of_classes,
+    "log_loss": lambda y, p: smoothed_log_loss(y, p),
+    "smoothed_log_loss": smoothed_log_loss,
+    "focal": focal,
+}
+OF_SOFTMAX = {
+    "log_loss": lambda y, p: smoothed_log_loss_of_softmax(y, p),
+    "smoothed_log_loss": smoothed_log_loss_of_softmax,
+    "focal": focal_of_softmax,
+}
+# losses of a row that are a sum over the outputs, with the outputs for which they are
+SUMS = {
+    "poisson": ("exp",),
+    "log_loss": ("logistic", "softmax"),
+    "smoothed_log_loss": ("logistic", "softmax"),
+    "focal": ("logistic", "softmax"),
+    "squared_error_of_classes": ("logistic", "softmax"),
+}
+
+
+def losses_of_rows(name, output, y, z, **parameters):
+    """Loss of each row of logits z by the targets y, (m, K) each; a parameter may have K values."""
+    element = ELEMENTS[name]
+    if output == "softmax":
+        element = OF_SOFTMAX.get(name, element)
+    if name in ("smoothed_log_loss", "squared_error_of_classes") and output == "softmax":
+        parameters = {**parameters, "choices": z.shape[1]}
+    values = element(y, ACTIVATIONS[output](z), **parameters)
+    summed = output in SUMS.get(name, ())
+    return values.sum(axis=1) if summed else values.mean(axis=1)
 
 
 # --- layers and networks -----------------------------------------------------------------

@@ -117,3 +117,21 @@ def test_other_networks_are_refused_as_mlps():
     for network in (RADIAL, mixed):
         with pytest.raises(ValueError, match="Dense layers of one activation are needed"):
             as_mlp(network)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((("quantile", float("nan")),), "finite numbers"),
+        ((("quantile", (0.1, "0.9")),), "finite numbers"),
+        ((("quantile", 0.1), ("quantile", 0.2)), "given twice"),
+    ],
+)
+def test_parameters_of_a_loss_that_are_no_numbers_or_given_twice_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        mlp(2, (), 2, "relu", "quantile", "identity", loss_parameters=options)
+
+
+def test_the_text_of_a_network_names_the_parameters_of_its_loss():
+    made = mlp(2, (), 1, "relu", "huber", "identity", loss_parameters=[("huber_delta", 2.0)])
+    assert str(made).endswith("loss 'huber', huber_delta=2.0")

@@ -59,8 +59,9 @@ class CpuEngine:
 
     @functools.cached_property
     def loss_parameters(self):
-        """Parameters of the loss, float64 in the order of its entry."""
-        return np.array(list(self.loss_entry.parameters.values()), np.float64)
+        """Parameters of the loss, float64: for each output, in the order of its entry."""
+        given, outputs = self.network.loss_parameters, self.network.outputs
+        return np.array(self.loss_entry.settings(given, outputs), np.float64)
 
     def _program(self, sparse, training):
         """The network's `Program` for these; made once."""
@@ -94,10 +95,11 @@ class CpuEngine:
         ----------
         X : ndarray or CSR matrix of shape (n_samples, n_features)
         y : ndarray
-            (n_samples,) class numbers for a loss of classes, else (n_samples, n_outputs).
+            (n_samples,) class numbers for a softmax, else (n_samples, n_outputs), or
+            (n_samples, 1) where all outputs have the same target.
         sample_weight : ndarray of shape (n_samples,), optional
         """
-        labels = self.loss_entry.classes
+        labels = self.loss_entry.labels
         check_columns(X, self.network.inputs)
         check_targets(y, sample_weight, X.shape[0], self.network.outputs, labels)
         data, keep = as_data(X, self.dtype)

@@ -20,7 +20,7 @@ class Data(NamedTuple):
     x_column: int  # elements from one column to the next (0 for CSR)
     indices: np.ndarray  # CSR column numbers, int32
     indptr: np.ndarray  # CSR row starts, int64
-    targets: np.ndarray  # (n * outputs,) row-major
+    targets: np.ndarray  # (n * outputs,) row-major, or (n,): the same for all outputs
     labels: np.ndarray  # (n,) class numbers, int32
     weights: np.ndarray  # (n,) sample weights
 
@@ -70,10 +70,10 @@ def check_targets(y, sample_weight, n_rows, n_outputs, labels):
     sample_weight : ndarray or None
     n_rows, n_outputs : int
     labels : bool
-        Whether `y` holds class numbers.
+        Whether `y` holds class numbers; else it may have one column for all outputs.
     """
     shape = (n_rows,) if labels else (n_rows, n_outputs)
-    if y.shape != shape:
+    if y.shape != shape and (labels or y.shape != (n_rows, 1)):
         raise ValueError(f"The target has shape {y.shape}, but {shape} is needed.")
     if labels and n_rows and not 0 <= y.min() <= y.max() < n_outputs:
         raise ValueError(

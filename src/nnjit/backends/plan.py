@@ -202,9 +202,11 @@ class _BackwardPlan(_Plan):
         self._keep(targets=data.targets, labels=data.labels, weights=data.weights)
         self._keep(loss_parameters=engine.loss_parameters)
         self._keep_workspaces(rows, self._workers, self.n_parts if self._fused else self._workers)
+        mean, columns = self._takes_mean(engine.loss_entry), data.targets.size
         self._set(
             loss_at=loss_unit(network.loss, network.output, program.single).address,
-            delta_scale=1.0,
+            delta_scale=1.0 / network.outputs if mean else 1.0,
+            target_columns=columns // max(1, dataset.n_samples),
             n_parts=self.n_parts,
             batch_size=batch_size,
             n_order=n_order,
@@ -214,6 +216,11 @@ class _BackwardPlan(_Plan):
         self._losses, self._squares = np.zeros(self.n_parts), np.zeros(self._n_chunks)
         self._keep(losses=self._losses, squares=self._squares)
         self._keep_claims(max(self.n_parts, self._n_chunks))
+
+    @staticmethod
+    def _takes_mean(loss):
+        """Whether the gradient is that of the mean over the outputs, not of the sum."""
+        return loss.gradient_of_mean
 
     def _keep_chunks(self, layout):
         """Cut the parameters into chunks, and make what their gradient is written to."""
@@ -300,8 +307,6 @@ class GradientPlan(_BackwardPlan):
         round_ = self._rows * self.n_parts
         length = max(1, int(PRODUCTS_PER_CALL / self._work / round_)) * round_
         self._runs = -(-n // length)
-        if engine.loss_entry.mean_over_outputs:
-            self._set(delta_scale=1.0 / engine.network.outputs)
         self._set(batch_size=length, epoch_batches=self._runs, epochs=1, accumulates=1)
         self.vector = aligned_zeros(engine.layout.n_flat, self._dtype)
         nothing = np.zeros(1)
@@ -313,6 +318,10 @@ class GradientPlan(_BackwardPlan):
             ("update_task", "after_all", 1),
         )
         self._keep(order=np.arange(n))
+
+    @staticmethod
+    def _takes_mean(loss):
+        return loss.mean_over_outputs
 
     def gradient(self, weight, alpha):
         """Loss over all samples, of this weight together; the gradient goes to `vector`."""

@@ -4,7 +4,7 @@ import importlib
 
 from nnjit.core.jobs import driver, prediction, training
 from nnjit.core.maps import activations, inputs, losses, outputs, solvers
-from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
+from nnjit.formulas import ACTIVATIONS, SOLVERS, known_pairs
 from nnjit.layers.registry import kinds
 
 __all__ = ["FAMILIES", "all_units"]
@@ -32,9 +32,9 @@ def all_units(single):
         if entry.hidden and name != "identity":
             yield "activation", name, activations.value_unit(name, single)
             yield "activation", f"{name}, backward", activations.backward_unit(name, single)
-    for name, output in LOSSES:
+    for name, output in known_pairs():
         yield "loss", f"{name}, {output}", losses.loss_unit(name, output, single)
-    for output in dict.fromkeys(output for _, output in LOSSES):
+    for output in dict.fromkeys(output for _, output in known_pairs()):
         if output != "identity":
             yield "output", output, outputs.output_unit(output, single)
     for name in SOLVERS:

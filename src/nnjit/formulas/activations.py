@@ -9,7 +9,7 @@ import math
 
 from nnjit.formulas.registry import activation
 
-__all__ = ["exp", "identity", "logistic", "relu", "tanh"]
+__all__ = ["exp", "identity", "logistic", "relu", "softplus", "tanh"]
 
 
 @activation()
@@ -93,5 +93,22 @@ def exp(m):
 
     def backward(delta, h):
         return delta * h
+
+    return value, derivative, backward
+
+
+@activation(range=(0.0, math.inf), hidden=False)
+def softplus(m):
+    """log(1 + e^z), a smooth relu."""
+    sigmoid, smooth = m.sigmoid, m.softplus
+
+    def value(z):
+        return smooth(z)
+
+    def derivative(z):
+        return sigmoid(z)
+
+    def backward(delta, z):
+        return delta * sigmoid(z)
 
     return value, derivative, backward

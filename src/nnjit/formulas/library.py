@@ -257,7 +257,8 @@ def library(single, helper):
     namespace
         `real`, the type; the scalars `zero`, `half`, `one`, `two`, `eps` (spacing of numbers at 1)
         and `tiny` (smallest normal number); the functions `exp`, `log`, `log1p`, `sigmoid`,
-        `tanh`, `softplus`, `sqrt`, ``select(condition, a, b)`` and ``clip(value, low, high)``.
+        `tanh`, `softplus`, `sqrt`, ``select(condition, a, b)`` and ``clip(value, low, high)``;
+        `helper`, through which goes a function of the entry's own that its formulas call.
         Formulas take by local names what they need, since compilers close over functions and
         scalars, not over a namespace.
     """
@@ -266,7 +267,7 @@ def library(single, helper):
     compiled = {name: helper(functions[name]) for name in names}
     for function in _choices(_constants(np.float32 if single else np.float64).real):
         compiled[function.__name__] = helper(function)
-    return _constants(np.float32 if single else np.float64, **compiled)
+    return _constants(np.float32 if single else np.float64, helper=helper, **compiled)
 
 
 def _constants(real, **functions):
@@ -302,6 +303,7 @@ def arrays(dtype=np.float64):
         tanh=np.tanh, softplus=lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
         sqrt=np.sqrt, select=np.where,
         clip=lambda value, low, high: np.minimum(np.maximum(value, low), high),
+        helper=lambda function: function,
     )  # fmt: skip
 
 

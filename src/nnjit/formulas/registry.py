@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -26,16 +27,21 @@ __all__ = [
     "Solver",
     "SolverFormulas",
     "activation",
+    "classification_losses",
+    "default_output",
     "find_activation",
     "find_loss",
     "find_solver",
     "hidden_activations",
+    "known_pairs",
     "loss",
     "losses_of",
     "outputs_of",
     "regression_losses",
     "solver",
 ]
+
+SOFTMAX = "softmax"
 
 Formula = Callable[..., Any]
 Make = Callable[[Any], tuple[Any, ...]]
@@ -50,7 +56,7 @@ class ActivationFormulas(NamedTuple):
 
 
 class LossFormulas(NamedTuple):
-    """Loss of one output of one row, and its derivative by the pre-activation."""
+    """Loss of one output of one row, and its derivative by the pre-activation or the output."""
 
     value: Formula
     slope: Formula
@@ -168,20 +174,29 @@ class Domain(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss(_Entry):
-    """A loss together with the output activation that it goes with.
+    """A loss together with the output activation that it goes with, or without any.
+
+    Its formulas have one of three forms:
+
+    - with an output activation, value(...) and slope(...), the derivative of value by z;
+    - with `classes`, for softmax, value(p) and factor(p) of the probability p of a row's class:
+      the derivative by z_k is factor(p) (p_k - [k is the class]); None stands for a factor of 1;
+    - without an output activation, value(...) and slope(...), the derivative of value by p. Then
+      `find_loss` joins it to any output activation that stays in `range`.
+
+    Arguments are any of the target y, z, the output p, `choices`, the number of classes among
+    which a target chooses (the outputs of a softmax, else 2), and the parameters, by their names.
+    A softmax has the class's row of zeros and a one as y, and no z.
 
     Attributes
     ----------
-    name, output : str
-        Its name, and that of the output activation p = output(z).
+    name : str
     make : callable
-        Takes a library and returns value(...) and slope(...), whose arguments are any of y, z, p
-        and the parameters, by their names. slope is the derivative of value by z. With
-        `classes` it returns value(p) and factor(p) of the probability p of a row's class, and
-        then the derivative by output k is factor(p) (p_k - [k is the class]); None stands for 1.
+        Takes a library and returns the two formulas.
+    output : str or None
+        The output activation p = output(z).
     mean_over_outputs : bool
-        Whether the loss of a row is the mean over the outputs, not their sum. (The derivative is
-        that of the sum all the same, as in scikit-learn.)
+        Whether the loss of a row is the mean over the outputs, not their sum.
     domain : Domain or None
         Which y it takes; all real numbers if None.
     parameters : mapping of str to float
@@ -189,25 +204,45 @@ class Loss(_Entry):
     regression : bool
         Whether it is offered for regression.
     classes : bool
-        Whether y is the number of a class.
+        Whether its formulas are of the probability of a row's class.
+    gradient_of_sum : bool
+        Whether stochastic solvers take the derivative of the sum over the outputs where the loss
+        is their mean. scikit-learn does, and its own pairs have it so here.
+    range : tuple of float
+        Ends of the interval of the outputs that a loss without an output activation takes.
+    classification : str or None
+        Name by which it is offered for classification.
+    by_output : bool
+        Whether `slope` is the derivative by p.
+    link : Activation or None
+        The activation whose `backward` makes of that the derivative by z; None for a softmax.
+        `find_loss` sets it.
     value_reads, slope_reads : tuple of str
         Names of the two formulas' arguments, in order.
     """
 
     name: str
     make: Make
-    output: str
+    output: str | None = None
     mean_over_outputs: bool = False
     domain: Domain | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
     regression: bool = True
     classes: bool = False
+    gradient_of_sum: bool = False
+    range: tuple[float, float] = (-math.inf, math.inf)
+    classification: str | None = None
+    by_output: bool = False
+    link: Activation | None = None
     value_reads: tuple[str, ...] = field(init=False)
     slope_reads: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
-        known = {"p"} if self.classes else {"y", "z", "p", *self.parameters}
+        object.__setattr__(self, "by_output", self.by_output or self.output is None)
+        known = {"p"} if self.classes else {"y", "z", "p", "choices"}
+        if self.by_output or (self.output == SOFTMAX and not self.classes):
+            known -= {"z"}
         for number, attribute in enumerate(("value_reads", "slope_reads")):
             reads = self._arguments(number)
             if not set(reads) <= known | set(self.parameters):
@@ -221,6 +256,68 @@ class Loss(_Entry):
 
     def _tuple(self) -> type[Any]:
         return ClassLossFormulas if self.classes else LossFormulas
+
+    @property
+    def labels(self) -> bool:
+        """Whether y is the number of a class."""
+        return self.classes or self.output == SOFTMAX
+
+    @property
+    def reads_z(self) -> bool:
+        """Whether the formulas, or the way back through the output activation, need z."""
+        behind = self.link.reads if self.link else ()
+        return "z" in (*self.value_reads, *self.slope_reads, *behind)
+
+    @property
+    def gradient_of_mean(self) -> bool:
+        """Whether a stochastic solver's gradient is divided by the number of outputs."""
+        return self.mean_over_outputs and not self.gradient_of_sum
+
+    def takes(self, output: Any) -> bool:
+        """Whether a loss without an output activation can be joined to this one."""
+        if self.output is not None:
+            return bool(output == self.output)
+        if output == SOFTMAX:
+            inside = self.domain is None or self.domain.holds(np.array([0.0, 1.0])).all()
+            return bool(inside) and self.range[0] <= 0.0 and self.range[1] >= 1.0
+        if not isinstance(output, str) or output not in ACTIVATIONS:
+            return False
+        low, high = ACTIVATIONS[output].range
+        return self.range[0] <= low and high <= self.range[1]
+
+    def settings(
+        self, given: Iterable[tuple[str, float | tuple[float, ...]]], outputs: int
+    ) -> list[tuple[float, ...]]:
+        """Return the values of the parameters for each output.
+
+        Parameters
+        ----------
+        given : iterable of (str, float or tuple of float)
+            Those that are not at their defaults, one number for all outputs or one for each.
+        outputs : int
+
+        Raises
+        ------
+        ValueError
+            If one is not known, or not given as often as there are outputs.
+        """
+        values: dict[str, Any] = dict(self.parameters)
+        for name, value in given:
+            if name not in values:
+                raise ValueError(
+                    f"Loss {self.name!r} has the parameters {sorted(self.parameters)}, got "
+                    f"{name!r}."
+                )
+            values[name] = value
+        for name, value in values.items():
+            if not isinstance(value, tuple):
+                values[name] = (value,) * outputs
+            elif self.labels or len(value) != outputs:
+                raise ValueError(
+                    f"{name}={value} of the loss {self.name!r} is not one number"
+                    + ("." if self.labels else f" for each of {outputs} outputs.")
+                )
+        return [tuple(value[t] for value in values.values()) for t in range(outputs)]
 
 
 @dataclass(frozen=True)
@@ -269,7 +366,8 @@ class Solver(_Entry):
 
 
 ACTIVATIONS: dict[str, Activation] = {}
-LOSSES: dict[tuple[str, str], Loss] = {}
+# By name and output activation, None for those given by p.
+LOSSES: dict[tuple[str, str | None], Loss] = {}
 SOLVERS: dict[str, Solver] = {}
 
 
@@ -319,22 +417,37 @@ def find_solver(name: str) -> Solver:
 def find_loss(name: str, output: str) -> Loss:
     """Return the loss of a name for an output activation.
 
+    Where the pair is not registered, a loss of that name without an output activation is joined to
+    this one.
+
     Raises
     ------
     ValueError
-        That lists the losses if there is none of that name, else the pairs that go together.
+        That lists the losses if there is none of that name, else what goes together.
     """
-    pairs = sorted(LOSSES)
-    if name not in [pair[0] for pair in pairs]:
-        known = sorted({pair[0] for pair in pairs})
-        raise ValueError(f"loss must be one of {known}, got {name!r}")
-    if (name, output) not in pairs:
-        listed = ", ".join(f"{theirs!r} with {out!r}" for theirs, out in pairs)
+    known = {pair[0] for pair in LOSSES}
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"loss must be one of {sorted(known)}, got {name!r}")
+    entry = LOSSES.get((name, output)) if isinstance(output, str) else None
+    if entry is not None:
+        return entry
+    entry = LOSSES.get((name, None))
+    if entry is None or not entry.takes(output):
         raise ValueError(
-            f"loss {name!r} does not go with output activation {output!r}; these pairs go "
-            f"together: {listed}"
+            f"loss {name!r} does not go with output activation {output!r}; it goes with "
+            f"{_listed(outputs_of(name))}, and with {output!r} go {_listed(losses_of(output))}"
         )
-    return LOSSES[name, output]
+    return _joined(entry, output, ACTIVATIONS.get(output))
+
+
+@functools.lru_cache(maxsize=256)
+def _joined(entry: Loss, output: str, link: Activation | None) -> Loss:
+    """Return a loss that is given by p, with an output activation."""
+    return replace(entry, output=output, link=link, by_output=True)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names)) or "none"
 
 
 def hidden_activations() -> tuple[str, ...]:
@@ -347,14 +460,43 @@ def regression_losses() -> tuple[str, ...]:
     return tuple(dict.fromkeys(entry.name for entry in LOSSES.values() if entry.regression))
 
 
+def classification_losses() -> dict[str, str]:
+    """Return the names of the losses that are offered for classification, and of their entries."""
+    offered = [entry for entry in LOSSES.values() if entry.classification]
+    return {str(entry.classification): entry.name for entry in offered}
+
+
+def default_output(name: str) -> str:
+    """Return the output activation of a loss of a regression where none is asked for."""
+    (output, *_) = [output for loss, output in LOSSES if loss == name]
+    return output or "identity"
+
+
 def outputs_of(name: str) -> tuple[str, ...]:
     """Return the output activations that a loss goes with, none if there is no such loss."""
-    return tuple(output for loss, output in LOSSES if loss == name)
+    found = [entry.output for (loss, _), entry in LOSSES.items() if loss == name and entry.output]
+    if (name, None) in LOSSES:
+        entry = LOSSES[name, None]
+        found += [output for output in (*ACTIVATIONS, SOFTMAX) if entry.takes(output)]
+    return tuple(dict.fromkeys(found))
 
 
 def losses_of(output: str) -> tuple[str, ...]:
-    """Return the losses that an output activation goes with."""
-    return tuple(name for name, theirs in LOSSES if theirs == output)
+    """Return the losses that an output activation goes with, those made for it first."""
+    made = [name for name, theirs in LOSSES if theirs == output and theirs is not None]
+    others = [name for (name, own), entry in LOSSES.items() if own is None and entry.takes(output)]
+    return tuple(dict.fromkeys((*made, *others)))
+
+
+def known_pairs() -> tuple[tuple[str, str], ...]:
+    """Return losses and output activations that the estimators of the package join by default."""
+    pairs = [pair for pair in LOSSES if pair[1] is not None]
+    for name, output in LOSSES:
+        if output is None:
+            entry = LOSSES[name, None]
+            usual = (default_output(name),) if entry.regression else ("logistic", SOFTMAX)
+            pairs += [(name, one) for one in usual]
+    return tuple(dict.fromkeys(pairs))  # type: ignore[arg-type]
 
 
 def _found(entries: Mapping[str, Any], name: Any, kind: str) -> Any:

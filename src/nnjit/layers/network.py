@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property, lru_cache
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from nnjit.layers.dense.spec import Dense
@@ -59,12 +60,23 @@ class Network:
             raise ValueError(
                 f"A network has at least one input, and each layer one output: {self}."
             )
+        self._check_loss_parameters()
         if self.groups and sum(self.groups) != self.outputs:
             raise ValueError(f"Groups of {self.groups} logits are not all of them: {self}.")
 
+    def _check_loss_parameters(self) -> None:
+        names = [name for name, _ in self.loss_parameters]
+        if len(set(names)) < len(names):
+            raise ValueError(f"A parameter of the loss is given twice: {names}.")
+        for name, value in self.loss_parameters:
+            for one in value if isinstance(value, tuple) else (value,):
+                if not isinstance(one, Real) or not math.isfinite(one):
+                    raise ValueError(f"{name} of the loss must be finite numbers, got {value!r}.")
+
     def __str__(self) -> str:
         layers = " -> ".join(map(_text, (self.inputs, *self.layers)))
-        return f"{layers}, output {self.output!r}, loss {self.loss!r}"
+        options = "".join(f", {name}={value!r}" for name, value in self.loss_parameters)
+        return f"{layers}, output {self.output!r}, loss {self.loss!r}{options}"
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:

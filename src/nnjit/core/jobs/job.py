@@ -54,7 +54,7 @@ class Job(Record):
     steps_at: int  # (n_steps,) addresses of records that begin like Step
     n_steps: int
     loss_at: int  # unit (job, block) -> weighted sum of the rows' losses; leaves the last delta
-    loss_parameters_at: int  # float64
+    loss_parameters_at: int  # (outputs * parameters,) float64
     output_at: int  # unit (job, block): the output activation in place
     output_overflows: int  # whether finite logits may have infinite outputs
     outputs: int
@@ -69,13 +69,14 @@ class Job(Record):
     logits: int  # 1: without the output activation
     indices_at: int  # (x_size,) int32, CSR
     indptr_at: int  # (n_samples + 1,) int64, CSR
-    targets_at: int  # (n_samples * outputs,)
+    targets_at: int  # (n_samples * target_columns,)
     labels_at: int  # (n_samples,) int32
     weights_at: int  # (n_samples,)
     order_at: int  # (epochs * n_order,) int64
     n_order: int  # rows of an epoch
     epochs: int
     epoch_batches: int  # minibatches of an epoch
+    target_columns: int  # as many as outputs, or one for all of them
     # phases and threads
     phases_at: int  # Phase records
     first: int  # minibatches, runs or blocks of rows
