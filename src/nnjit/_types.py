@@ -11,7 +11,9 @@ __all__ = [
     "Array",
     "FloatArray",
     "ActivationName",
+    "ClassificationLossName",
     "MatrixLike",
+    "OutputName",
     "RegressionLossName",
     "ScheduleName",
     "SolverName",
@@ -34,7 +36,12 @@ class SparseMatrix(Protocol):
 MatrixLike: TypeAlias = ArrayLike | SparseMatrix
 
 ActivationName: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
-RegressionLossName: TypeAlias = Literal["squared_error", "poisson"]
+RegressionLossName: TypeAlias = Literal[
+    "squared_error", "poisson", "absolute_error", "huber", "quantile", "gamma", "log_cosh"
+]
+ClassificationLossName: TypeAlias = Literal["log_loss", "squared_error", "focal"]
+# Output activations that a regressor may be given.
+OutputName: TypeAlias = Literal["identity", "logistic", "tanh", "softplus", "exp"]
 StochasticSolverName: TypeAlias = Literal["sgd", "adam"]
 SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]
 ScheduleName: TypeAlias = Literal["constant", "invscaling", "adaptive"]

@@ -68,15 +68,17 @@ def test_mistakes_are_found() -> None:
 def test_mistakes_in_a_constructor_are_found() -> None:
     with pytest.raises(TypeError, match="'alpa'"):
         MLPClassifier(alpa=0.1)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="'loss'"):
-        MLPClassifier(loss="log_loss")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="'quantile'"):
+        MLPClassifier(quantile=0.5)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="from 1 to 3 positional"):
-        MLPClassifier((3,), "tanh", "adam")  # type: ignore[call-arg]
+        MLPClassifier((3,), "tanh", "adam")  # type: ignore[call-arg,arg-type]
     for model in (
         MLPClassifier(alpha="0.1"),  # type: ignore[arg-type]
         MLPClassifier(early_stopping=None),  # type: ignore[arg-type]
         MLPRegressor((3,)),  # type: ignore[arg-type]
-        MLPRegressor("huber"),  # type: ignore[arg-type]
+        MLPRegressor("hubert"),  # type: ignore[arg-type]
+        MLPRegressor(output_activation="relu"),  # type: ignore[arg-type]
+        MLPClassifier(loss="huber"),  # type: ignore[arg-type]
         MLPRegressor(device=0),  # type: ignore[arg-type]
     ):
         with pytest.raises(ValueError, match="parameter of MLP"):

@@ -47,7 +47,7 @@ from nnjit.estimators._validation import (
     validate_sample_weight,
 )
 from nnjit.estimators.parameters import Training
-from nnjit.formulas import SOLVERS, find_solver, losses_of
+from nnjit.formulas import SOLVERS, find_loss, find_solver, losses_of
 from nnjit.layers.network import Network
 from nnjit.training.engine import Engine
 from nnjit.training.lbfgs import minimize_lbfgs
@@ -402,12 +402,20 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     def _engine_loss(self) -> str:
         """Return `loss`, or one that goes with the output where either was changed since fit."""
-        fitting = losses_of(self.out_activation_) or ("squared_error",)
-        return self.loss if self.loss in fitting else fitting[0]
+        fitting, wanted = losses_of(self.out_activation_) or ("squared_error",), self._loss_name()
+        return wanted if wanted in fitting else fitting[0]
+
+    def _loss_name(self) -> str:
+        """Return the name of the loss in the registry that the parameters ask for."""
+        name: str = self.loss
+        return name
 
     def _loss_options(self) -> dict[str, Any]:
         """Return `loss_parameters` and `groups` of the network, each where it is not empty."""
-        return {}
+        entry = find_loss(self._engine_loss(), self.out_activation_)
+        given = {name: _setting(getattr(self, name, one)) for name, one in entry.parameters.items()}
+        changed = [pair for pair in given.items() if pair[1] != entry.parameters[pair[0]]]
+        return {"loss_parameters": tuple(changed)} if changed else {}
 
     def _make_engine(self, ready: bool = False) -> Engine:
         """Return a new engine that holds a copy of the parameters.
@@ -684,3 +692,9 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(checked(self, state))
+
+
+def _setting(value: Any) -> float | tuple[float, ...]:
+    """Return a parameter of the loss, one number or one for each output, as a network has it."""
+    numbers = tuple(map(float, np.ravel(value)))
+    return numbers if len(numbers) > 1 else numbers[0]

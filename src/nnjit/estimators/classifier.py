@@ -26,8 +26,13 @@ from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._prediction import refuse_overflow
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import flattened_column, validate_training_data
+from nnjit.formulas import classification_losses
 from nnjit.training.engine import Engine
 from nnjit.training.scoring import ClassAccuracy, LabelAccuracy
+
+# Entries of the losses that take smoothed labels. Of the log loss one of its own: where nothing is
+# smoothed nothing is computed for it.
+_SMOOTHED = {"log_loss": "smoothed_log_loss", "squared_error": "squared_error_of_classes"}
 
 
 class NetworkClassifier(ClassifierMixin, NetworkEstimator):
@@ -39,11 +44,14 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
 
     classes_: Array
     _label_binarizer: Any
-    loss = "log_loss"
+    # of a kind of network that has no parameters for them
+    loss: Any = "log_loss"
+    label_smoothing: Any = 0.0
 
     # Targets
 
     def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        self._check_loss()
         X, y = validate_training_data(self, X, y, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = flattened_column(y)
@@ -55,6 +63,19 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             self.classes_ = np.asarray(self.classes_)
             check_known_classes(y, self.classes_, all_present=self.warm_start)
         return X, encode(self._label_binarizer, y)
+
+    def _check_loss(self) -> None:
+        if self.loss not in classification_losses():  # changed since a fit that checked it
+            self._validate_params()
+        if self.label_smoothing and self.loss not in _SMOOTHED:
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing!r} does not go with loss={self.loss!r}, "
+                f"only with {list(_SMOOTHED)}."
+            )
+
+    def _loss_name(self) -> str:
+        names = _SMOOTHED if self.label_smoothing else classification_losses()
+        return names.get(self.loss, "")
 
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"

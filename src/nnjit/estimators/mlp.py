@@ -16,7 +16,12 @@ from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators.classifier import NetworkClassifier
-from nnjit.estimators.parameters import Architecture, RegressionLoss, Training
+from nnjit.estimators.parameters import (
+    Architecture,
+    ClassificationLoss,
+    RegressionLoss,
+    Training,
+)
 from nnjit.estimators.regressor import NetworkRegressor
 from nnjit.layers.network import Network, mlp
 from nnjit.training.initialization import glorot_uniform
@@ -172,7 +177,7 @@ def in_layers(coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Array
 
 
 @parameter_group
-class _ClassifierParameters(Training, Architecture):
+class _ClassifierParameters(Training, ClassificationLoss, Architecture):
     early_stopping: bool = parameter(
         default=False,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
@@ -187,7 +192,7 @@ class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerc
     r"""Multi-layer perceptron classifier, trained by compiled code.
 
     A drop-in for `sklearn.neural_network.MLPClassifier`: the same parameters, attributes and
-    numbers. It minimizes the cross-entropy
+    numbers. It minimizes the cross-entropy (or another loss, see `loss`)
 
     .. math:: -\frac{1}{\sum_i w_i} \sum_i w_i \sum_k y_{ik} \log p_{ik}
               + \frac{\alpha}{2 \sum_i w_i} \|W\|^2
@@ -215,6 +220,12 @@ class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerc
     References
     ----------
     {references}
+
+    T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollar, "Focal loss for dense object detection",
+    ICCV 2017 ('focal').
+
+    C. Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016
+    (`label_smoothing`).
 
     Examples
     --------
@@ -251,7 +262,9 @@ class MLPRegressor(_RegressorParameters, NetworkRegressor, BaseMultilayerPercept
     Attributes
     ----------
     out_activation_ : str
-        'exp' for the Poisson loss, else 'identity'.
+        `output_activation`, or if that is None the one of the loss.
+    quantiles_ : ndarray of shape (n_quantiles,)
+        Quantiles, of a network fitted by the quantile loss.
     {attributes}
 
     See Also
@@ -261,6 +274,11 @@ class MLPRegressor(_RegressorParameters, NetworkRegressor, BaseMultilayerPercept
     References
     ----------
     {references}
+
+    R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46, 1978 ('quantile').
+
+    P. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35,
+    1964 ('huber').
 
     Examples
     --------

@@ -14,10 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Options, StrOptions
 
-from nnjit._types import ActivationName, RegressionLossName, ScheduleName, SolverName
+from nnjit._types import (
+    ActivationName,
+    ClassificationLossName,
+    OutputName,
+    RegressionLossName,
+    ScheduleName,
+    SolverName,
+    names,
+)
 from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
 from nnjit.estimators._device import DeviceName
-from nnjit.formulas import SOLVERS, hidden_activations, regression_losses
+from nnjit.formulas import (
+    SOLVERS,
+    classification_losses,
+    hidden_activations,
+    regression_losses,
+)
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 Numbers: TypeAlias = Sequence[Any] | NDArray[Any]
@@ -101,10 +114,58 @@ class RegressionLoss:
     loss: RegressionLossName = parameter(
         default="squared_error",
         kind=choice(regression_losses()),
-        text="""'squared_error' is half the squared error, averaged over rows and outputs.
-            'poisson' is half the Poisson deviance, ``y log(y / o) - y + o`` with
-            ``o = exp(z)``, for targets that are not negative.""",
+        text="""Loss of an output o for a target y, with r = y - o. 'squared_error' is r^2 / 2;
+            'absolute_error' \\|r\\|; 'huber' r^2 / 2 up to `huber_delta` and then
+            ``huber_delta (|r| - huber_delta / 2)``; 'log_cosh' ``log(cosh(r))``; 'quantile'
+            ``quantile r`` for r >= 0 and ``(quantile - 1) r`` below. 'poisson' is half the Poisson
+            deviance, ``y log(y / o) - y + o``, for targets that are not negative, and 'gamma' half
+            the gamma deviance, ``log(o / y) + y / o - 1``, for positive ones. The loss of a row is
+            the mean over its outputs (with 'poisson' and exp their sum, as in scikit-learn; and
+            the minibatch solvers take the gradient of the sum with 'squared_error' and
+            identity).""",
         kw_only=False,
+    )
+    huber_delta: float = parameter(
+        default=1.35, kind=_POSITIVE, text="Error from which 'huber' is linear."
+    )
+    quantile: float | Numbers = parameter(
+        default=0.5,
+        kind=Kind(
+            "float or array-like of float",
+            [*interval(Real, 0, 1, "neither").constraints, "array-like"],
+        ),
+        text="""Quantile of 'quantile', above 0 and below 1. Of several, distinct ones, each gets
+            an output of its own, for y of one column; predictions do not cross.""",
+    )
+    output_activation: OutputName | None = parameter(
+        default=None,
+        kind=Kind(choice(OutputName).words + " or None", [StrOptions({*names(OutputName)}), None]),
+        text="""What makes outputs of the last layer's sums z: z, 1 / (1 + exp(-z)), tanh(z),
+            log(1 + exp(z)) or exp(z). None is exp for 'poisson' and 'gamma', which need an output
+            that is not negative, and else identity.""",
+    )
+
+
+@parameter_group
+class ClassificationLoss:
+    """What a classifier minimizes."""
+
+    loss: ClassificationLossName = parameter(
+        default="log_loss",
+        kind=choice(tuple(classification_losses())),
+        text="""'log_loss' is the cross-entropy; 'squared_error' half the sum of the squared errors
+            of the outputs; 'focal' ``-(1 - p) ** focal_gamma log(p)`` for the probability p of
+            what is true. Each goes with the softmax and with the logistic output.""",
+    )
+    label_smoothing: float = parameter(
+        default=0.0,
+        kind=_BELOW_ONE,
+        text="""Share s, in [0, 1), of the target that is spread evenly: ``y (1 - s) + s / K`` for
+            a softmax of K outputs, ``y (1 - s) + s / 2`` for a logistic output. Not with
+            'focal'.""",
+    )
+    focal_gamma: float = parameter(
+        default=2.0, kind=_NOT_NEGATIVE, text="Exponent of 'focal'; 0 is the log loss."
     )
 
 

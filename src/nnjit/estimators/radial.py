@@ -15,7 +15,12 @@ from nnjit.estimators._callbacks import FitReport, current_report
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._output_layer import OutputLayer, fit_output_layer
 from nnjit.estimators.classifier import NetworkClassifier
-from nnjit.estimators.parameters import RadialLayer, RegressionLoss, Training
+from nnjit.estimators.parameters import (
+    ClassificationLoss,
+    RadialLayer,
+    RegressionLoss,
+    Training,
+)
 from nnjit.estimators.regressor import NetworkRegressor
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network
@@ -105,7 +110,9 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
 
     def _bumps(self, inputs: int, centers: int, outputs: int) -> Network:
         layers = (Radial(centers, bool(self.normalized)), Dense(outputs))
-        return Network(inputs, layers, self._engine_loss(), self.out_activation_)
+        return Network(
+            inputs, layers, self._engine_loss(), self.out_activation_, **self._loss_options()
+        )
 
     def _as_attributes(self, arrays: list[Array]) -> dict[str, Any]:
         centers, log_widths, weights, biases = arrays
@@ -346,7 +353,7 @@ class _Defaults(Training, RadialLayer):
 
 
 @parameter_group
-class _ClassifierParameters(_Defaults):
+class _ClassifierParameters(_Defaults, ClassificationLoss):
     early_stopping: bool = parameter(
         default=False,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
@@ -367,9 +374,9 @@ class RBFClassifier(_ClassifierParameters, NetworkClassifier, RadialNetwork):
 
     with the softmax for more than two classes; two classes have one output, and each label of a
     multilabel target has its own, with the logistic function. Training minimizes the
-    cross-entropy and the L2 penalty of the output weights, in three phases: centres by k-means
-    and widths from their distances; the output layer, which is a convex problem; and then
-    centres, widths and output layer together.
+    cross-entropy, or another `loss`, and the L2 penalty of the output weights, in three phases:
+    centres by k-means and widths from their distances; the output layer, which is a convex problem
+    for most losses; and then centres, widths and output layer together.
 
     Parameters
     ----------
@@ -423,8 +430,9 @@ class RBFRegressor(_RegressorParameters, NetworkRegressor, RadialNetwork):
     .. math:: o = b + \sum_k w_k \exp\left(-\frac{|x - c_k|^2}{2 s_k^2}\right)
 
     Training minimizes the loss and the L2 penalty of the output weights, in three phases: centres
-    by k-means and widths from their distances; the output layer, which is a convex problem (a
-    ridge regression for the squared error); and then centres, widths and output layer together.
+    by k-means and widths from their distances; the output layer, which is a convex problem for
+    most losses (a ridge regression for the squared error of an identity output); and then centres,
+    widths and output layer together.
 
     Parameters
     ----------
@@ -433,7 +441,9 @@ class RBFRegressor(_RegressorParameters, NetworkRegressor, RadialNetwork):
     Attributes
     ----------
     out_activation_ : str
-        'exp' for the Poisson loss, else 'identity'.
+        `output_activation`, or if that is None the one of the loss.
+    quantiles_ : ndarray of shape (n_quantiles,)
+        Quantiles, of a network fitted by the quantile loss.
     {attributes}
 
     See Also

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
-from nnjit.formulas import LOSSES, find_activation, outputs_of
+from nnjit.formulas import find_activation, find_loss, outputs_of
 
 
 class Gradient(NamedTuple):
@@ -186,6 +186,8 @@ def encode_target(network: Any, y: Any, n_outputs: int | None = None) -> NDArray
     The number of outputs is that of an MLP if none is given.
     """
     target = _encoded(network, y)
+    if target.shape[1] == 1 and len(getattr(network, "quantiles_", ())) > 1:
+        target = np.repeat(target, len(network.quantiles_), axis=1)  # an output for each
     n_outputs = n_outputs or network.coefs_[-1].shape[1]
     if target.shape[1] == 1 and n_outputs == 2 and hasattr(network, "classes_"):
         target = np.hstack([1.0 - target, target])  # two outputs for two classes
@@ -198,10 +200,16 @@ def encode_target(network: Any, y: Any, n_outputs: int | None = None) -> NDArray
 
 def check_loss(network: Any) -> None:
     """Refuse a loss and an output activation that do not go together."""
-    if network.out_activation_ not in outputs_of(network.loss):
+    if network.out_activation_ not in outputs_of(_loss_name(network)):
         raise ValueError(
             f"out_activation_={network.out_activation_!r} does not go with loss={network.loss!r}."
         )
+
+
+def _loss_name(network: Any) -> str:
+    """Return what the registry calls the loss of a network, which may be scikit-learn's."""
+    name: str = network._loss_name() if hasattr(network, "_loss_name") else network.loss
+    return name
 
 
 def _encoded(network: Any, y: Any) -> NDArray[np.float64]:
@@ -226,8 +234,10 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
         \nabla W_l = a_{l-1}^T \delta_l, \quad \nabla b_l = 1^T \delta_l
 
     with :math:`\nabla_z C = o - y` for squared error and identity, Poisson and exp, log loss and
-    logistic or softmax. As scikit-learn's minibatch solvers do, it adds up the squared error over
-    the outputs.
+    logistic or softmax; else :math:`\nabla_z C = \nabla_o C \circ \varphi'(z)`, or the product
+    of :math:`\nabla_o C` with the Jacobian of the softmax. It is what the minibatch solvers
+    follow: that of the loss, but of the squared error added up over the outputs of an identity, as
+    scikit-learn has it.
 
     Parameters
     ----------
@@ -259,13 +269,26 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
 
 def _loss_slope(network: Any, y: Any, z: Any, p: Any) -> NDArray[np.float64]:
     """Return the derivative of each row's loss by the logits z of the outputs p."""
-    entry = LOSSES[network.loss, network.out_activation_]
+    entry = find_loss(_loss_name(network), network.out_activation_)
     formulas = entry.numpy()
+    known = {"y": y, "z": z, "p": p, "choices": float(z.shape[1]) if entry.labels else 2.0}
+    known |= {
+        name: np.asarray(getattr(network, name, value), dtype=np.float64)
+        for name, value in entry.parameters.items()
+    }
     if entry.classes:
+        known["p"] = (p * y).sum(axis=1, keepdims=True)
         slope = p - y
         if formulas.factor is not None:
-            slope = slope * formulas.factor((p * y).sum(axis=1, keepdims=True))
+            slope = slope * formulas.factor(*[known[name] for name in entry.slope_reads])
         return np.asarray(slope)
-    known = {"y": y, "z": z, "p": p}
-    known |= {name: getattr(network, name, value) for name, value in entry.parameters.items()}
-    return np.asarray(formulas.slope(*[known[name] for name in entry.slope_reads]))
+    slope = np.asarray(formulas.slope(*[known[name] for name in entry.slope_reads]))
+    if entry.gradient_of_mean:
+        slope = slope / z.shape[1]
+    if not entry.by_output:
+        return np.asarray(slope)
+    if entry.link is None:
+        return np.asarray(p * (slope - (p * slope).sum(axis=1, keepdims=True)))
+    behind = {"z": z, "h": p}
+    backward = entry.link.numpy().backward
+    return np.asarray(backward(slope, *[behind[name] for name in entry.link.reads]))

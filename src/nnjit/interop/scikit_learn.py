@@ -62,12 +62,14 @@ def to_sklearn(estimator: Any) -> Any:
     Raises
     ------
     ValueError
-        If a parameter has a value that scikit-learn does not know.
+        If a parameter has a value that scikit-learn does not know, or the network an output
+        activation.
     """
     theirs = _scikit_learns(type(estimator))()
     _copy_parameters(estimator, theirs, f"scikit-learn's {type(theirs).__name__}")
     if hasattr(estimator, "coefs_"):
         estimator._layer_units()  # refuses shapes that do not fit together
+        _check_output(estimator)
         _copy_network(estimator, theirs)
         _prepare_training(theirs)
         solver = getattr(estimator, "_optimizer", None)
@@ -147,10 +149,13 @@ def _copy_parameters(source: Any, target: Any, whose: str) -> None:
 
 
 def _unknown_parameters(source: Any, target: Any) -> list[str]:
+    taken = target._get_param_names()
     return [
         name
         for name in source._get_param_names()
-        if not hasattr(target, name) and name not in _WITHOUT_EFFECT
+        if name not in (*taken, *_WITHOUT_EFFECT)
+        # scikit-learn's classifiers have their one loss as an attribute
+        and repr(getattr(target, name, None)) != repr(getattr(source, name))
     ]
 
 
@@ -180,6 +185,17 @@ def _copy_network(source: Any, target: Any) -> None:
     for name in _FITTED:
         if hasattr(source, name):
             setattr(target, name, copy.deepcopy(getattr(source, name)))
+
+
+def _check_output(estimator: Any) -> None:
+    """Refuse an output activation that scikit-learn does not have."""
+    from sklearn.neural_network._base import ACTIVATIONS
+
+    if estimator.out_activation_ not in ACTIVATIONS:
+        raise ValueError(
+            f"scikit-learn has no output activation {estimator.out_activation_!r}, only "
+            f"{sorted(ACTIVATIONS)}."
+        )
 
 
 def _has_own_stream(estimator: Any) -> bool:

@@ -2,7 +2,7 @@
 
 Each class does once what scikit-learn's metric functions do on every call (checks, encodings, the
 denominator of R2), so that scoring after each epoch costs little more than the prediction. The
-values equal those of `sklearn.metrics.accuracy_score` and `sklearn.metrics.r2_score`.
+values equal those of scikit-learn's `accuracy_score`, `r2_score` and `d2_pinball_score`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import d2_pinball_score, mean_pinball_loss
 
-from nnjit._types import Array
+from nnjit._types import Array, FloatArray
+from nnjit.training.quantiles import uncrossed
 
 
 class ClassAccuracy:
@@ -85,3 +87,56 @@ class R2:
         varies = self.denominator != 0.0
         scores[varies] = 1.0 - numerator[varies] / self.denominator[varies]
         return float(np.average(scores))
+
+
+class D2Pinball:
+    r"""Share of the quantile loss of a constant that is gone, averaged over outputs and quantiles.
+
+    .. math:: 1 - \sum_i w_i \ell(y_i, o_i) / \sum_i w_i \ell(y_i, \tilde y)
+
+    with the target's own quantile :math:`\tilde y`. An output whose targets are all equal scores 1
+    if predicted exactly and 0 otherwise. A prediction that is not finite scores NaN.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n_samples, n_outputs)
+    sample_weight : ndarray of shape (n_samples,) or None
+    quantiles : ndarray
+        One for all outputs, or some of a target of one column, with an output each.
+    """
+
+    def __init__(self, target: Array, sample_weight: Array | None, quantiles: FloatArray) -> None:
+        self.target, self.weight = target.astype(np.float64), sample_weight
+        self.quantiles = quantiles
+        count = max(self.target.shape[1], len(quantiles))
+        self.target = np.broadcast_to(self.target, (len(target), count))
+        self.levels = np.broadcast_to(quantiles, count)
+        columns = zip(self.target.T, self.levels, strict=True)
+        self.denominator = np.array([self._of_constant(*column) for column in columns])
+
+    def _of_constant(self, y: Array, quantile: float) -> float:
+        """Return the loss of the target's own quantile, as scikit-learn finds it.
+
+        It is what `d2_pinball_score` divides by, so that it follows from a score.
+        """
+        span = float(np.ptp(y))
+        if span == 0.0:
+            return 0.0
+        worse = np.full_like(y, y.min() - span)
+        loss = mean_pinball_loss(y, worse, sample_weight=self.weight, alpha=quantile)
+        score = d2_pinball_score(y, worse, sample_weight=self.weight, alpha=quantile)
+        return float(loss / (1.0 - score))
+
+    def __call__(self, output: Array) -> float:
+        """Return the score of `output`, shape (n_samples, n_outputs)."""
+        if not np.isfinite(output).all():
+            return np.nan
+        if len(self.quantiles) > 1:
+            output = uncrossed(output, self.quantiles)
+        error = self.target - output
+        losses = np.where(error < 0, (self.levels - 1.0) * error, self.levels * error)
+        numerator = np.average(losses, axis=0, weights=self.weight)
+        scores = np.where(numerator == 0.0, 1.0, 0.0)
+        varies = (self.denominator != 0.0) & (numerator != 0.0)
+        scores[varies] = 1.0 - numerator[varies] / self.denominator[varies]
+        return float(np.mean(scores))
