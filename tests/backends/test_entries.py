@@ -1,10 +1,12 @@
 """The CPU's engine with every entry of the registries, and with some that nobody has added yet."""
 
 import functools
+import json
 
 import numba
 import numpy as np
 import pytest
+import torch_losses
 
 import naive
 from engine_problems import DTYPES, tolerance
@@ -13,7 +15,7 @@ from nnjit.backends.cpu import CpuEngine
 from nnjit.formulas import ACTIVATIONS, SOLVERS, known_pairs
 from nnjit.formulas.registry import Activation
 from nnjit.layers.dense.spec import Dense
-from nnjit.layers.network import Network
+from nnjit.layers.network import Network, mlp
 
 ROWS = 21 if numba.config.DISABLE_JIT else 300
 
@@ -252,3 +254,36 @@ def test_an_entry_that_replaces_another_of_its_name_is_the_one_that_runs(monkeyp
         engines[-1].pack([np.ones((2, 1)), np.zeros(1), np.ones((1, 1)), np.zeros(1)])
         assert engines[-1].predict(X) == -factor
     assert engines[0].predict(X) == -2.0
+
+
+@pytest.mark.parametrize("case", torch_losses.CASES, ids=torch_losses.name_of)
+def test_50_steps_are_pytorchs(case):
+    """With the same weights and minibatches."""
+    expected = json.loads(torch_losses.KEPT.read_text(encoding="utf-8"))
+    assert list(expected) == [torch_losses.name_of(one) for one in torch_losses.CASES]
+    np.testing.assert_allclose(
+        trained_as_torch(case), expected[torch_losses.name_of(case)], rtol=1e-8, atol=1e-12
+    )
+
+
+def trained_as_torch(case):
+    name, output, options = case
+    X, y, arrays = torch_losses.problem(name, output)
+    sizes = (torch_losses.INPUTS, (torch_losses.HIDDEN,), torch_losses.OUTPUTS)
+    network = mlp(*sizes, "tanh", name, output, loss_parameters=tuple(options.items()))
+    engine = CpuEngine(network, np.float64)
+    engine.pack(arrays)
+    dataset, order = engine.dataset(X, y), np.arange(torch_losses.ROWS)
+    optimizer = engine.optimizer("sgd", momentum=0.0)
+    optimizer.learning_rate = torch_losses.RATE
+    for _ in range(torch_losses.EPOCHS):
+        batches = torch_losses.ROWS // torch_losses.BATCH
+        engine.train(dataset, order, torch_losses.BATCH, optimizer, 0.0, 0, batches)
+    return np.concatenate([array.ravel() for array in engine.unpack()])
+
+
+def test_stored_steps_are_those_of_the_pytorch_that_is_installed():
+    pytest.importorskip("torch")
+    kept = json.loads(torch_losses.KEPT.read_text(encoding="utf-8"))
+    for name, expected in torch_losses.computed().items():
+        np.testing.assert_allclose(kept[name], expected, rtol=1e-9, atol=1e-13)

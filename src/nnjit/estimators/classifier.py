@@ -44,9 +44,6 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
 
     classes_: Array
     _label_binarizer: Any
-    # of a kind of network that has no parameters for them
-    loss: Any = "log_loss"
-    label_smoothing: Any = 0.0
 
     # Targets
 
@@ -64,18 +61,23 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             check_known_classes(y, self.classes_, all_present=self.warm_start)
         return X, encode(self._label_binarizer, y)
 
+    def _loss_asked(self) -> tuple[Any, Any]:
+        """Return loss and smoothing, which not every kind of network has as parameters."""
+        return getattr(self, "loss", "log_loss"), getattr(self, "label_smoothing", 0.0)
+
     def _check_loss(self) -> None:
-        if self.loss not in classification_losses():  # changed since a fit that checked it
+        loss, smoothing = self._loss_asked()
+        if loss not in classification_losses():  # changed since a fit that checked it
             self._validate_params()
-        if self.label_smoothing and self.loss not in _SMOOTHED:
+        if smoothing and loss not in _SMOOTHED:
             raise ValueError(
-                f"label_smoothing={self.label_smoothing!r} does not go with loss={self.loss!r}, "
-                f"only with {list(_SMOOTHED)}."
+                f"label_smoothing={smoothing!r} does not go with loss={loss!r}, only with "
+                f"{list(_SMOOTHED)}."
             )
 
     def _loss_name(self) -> str:
-        names = _SMOOTHED if self.label_smoothing else classification_losses()
-        return names.get(self.loss, "")
+        loss, smoothing = self._loss_asked()
+        return (_SMOOTHED if smoothing else classification_losses()).get(loss, "")
 
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"

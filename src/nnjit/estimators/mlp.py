@@ -177,7 +177,7 @@ def in_layers(coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Array
 
 
 @parameter_group
-class _ClassifierParameters(Training, ClassificationLoss, Architecture):
+class _ClassifierParameters(ClassificationLoss, Training, Architecture):
     early_stopping: bool = parameter(
         default=False,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and

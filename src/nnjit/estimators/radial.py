@@ -353,7 +353,7 @@ class _Defaults(Training, RadialLayer):
 
 
 @parameter_group
-class _ClassifierParameters(_Defaults, ClassificationLoss):
+class _ClassifierParameters(ClassificationLoss, _Defaults):
     early_stopping: bool = parameter(
         default=False,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
