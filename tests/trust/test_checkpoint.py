@@ -98,6 +98,21 @@ def test_going_on_gives_the_bits_of_an_uninterrupted_fit(kind, settings, monkeyp
         (tmp_path / "run.previous").unlink()
 
 
+@pytest.mark.parametrize("options", [
+    {"loss": "quantile", "quantile": [0.1, 0.9]}, {"loss": "huber", "huber_delta": 0.3},
+    {"output_activation": "tanh", "loss": "log_cosh"},
+])  # fmt: skip
+def test_other_losses(options, monkeypatch, tmp_path):
+    X, y = problem("regression")
+    whole = quietly(model_of("regression", **options).fit, X, y)
+    path = tmp_path / "run"
+    model = model_of("regression", checkpoint=path, checkpoint_interval=1, **options)
+    cut_off(monkeypatch, 4, model.fit, X, y)
+    assert_same_bits(quietly(clone(model).fit, X, y), whole)
+    with pytest.raises(ValueError, match="loss"):
+        clone(model).set_params(loss="absolute_error").fit(X, y)
+
+
 @pytest.mark.parametrize("form", ["float32", "sparse", "fortran", "weighted"])
 def test_other_inputs(form, monkeypatch, tmp_path):
     X, y = problem("regression")
