@@ -21,7 +21,8 @@ POINTS = [-120.0, -20.5, -1.0, -1e-3, 0.0, 1e-30, 0.5, 3.25, 87.0, np.inf, np.na
 N = 9  # elements, or rows
 # All that are registered, and others that somebody might add; nothing below knows their names.
 EVERY_ACTIVATION = [*ACTIVATIONS.values(), SILU, SOFTPLUS]
-EVERY_LOSS = [*LOSSES.values(), SQUARES, FOCAL]
+ON_DEVICE = [entry for entry in LOSSES.values() if entry.output and entry.labels == entry.classes]
+EVERY_LOSS = [*ON_DEVICE, SQUARES, FOCAL]
 EVERY_SOLVER = [*SOLVERS.values(), PLAIN, THREE]
 
 

@@ -78,7 +78,8 @@ USUAL = formulas([ACTIVATIONS["relu"]], LOSSES["log_loss", "softmax"], SOLVERS["
 EVERY_ACTIVATION = sorted(
     [*ACTIVATIONS.values(), SILU, SOFTPLUS], key=lambda entry: entry.epilogue is not None
 )
-EVERY_LOSS = [*LOSSES.values(), SQUARES, FOCAL]
+ON_DEVICE = [entry for entry in LOSSES.values() if entry.output and entry.labels == entry.classes]
+EVERY_LOSS = [*ON_DEVICE, SQUARES, FOCAL]
 EVERY_SOLVER = [*SOLVERS.values(), GRADIENT, PLAIN, THREE]
 
 

@@ -43,7 +43,13 @@ def formulas_of(network):
     """
     names = dict.fromkeys(layer.activation for layer in network.layers[:-1])
     hidden = sorted(map(find_activation, names), key=lambda entry: entry.epilogue is not None)
-    return Formulas(tuple(hidden), find_loss(network.loss, network.output))
+    loss = find_loss(network.loss, network.output)
+    if loss.by_output or loss.labels != loss.classes or network.loss_parameters:
+        raise ValueError(
+            f"There is no device code for the loss {network.loss!r} with output activation "
+            f"{network.output!r} and parameters {dict(network.loss_parameters)}."
+        )
+    return Formulas(tuple(hidden), loss)
 
 
 def real_of(single):
