@@ -75,7 +75,10 @@ def add_names(path):
     for literal, name in LITERALS.items():
         assert f"`{literal}`" in README
         source, count = re.subn(
-            rf"^({literal}: TypeAlias = Literal\[.*)\]$", rf'\1, "{name}"]', source, flags=re.M
+            rf"^({literal}: TypeAlias = Literal\[[^\]]*\w\")\s*\]",
+            rf'\1, "{name}"]',
+            source,
+            flags=re.M,
         )
         assert count == 1, literal
     path.write_text(source, encoding="utf-8")

@@ -130,6 +130,8 @@ def oracles_loss(case, theta, X, y, w, outputs=3):
 
 @pytest.mark.parametrize(("case", "dtype"), CASES)
 def test_loss_and_gradient_are_the_oracles_with_every_option(case, dtype):
+    if case[0] not in naive.ELEMENTS:
+        pytest.skip("the oracle does not have it")
     for n in (1, 7, 8, 17) if numba.config.DISABLE_JIT else (1, 7, 8, 17, 255, 257, 600):
         engine, theta, X, y, w = output_layer(case, dtype, n)
         value, gradient = engine.loss_gradient(theta, engine.dataset(X, y, w), 0.0)

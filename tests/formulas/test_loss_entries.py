@@ -73,6 +73,8 @@ def test_compiled_formulas_are_those_of_arrays(entry, dtype):
 @entries(classes=False)
 @every_precision
 def test_values_are_the_oracles(entry, dtype):
+    if entry.name not in naive.ELEMENTS:
+        pytest.skip("the oracle does not have it")
     columns = points(entry, dtype)
     losses = value(entry, compiled(entry, dtype), columns)
     y, p = (columns[name].astype(np.float64) for name in "yp")
