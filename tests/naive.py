@@ -286,6 +286,120 @@ class Adam:
             p -= rate * m / (np.sqrt(v) + self.epsilon)
 
 
+class AMSGrad(Adam):
+    """Reddi, Kale and Kumar, 2018, with the corrections of `Adam`."""
+
+    def step(self, params, grads):
+        if self.first is None:
+            self.largest = [np.zeros_like(p) for p in params]
+            self.first = [np.zeros_like(p) for p in params]
+            self.second = [np.zeros_like(p) for p in params]
+        self.t += 1
+        rate = self.rate * np.sqrt(1 - self.beta_2**self.t) / (1 - self.beta_1**self.t)
+        vectors = zip(params, grads, self.first, self.second, self.largest)
+        for p, g, m, v, largest in vectors:
+            m[...] = self.beta_1 * m + (1 - self.beta_1) * g
+            v[...] = self.beta_2 * v + (1 - self.beta_2) * g**2
+            largest[...] = np.maximum(largest, v)
+            p -= rate * m / (np.sqrt(largest) + self.epsilon)
+
+
+class AdamW(Adam):
+    """Loshchilov and Hutter, 2019, algorithm 2; the decay is of matrices alone, not of biases."""
+
+    def __init__(self, rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.01):
+        super().__init__(rate, beta_1, beta_2, epsilon)
+        self.weight_decay = weight_decay
+
+    def step(self, params, grads):
+        if self.first is None:
+            self.first = [np.zeros_like(p) for p in params]
+            self.second = [np.zeros_like(p) for p in params]
+        self.t += 1
+        for p, g, m, v in zip(params, grads, self.first, self.second):
+            if p.ndim == 2:
+                p -= self.rate * self.weight_decay * p
+            m[...] = self.beta_1 * m + (1 - self.beta_1) * g
+            v[...] = self.beta_2 * v + (1 - self.beta_2) * g**2
+            m_hat, v_hat = m / (1 - self.beta_1**self.t), v / (1 - self.beta_2**self.t)
+            p -= self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+
+
+class RMSProp:
+    """Tieleman and Hinton, 2012."""
+
+    def __init__(self, rate=0.001, beta_2=0.999, epsilon=1e-8):
+        self.rate, self.beta_2, self.epsilon, self.squares = rate, beta_2, epsilon, None
+
+    def step(self, params, grads):
+        if self.squares is None:
+            self.squares = [np.zeros_like(p) for p in params]
+        for p, g, v in zip(params, grads, self.squares):
+            v[...] = self.beta_2 * v + (1 - self.beta_2) * g**2
+            p -= self.rate * g / (np.sqrt(v) + self.epsilon)
+
+
+class AdaGrad:
+    """Duchi, Hazan and Singer, 2011."""
+
+    def __init__(self, rate=0.001, epsilon=1e-8):
+        self.rate, self.epsilon, self.sums = rate, epsilon, None
+
+    def step(self, params, grads):
+        if self.sums is None:
+            self.sums = [np.zeros_like(p) for p in params]
+        for p, g, total in zip(params, grads, self.sums):
+            total += g**2
+            p -= self.rate * g / (np.sqrt(total) + self.epsilon)
+
+
+class Lion:
+    """Chen et al., 2023, program 1; the decay is of matrices alone, not of biases."""
+
+    def __init__(self, rate=0.001, beta_1=0.9, beta_2=0.999, weight_decay=0.01):
+        self.rate, self.beta_1, self.beta_2, self.weight_decay = rate, beta_1, beta_2, weight_decay
+        self.moments = None
+
+    def step(self, params, grads):
+        if self.moments is None:
+            self.moments = [np.zeros_like(p) for p in params]
+        for p, g, m in zip(params, grads, self.moments):
+            update = np.sign(self.beta_1 * m + (1 - self.beta_1) * g)
+            if p.ndim == 2:
+                update = update + self.weight_decay * p
+            p -= self.rate * update
+            m[...] = self.beta_2 * m + (1 - self.beta_2) * g
+
+
+class Clipped:
+    """A solver that gets clipped gradients: the norm is that of all of them together."""
+
+    def __init__(self, solver, norm=None, value=None):
+        self.solver, self.norm, self.value = solver, norm, value
+
+    def step(self, params, grads):
+        if self.norm is not None:
+            norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in grads))
+            grads = [g * g.dtype.type(min(1.0, self.norm / (norm + 1e-6))) for g in grads]
+        if self.value is not None:
+            grads = [np.clip(g, -self.value, self.value) for g in grads]
+        self.solver.step(params, grads)
+
+
+class Averaged:
+    """A solver beside which the exponential average of the parameters is kept."""
+
+    def __init__(self, solver, decay):
+        self.solver, self.decay, self.averages = solver, decay, None
+
+    def step(self, params, grads):
+        self.solver.step(params, grads)
+        if self.averages is None:
+            self.averages = [p.copy() for p in params]
+        for a, p in zip(self.averages, params):
+            a[...] = self.decay * a + (1 - self.decay) * p
+
+
 def train_epoch(
     coefs, intercepts, x, y, order, batch_size, solver, loss, activation, alpha, w=None
 ):

@@ -56,7 +56,7 @@ class Activation(_Quiet):
 class Solver(_Quiet):
     """Digits-sized fits with each solver."""
 
-    params = ["adam", "sgd", "lbfgs"]
+    params = ["adam", "sgd", "lbfgs", "adamw", "rmsprop", "lion", "adagrad"]
     param_names = ("solver",)
 
     def setup(self, solver):
@@ -66,6 +66,27 @@ class Solver(_Quiet):
         self.fit()
 
     def time_fit(self, solver):
+        self.fit()
+
+
+class SolverOption(_Quiet):
+    """What solvers and options cost beside plain Adam where the parameters are many."""
+
+    _OPTIONS = {
+        "adam": {}, "adamw": {"solver": "adamw"}, "amsgrad": {"amsgrad": True},
+        "clip_norm": {"clip_norm": 1.0}, "average": {"average": 0.999},
+    }  # fmt: skip
+    params = list(_OPTIONS)
+    param_names = ("option",)
+    timeout = 300
+
+    def setup(self, option):
+        case = CASES["10000x784, 512-512, 128"]
+        self.X, self.y = make_data(case, "float32")
+        self.model = estimator(nnjit, case, **self._OPTIONS[option])
+        self.fit()
+
+    def time_fit(self, option):
         self.fit()
 
 

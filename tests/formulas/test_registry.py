@@ -89,6 +89,25 @@ def test_powers_are_of_hyperparameters():
         registry.Solver("odd", lambda m: (None, formula("z")), powers=("beta",))
 
 
+def test_traits_of_a_solver_name_what_it_has():
+    made = (None, formula("z"))
+    with pytest.raises(ValueError, match="penalized of the solver 'odd' are of its hyperparam"):
+        registry.Solver("odd", lambda m: made, penalized=("decay",))
+    with pytest.raises(ValueError, match=r"squares of .* its vectors \['a'\], got \['b'\]"):
+        registry.Solver("odd", lambda m: made, vectors=("a",), squares=("b",))
+    with pytest.raises(ValueError, match="a vector of the solver 'odd' is called 'average'"):
+        registry.Solver("odd", lambda m: made, vectors=("average",))
+
+
+def test_rates_of_a_step_are_a_tuple():
+    adam, adamw = find_solver("adam"), find_solver("adamw")
+    assert find_solver("sgd").step_rates(0.5, {}, ()) == (0.5,)
+    (rate,) = adam.step_rates(0.5, adam.hyperparameters, (0.9, 0.999))
+    assert rate == pytest.approx(0.5 * 0.001**0.5 / 0.1)
+    rates = adamw.step_rates(0.5, adamw.hyperparameters, (0.9, 0.999))
+    assert rates == pytest.approx((0.5 / 0.1, 0.001**-0.5, 0.5))
+
+
 def test_entries_do_not_change():
     with pytest.raises(AttributeError):
         find_activation("relu").gain = 1.0

@@ -33,6 +33,12 @@ SETTINGS = {
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "nesterovs_momentum": False},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.3, "tol": 1e-3},
     "in order": {"shuffle": False},
+    "adamw": {"solver": "adamw", "clip_norm": 0.1},
+    "amsgrad": {"amsgrad": True, "clip_value": 0.01},
+    "average": {"average": 0.9},
+    "average, early stopping": {
+        "solver": "lion", "average": 0.5, "early_stopping": True, "validation_fraction": 0.3,
+    },
 }  # fmt: skip
 
 
@@ -96,6 +102,41 @@ def test_going_on_gives_the_bits_of_an_uninterrupted_fit(kind, settings, monkeyp
                 model.partial_fit(X, y)
         path.unlink()
         (tmp_path / "run.previous").unlink()
+
+
+def test_the_file_has_the_parameters_and_their_average(tmp_path):
+    path, model = saved(tmp_path, average=0.9, solver="rmsprop")
+    arrays = file_format.read(str(path))[1]
+    average = arrays["solver.vectors.average"]
+    fitted = [*model.coefs_, *model.intercepts_]
+    np.testing.assert_array_equal(average, np.concatenate([a.ravel() for a in fitted]))
+    assert (arrays["parameters.0.weights"] != model.coefs_[0]).any()
+    np.testing.assert_array_equal(arrays["parameters.0.weights"], model._optimizer.parameters[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("solver.vectors.average"),
+        lambda arrays: arrays["solver.vectors.average"].fill(np.inf),
+        lambda arrays: arrays.update({"solver.vectors.average": np.zeros(3)}),
+    ],
+)
+def test_an_average_that_no_run_has_is_refused(change, tmp_path):
+    path, model = saved(tmp_path, average=0.9)
+    (tmp_path / "run.previous").unlink()
+    rewritten(path, lambda meta, arrays: change(arrays))
+    with pytest.raises(ValueError, match="No checkpoint can be read"):
+        clone(model).fit(*problem("multiclass"))
+
+
+def test_parameters_that_a_file_does_not_name_have_their_defaults(monkeypatch, tmp_path):
+    """It was written before they came."""
+    path, whole = saved(tmp_path)
+    rewritten(path, lambda meta, arrays: meta["identity"].pop("clip_norm"))
+    assert_same_bits(quietly(clone(whole).fit, *problem("multiclass")), whole)
+    with pytest.raises(ValueError, match="is of another run: clip_norm differ"):
+        clone(whole).set_params(clip_norm=1.0).fit(*problem("multiclass"))
 
 
 @pytest.mark.parametrize("form", ["float32", "sparse", "fortran", "weighted"])

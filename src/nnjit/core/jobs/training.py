@@ -215,7 +215,8 @@ def exact_sum_of_squares(values):
     """The same, added up in float64: gradients may be large."""
     total = 0.0
     for i in range(len(values)):
-        total += float(values[i]) * float(values[i])
+        value = np.float64(values[i])  # float() of compiled code leaves a float32 as it is
+        total += value * value
     return total
 
 
