@@ -95,7 +95,7 @@ def average_unit(single):
         first = view(job.clock_at, POWERS, np.float64(0))[STEPS] == 1.0
         move_average(averages, w, real(1) if first else real(job.average_share))
 
-    return Unit(average, f"average_parameters_{'single' if single else 'double'}")
+    return Unit(average, f"solver_average_of_parameters_{'single' if single else 'double'}")
 
 
 @once_for(find_solver)
