@@ -56,7 +56,7 @@ class NumpyOptimizer:
 
     def __init__(self, name, size, dtype, **settings):
         self.name, self.settings = name, settings
-        self.learning_rate, self.t = 0.001, 0
+        self.learning_rate, self.rates, self.t = 0.001, None, 0
         self.first = np.zeros(size, dtype)
         self.second = np.zeros(size, dtype)
 
@@ -73,10 +73,12 @@ class NumpyOptimizer:
         self.second[:] = state["vectors"]["second"]
         self.t = int(state["steps"])
 
-    def update(self, gradient):
+    def update(self, gradient, number=0):
+        """Step by the gradient of minibatch `number` of a call."""
         self.t += 1
+        base = self.learning_rate if self.rates is None else self.rates[number]
         if self.name == "sgd":
-            momentum, rate = self.settings["momentum"], self.learning_rate
+            momentum, rate = self.settings["momentum"], base
             self.first = momentum * self.first - rate * gradient
             return (
                 momentum * self.first - rate * gradient if self.settings["nesterov"] else self.first
@@ -84,7 +86,7 @@ class NumpyOptimizer:
         b1, b2 = self.settings["beta_1"], self.settings["beta_2"]
         self.first = b1 * self.first + (1 - b1) * gradient
         self.second = b2 * self.second + (1 - b2) * gradient * gradient
-        rate = float(self.learning_rate * np.sqrt(1 - b2**self.t) / (1 - b1**self.t))
+        rate = float(base * np.sqrt(1 - b2**self.t) / (1 - b1**self.t))
         return -rate * self.first / (np.sqrt(self.second) + self.settings["epsilon"])
 
 
@@ -185,6 +187,11 @@ class NumpyEngine:
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
         assert order.dtype == np.int64 and len(order) <= dataset.n_samples
+        assert optimizer.rates is None or optimizer.rates.shape == (last - first,)
+        return self._train(dataset, order, batch_size, optimizer, alpha, first, last, -first)
+
+    def _train(self, dataset, order, batch_size, optimizer, alpha, first, last, offset):
+        """Minibatch `batch` is the one of number ``offset + batch`` in its call."""
         total, skipped = 0.0, 0
         with np.errstate(all="ignore"):
             for batch in range(first, last):
@@ -197,14 +204,17 @@ class NumpyEngine:
                 if not np.isfinite(loss):
                     return TrainResult(float("nan"), skipped, False)
                 total += float(loss) * len(rows)
-                self.flat = self.flat + optimizer.update(gradient).astype(self.dtype)
+                self.flat = self.flat + optimizer.update(gradient, offset + batch).astype(
+                    self.dtype
+                )
         return TrainResult(total, skipped, True)
 
     def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
         totals = []
-        for order in orders:
+        for epoch, order in enumerate(orders):
             n_batches = -(-len(order) // batch_size)
-            result = self.train(dataset, order, batch_size, optimizer, alpha, 0, n_batches)
+            rest = (alpha, 0, n_batches, epoch * n_batches)
+            result = self._train(dataset, order, batch_size, optimizer, *rest)
             totals.append(result.loss)
             if not result.finite:
                 break

@@ -57,7 +57,10 @@ def test_named_notebooks_are_there(name):
 @pytest.mark.parametrize(
     "path, names",
     [
-        ("_types.py", ["ActivationName", "RegressionLossName", "StochasticSolverName"]),
+        (
+            "_types.py",
+            ["ActivationName", "RegressionLossName", "StochasticSolverName", "ScheduleName"],
+        ),
     ],
 )
 def test_where_to_add_something(path, names):

@@ -37,7 +37,9 @@ ActivationName: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
 RegressionLossName: TypeAlias = Literal["squared_error", "poisson"]
 StochasticSolverName: TypeAlias = Literal["sgd", "adam"]
 SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]
-ScheduleName: TypeAlias = Literal["constant", "invscaling", "adaptive"]
+ScheduleName: TypeAlias = Literal[
+    "constant", "invscaling", "adaptive", "plateau", "cosine", "one_cycle", "exponential", "step"
+]
 
 
 def names(choice: Any) -> tuple[str, ...]:

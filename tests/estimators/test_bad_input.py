@@ -80,7 +80,6 @@ BAD_PARAMETERS = [
     {"batch_size": 0},
     {"batch_size": 2.5},
     {"batch_size": "all"},
-    {"learning_rate": "cosine"},
     {"learning_rate_init": 0.0},
     {"power_t": -1},
     {"max_iter": 0},

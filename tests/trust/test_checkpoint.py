@@ -1,5 +1,6 @@
 """Checkpoints: cut off at any moment, a fit goes on to the same bits."""
 
+import copy
 import io
 import json
 import os
@@ -33,6 +34,10 @@ SETTINGS = {
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "nesterovs_momentum": False},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.3, "tol": 1e-3},
     "in order": {"shuffle": False},
+    "cosine": {"learning_rate": "cosine", "warmup": 5},
+    "callable": {"learning_rate": lambda step, steps: 0.01 / (1 + step), "solver": "sgd"},
+    "plateau": {"learning_rate": "plateau", "tol": 10.0, "n_iter_no_change": 1, "warmup": 0.3},
+    "loss as score": {"early_stopping": True, "scoring": "loss", "restore_best": False},
 }  # fmt: skip
 
 
@@ -71,6 +76,7 @@ def assert_same_bits(a, b):
     for name in (
         "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_",
         "n_iter_", "t_", "n_skipped_batches_", "_no_improvement_count", "_converged",
+        "learning_rate_curve_", "validation_loss_curve_",
     ):  # fmt: skip
         assert getattr(a, name) == getattr(b, name), name
     ours, theirs = (m._random_state.get_state(legacy=False)["state"] for m in (a, b))
@@ -91,7 +97,7 @@ def test_going_on_gives_the_bits_of_an_uninterrupted_fit(kind, settings, monkeyp
         resumed = quietly(model_of(kind, **parameters).fit, X, y)
         assert_same_bits(resumed, whole)
         for model in (whole, resumed):  # and they go on alike
-            model = pickle.loads(pickle.dumps(model))
+            model = copy.deepcopy(model)
             if not model.early_stopping:
                 model.partial_fit(X, y)
         path.unlink()
@@ -963,3 +969,47 @@ def test_killed_fifty_times(tmp_path):
             for p in tmp_path.iterdir()} == {True}  # fmt: skip
     resumed = run_python(KILLED, path, epoch + 20)
     assert resumed == run_python(KILLED, "", epoch + 20)
+
+
+# Curves that are in a file where there is something to record
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        array("rates", lambda a: a[:-1]),
+        array("rates", lambda a: a.astype(np.float32)),
+        missing("validation_losses"),
+        array("validation_losses", lambda a: a[None]),
+        array("scores", lambda a: np.append(a, 0.0)),
+        missing("scores"),
+        value("rate", 0.002),
+        value("steps", lambda n: n - 1),
+    ],
+)
+def test_curves_that_no_run_has_are_refused(change, tmp_path):
+    X, y = problem("multiclass")
+    model = model_of("multiclass", checkpoint=tmp_path / "run", learning_rate="cosine", warmup=3)
+    quietly(model.fit, X, y, X_val=X[:9], y_val=y[:9])
+    rewritten(tmp_path / "run", change)
+    with pytest.raises(ValueError, match="No checkpoint can be read"):
+        clone(model).fit(X, y, X_val=X[:9], y_val=y[:9])
+
+
+def test_a_file_from_before_rates_were_recorded_is_gone_on_from(monkeypatch, tmp_path):
+    X, y = problem("multiclass")
+    settings = {**SETTINGS["adaptive"], "checkpoint": tmp_path / "run", "checkpoint_interval": 1}
+    cut_off(monkeypatch, 4, model_of("multiclass", **settings).fit, X, y)
+
+    def older(meta, arrays):
+        del arrays["rates"]
+        for name in ("warmup", "scoring", "restore_best", "learning_rate_decay"):
+            del meta["identity"][name]
+
+    rewritten(tmp_path / "run", older)
+    (tmp_path / "run.previous").unlink()
+    resumed = quietly(model_of("multiclass", **settings).fit, X, y)
+    whole = quietly(model_of("multiclass", **SETTINGS["adaptive"]).fit, X, y)
+    np.testing.assert_array_equal(resumed.coefs_[0], whole.coefs_[0])
+    assert np.isnan(resumed.learning_rate_curve_[:4]).all()
+    assert resumed.learning_rate_curve_[4:] == whole.learning_rate_curve_[4:]

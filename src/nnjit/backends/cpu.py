@@ -158,7 +158,7 @@ class CpuEngine:
 
     @staticmethod
     def _run(plan, orders, epochs, alpha, first, last):
-        plan.begin(orders, epochs, alpha)
+        plan.begin(orders, epochs, alpha, first, last)
         if plan.parallel:
             plan.tuner.run(plan.run, first, last)
         else:

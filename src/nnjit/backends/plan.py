@@ -263,17 +263,31 @@ class TrainPlan(_BackwardPlan):
         self._set(epoch_batches=self.epoch_batches)
         self.epoch_losses, self.order = np.zeros(0), None
 
-    def begin(self, orders, epochs, alpha):
-        """Visit the samples in the order of each epoch, int64 arrays that are kept."""
+    def begin(self, orders, epochs, alpha, first, last):
+        """Visit the samples in the order of each epoch, int64 arrays that are kept.
+
+        The optimizer's rates, if it has any, are those of the minibatches first..last-1.
+        """
         if orders is not self.order:
             self.order = orders
             self._keep(order=orders)
-        self._set(epochs=epochs, rate=self.optimizer.learning_rate, alpha=alpha)
+        rate, rates_at = self.optimizer.learning_rate, self._rates(first, last)
+        self._set(epochs=epochs, rate=rate, rates_at=rates_at, alpha=alpha)
         if len(self.epoch_losses) < epochs:
             self.epoch_losses = np.zeros(epochs)
             self._keep(epoch_losses=self.epoch_losses)
         self.epoch_losses[:] = 0.0
         self.report[job.LOSS], self.report[job.SKIPPED], self.report[job.FINITE] = 0.0, 0.0, 1.0
+
+    def _rates(self, first, last):
+        """Where minibatch 0 would have its rate; 0 where all have the same."""
+        rates = self.optimizer.rates
+        if rates is None:
+            return 0
+        if rates.dtype != np.float64 or rates.shape != (last - first,) or rates.strides != (8,):
+            raise ValueError(f"One rate is needed for each of {last - first} minibatches.")
+        self._kept["rates"] = rates
+        return address_of(rates) - 8 * first
 
     def run(self, parallel, first, last):
         """Minibatches first..last-1, by all threads or by one; False after a loss not finite."""

@@ -21,6 +21,8 @@ class SolverState:
     ----------
     learning_rate : float
         Base rate, read at every call of an engine's `train`.
+    rates : ndarray of float64 or None
+        One base rate for each minibatch of the next call instead, in order.
     settings : ndarray of float64
         The hyperparameters in the order of the entry.
     clock : ndarray of float64
@@ -37,6 +39,7 @@ class SolverState:
         settings = {**solver.hyperparameters, **hyperparameters}
         self.solver = solver
         self.learning_rate = 0.0
+        self.rates = None
         self.settings = np.array(list(settings.values()), np.float64)
         self.clock = np.array([0.0, *[1.0] * len(solver.powers)])
 

@@ -28,13 +28,14 @@ from nnjit.estimators._arrays import (
     common_dtype,
     engine_input,
     pack_parameters,
+    to_dtype,
     unpack_parameters,
 )
 from nnjit.estimators._assigned import refuse_non_finite
 from nnjit.estimators._callbacks import CallbackSupport, current_report, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._dates import refuse_dates
-from nnjit.estimators._device import host_rows, host_target, rows_on_device, take
+from nnjit.estimators._device import host_rows, host_target, rows_on_device
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import prediction_engine, refuse_overflow
@@ -46,13 +47,21 @@ from nnjit.estimators._validation import (
     validate_parameters,
     validate_sample_weight,
 )
+from nnjit.estimators._watching import (
+    Given,
+    ValidationRows,
+    check_validation,
+    held_out_rows,
+    make_watch,
+    scorer_of,
+)
 from nnjit.estimators.parameters import Training
 from nnjit.formulas import SOLVERS, find_solver, losses_of
 from nnjit.layers.network import Network
 from nnjit.training.engine import Engine
 from nnjit.training.lbfgs import minimize_lbfgs
 from nnjit.training.loop import run_epochs
-from nnjit.training.solvers import StochasticSolver, make_solver
+from nnjit.training.solvers import SCIKIT_LEARNS, StochasticSolver, make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
 from nnjit.training.validation import Rows, ValidationSplit, split_rows
@@ -77,10 +86,15 @@ best_loss_ : float or None
     plateau; None with early stopping.
 loss_curve_ : list of float
     Loss of each epoch of the stochastic solvers.
+learning_rate_curve_ : list of float or None
+    Learning rate of the last step of each epoch; None where all steps have the same.
 validation_scores_ : list of float or None
-    `score` of the held-out rows after each epoch; None without early stopping.
+    What `scoring` says of the validation rows after each epoch; None where there are none.
+validation_loss_curve_ : list of float or None
+    Loss of the validation rows after each epoch, without the penalty, where they were given to
+    ``fit`` or `scoring` is 'loss'; else None.
 best_validation_score_ : float or None
-    Highest of these; None without early stopping.
+    Highest of the scores; None without early stopping.
 t_ : int
     Rows trained on by the stochastic solvers: epochs times rows.
 n_skipped_batches_ : int
@@ -102,6 +116,12 @@ ICML 2013 ('sgd').
 
 D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015 ('adam').
 
+I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017
+('cosine').
+
+L. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large
+learning rates", 2018 ('one_cycle').
+
 R. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound constrained
 optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
 """
@@ -110,8 +130,10 @@ optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
 _LEARNED = (
     "loss_",
     "loss_curve_",
+    "learning_rate_curve_",
     "best_loss_",
     "validation_scores_",
+    "validation_loss_curve_",
     "best_validation_score_",
     "n_skipped_batches_",
     "_optimizer",
@@ -156,7 +178,9 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     loss_: float
     best_loss_: float | None
     loss_curve_: list[float]
+    learning_rate_curve_: list[float] | None
     validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
     best_validation_score_: float | None
     t_: int
     n_skipped_batches_: int
@@ -254,10 +278,23 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
         """Return the function that scores outputs on held-out rows."""
 
+    @abstractmethod
+    def _check_validation_target(self, y: Any) -> Array:
+        """Return y_val, checked, as the engine takes it."""
+
     # Fitting
 
     @checks_parameters
-    def fit(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: MatrixLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network on X and y.
 
         Parameters
@@ -269,6 +306,13 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             Class labels, or values for a regressor.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the loss; all 1 if None.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation rows, whose score and loss are recorded after each epoch. With
+            `early_stopping` they take the place of rows held out; without they change nothing.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their class labels or values.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights in the score and the loss; all 1 if None.
 
         Returns
         -------
@@ -286,8 +330,11 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         -----
         After an error the estimator is as it was before the call.
         """
+        given = Given(X_val, y_val, sample_weight_val)
+        # A subclass may override `_fit` as scikit-learn has it.
+        more = {} if all(one is None for one in given) else {"validation": given}
         with report_fit(self, X, y, sample_weight), unchanged_on_error(self):
-            self._fit(X, y, sample_weight=sample_weight, incremental=False)
+            self._fit(X, y, sample_weight=sample_weight, incremental=False, **more)
         return self
 
     def _check_solver(self) -> bool:
@@ -298,7 +345,17 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             )
         return True
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+        validation: Given | None = None,
+    ) -> Self:
+        self._check_schedule()
+        scorer_of(self)  # refuses a wrong name
+        given = Given(X, y, sample_weight)
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if not fresh:
             _, arrays = self._give_parameters()
@@ -308,6 +365,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         X = host_rows(X) if rows is None else rows.stand_in()
         X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
         sample_weight = validate_sample_weight(host_target(sample_weight), X)
+        watched = None if validation is None else check_validation(self, validation, target)
         self._random_state = self._random_stream(incremental)
         outputs = self._output_count(target)
         if fresh:
@@ -317,7 +375,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             self._check_output()
         self.n_outputs_ = outputs
         X = self._engine_rows(engine_input(X, self._parameter_dtype()) if rows is None else rows)
-        self._train(X, target, sample_weight, incremental, fresh)
+        watched = None if watched is None else self._watched_input(watched)
+        self._train(X, target, sample_weight, incremental, fresh, given, watched)
         if not all(np.isfinite(a).all() for a in self._present_parameters()[1]):
             raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
         return self
@@ -333,12 +392,26 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self.n_layers_ = len(network.sizes)
         self._take_parameters(self._initial_parameters(network, X, target, sample_weight, X.dtype))
 
+    def _watched_input(self, watched: ValidationRows) -> ValidationRows:
+        """Return checked validation rows as the engine takes them."""
+        X, target, dtype = watched.X, watched.target, self._parameter_dtype()
+        X = X if hasattr(X, "given") else engine_input(X, dtype, "X_val")
+        target = to_dtype(target, dtype, "y_val") if target.dtype.kind == "f" else target
+        return watched._replace(X=self._engine_rows(X), target=target)
+
     def _train(
-        self, X: Any, target: Array, sample_weight: Array | None, incremental: bool, fresh: bool
+        self,
+        X: Any,
+        target: Array,
+        sample_weight: Array | None,
+        incremental: bool,
+        fresh: bool,
+        given: Given,
+        watched: ValidationRows | None,
     ) -> None:
-        """Train the parameters that are there; X is as the engine takes it."""
+        """Train the parameters that are there; X, also that watched, is as the engine takes it."""
         if self.solver in SOLVERS:
-            self._train_stochastic(X, target, sample_weight, incremental, fresh)
+            self._train_stochastic(X, target, sample_weight, incremental, fresh, given, watched)
         else:
             self._train_lbfgs(X, target, sample_weight)
 
@@ -461,6 +534,18 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     # Solvers
 
+    def _check_schedule(self) -> None:
+        """Refuse a schedule where there are no steps; scikit-learn's own are not looked at."""
+        if self.solver in SOLVERS:
+            return
+        ignored = {"learning_rate": SCIKIT_LEARNS, "warmup": (0,)}
+        for name, values in ignored.items():
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"{name} needs a stochastic solver, got {name}={getattr(self, name)!r} with "
+                    f"solver={self.solver!r}."
+                )
+
     def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
         refuse_checkpoint(self)
         engine = self._make_engine()
@@ -489,25 +574,38 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self._take_parameters(unpack_parameters(network, outcome.parameters, engine.dtype))
 
     def _train_stochastic(
-        self, X: Any, target: Array, sample_weight: Array | None, incremental: bool, fresh: bool
+        self,
+        X: Any,
+        target: Array,
+        sample_weight: Array | None,
+        incremental: bool,
+        fresh: bool,
+        given: Given,
+        watched: ValidationRows | None,
     ) -> None:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         engine = self._make_engine()
-        checkpoint = None if incremental else open_checkpoint(self, X, target, sample_weight, fresh)
+        checkpoint = (
+            None if incremental else open_checkpoint(self, X, target, sample_weight, fresh, watched)
+        )
         rows, held_out = None, None
-        if self.early_stopping:
+        if self.early_stopping and watched is None:
             rows, held_out = self._hold_out(target, sample_weight, checkpoint)
-        monitor = self._make_monitor(engine, X, target, sample_weight, held_out, incremental, fresh)
+        monitor = self._make_monitor(
+            engine, X, target, sample_weight, held_out, incremental, fresh, given, watched
+        )
         # Held-out rows stay where they are: epochs visit the numbers of the others.
         order = np.arange(X.shape[0]) if rows is None else rows.astype(np.int64)
+        solver = self._make_solver(incremental)
         state = TrainingState(
             rng=self._random_state,
-            solver=self._make_solver(incremental),
+            solver=solver,
             monitor=monitor,
             order=order,
             samples_seen=getattr(self, "t_", 0),
             loss_curve=list(getattr(self, "loss_curve_", ())),
+            rate_curve=self._rate_curve(solver),
             skipped_batches=getattr(self, "n_skipped_batches_", 0) if incremental else 0,
         )
         plan = EpochPlan(
@@ -533,6 +631,11 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             advise_on_outcome(
                 self, engine, X, state.loss_curve[len(state.loss_curve) - state.epoch :]
             )
+
+    def _rate_curve(self, solver: StochasticSolver) -> list[float] | None:
+        """Return the rates recorded so far, None where none are to be recorded."""
+        kept = getattr(self, "learning_rate_curve_", None)
+        return None if kept is None and not solver.varies else list(kept or ())
 
     def _hold_out(
         self, target: Array, sample_weight: Array | None, checkpoint: Checkpoint | None
@@ -573,32 +676,35 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         held_out: NDArray[np.intp] | None,
         incremental: bool,
         fresh: bool,
+        given: Given,
+        watched: ValidationRows | None,
     ) -> Monitor:
         """Return what watches for a plateau, going on from the last call where there was one."""
         # After a plateau a further fit has the full patience again.
         restart = getattr(self, "_converged", False) and not incremental
         count = 0 if restart else getattr(self, "_no_improvement_count", 0)
-        if held_out is None:
+        if held_out is not None:
+            watched = held_out_rows(X, target, sample_weight, held_out, given)
+        scores, losses = (
+            getattr(self, name, None) for name in ("validation_scores_", "validation_loss_curve_")
+        )
+        watch = None if watched is None else make_watch(self, engine, watched, scores, losses)
+        if watch is None or not self.early_stopping:
             best = getattr(self, "best_loss_", None)
             if restart or best is None:
                 best = np.inf
-            return LossMonitor(self.tol, self.n_iter_no_change, best, count)
-        if sample_weight is not None:
-            sample_weight = sample_weight[held_out]
-            if sample_weight.sum() == 0:
-                raise ValueError("The sample weights of the rows held out for validation sum to 0.")
+            return LossMonitor(self.tol, self.n_iter_no_change, best, count, watch)
         monitor = ScoreMonitor(
-            self._make_score(target[held_out], sample_weight),
-            engine.rows(take(X, held_out)) if hasattr(engine, "rows") else X[held_out],
+            watch,
             self.tol,
             self.n_iter_no_change,
-            scores=list(getattr(self, "validation_scores_", None) or ()),
             best_weights=self._give_parameters()[1],
             count=count,
+            restore=self.restore_best,
         )
         if not fresh:
             # The weights that are there are the ones to beat, on these rows.
-            score = monitor.evaluate(engine)
+            score, _ = watch.evaluate(engine)
             monitor.best = score if np.isfinite(score) else -np.inf
         return monitor
 
@@ -614,6 +720,9 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             learning_rate_init=self.learning_rate_init,
             learning_rate=self.learning_rate,
             power_t=self.power_t,
+            warmup=self.warmup,
+            learning_rate_decay=self.learning_rate_decay,
+            learning_rate_step=self.learning_rate_step,
             **hyperparameters,
         )
 
@@ -639,13 +748,15 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self._optimizer = state.solver
         self._no_improvement_count = monitor.count
         self._converged = state.converged
+        self.learning_rate_curve_ = state.rate_curve
+        watch = monitor.watch
+        self.validation_scores_ = None if watch is None else watch.scores
+        self.validation_loss_curve_ = None if watch is None else watch.curve
         if isinstance(monitor, ScoreMonitor):
-            self.validation_scores_ = monitor.scores
             self.best_validation_score_ = monitor.best
             self.best_loss_ = None
-            self._take_parameters(monitor.best_weights)
+            self._take_parameters(monitor.best_weights if monitor.restore else engine.unpack())
         else:
-            self.validation_scores_ = None
             self.best_validation_score_ = None
             self.best_loss_ = monitor.best
             self._take_parameters(engine.unpack())
@@ -654,13 +765,14 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         elif isinstance(monitor, ScoreMonitor) and not np.isfinite(monitor.best):
             warn(
                 "No epoch could be scored: the outputs for the validation rows overflow. The "
-                f"weights are the initial ones. {self._divergence_advice()}",
+                f"weights are the {'initial' if monitor.restore else 'last'} ones. "
+                f"{self._divergence_advice()}",
                 ConvergenceWarning,
             )
 
     def _report_divergence(self, state: TrainingState) -> None:
         where = f"The loss was not finite in epoch {state.epoch}."
-        if not self.early_stopping:
+        if not (self.early_stopping and self.restore_best):
             raise ValueError(f"{NON_FINITE} {where} {self._divergence_advice()}")
         restored = (
             "The weights of the best epoch before it are restored."

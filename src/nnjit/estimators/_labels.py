@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
 
 from nnjit._types import Array
 from nnjit.estimators._arrays import native
@@ -159,6 +161,49 @@ def encode(binarizer: LabelBinarizer, y: Any) -> Array:
     if len(classes) == 1:
         return np.zeros((len(y), 1), dtype=bool)
     return np.asarray(y == classes[1])[:, np.newaxis]
+
+
+def encode_known(binarizer: LabelBinarizer, y: Any, name: str) -> Array:
+    """Return labels that are those of a fit, or some of them, as the engine takes them.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer
+        Of that fit.
+    y : array-like
+        As the user has them.
+    name : str
+        What the messages call them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are no such labels.
+    """
+    if binarizer.y_type_.startswith("multilabel"):
+        y = check_array(y, accept_sparse="csr", dtype=None, input_name=name)
+        if y.shape[1] != len(binarizer.classes_):
+            raise ValueError(
+                f"{name} has {y.shape[1]} labels, but y has {len(binarizer.classes_)}."
+            )
+        if not np.isin(y.data if sp.issparse(y) else y, (0, 1)).all():
+            raise ValueError(f"{name} must have only zeros and ones, as y has.")
+        return encode(binarizer, y)
+    y = column_or_1d(native(np.asarray(y)), warn=False)
+    _refuse_nat(y)
+    assert_all_finite(y, input_name=name)
+    unseen = _unseen(y, binarizer.classes_)
+    if unseen:
+        raise ValueError(f"{name} contains previously unseen labels: {unseen}")
+    return encode(binarizer, y.astype(binarizer.classes_.dtype, copy=False))
+
+
+def _unseen(y: Array, classes: Array) -> list[Any]:
+    """Return the labels that are no classes, each once."""
+    if _plain_integers(y) and _plain_integers(classes):
+        return list(np.setdiff1d(y, classes).tolist())
+    known = set(classes.tolist())
+    return [label for label in dict.fromkeys(y.tolist()) if label not in known]
 
 
 def decode(binarizer: LabelBinarizer, output: Array) -> Any:

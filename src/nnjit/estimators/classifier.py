@@ -19,6 +19,7 @@ from nnjit.estimators._labels import (
     check_known_classes,
     decode,
     encode,
+    encode_known,
     explaining,
     fit_binarizer,
 )
@@ -55,6 +56,9 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             self.classes_ = np.asarray(self.classes_)
             check_known_classes(y, self.classes_, all_present=self.warm_start)
         return X, encode(self._label_binarizer, y)
+
+    def _check_validation_target(self, y: Any) -> Array:
+        return encode_known(self._label_binarizer, y, "y_val")
 
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"

@@ -6,13 +6,13 @@ them again, with another default, kind or text.
 
 # Without `from __future__ import annotations`, so that help() shows the values in a Literal.
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Options, StrOptions
+from sklearn.utils._param_validation import Interval, Options, RealNotInt, StrOptions
 
 from nnjit._types import ActivationName, RegressionLossName, ScheduleName, SolverName
 from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
@@ -27,6 +27,7 @@ _FLAG = Kind("bool", ["boolean"])
 _COUNT = interval(Integral, 1, None, "left")
 _NOT_NEGATIVE = interval(Real, 0, None, "left")
 _POSITIVE = interval(Real, 0, None, "neither")
+_UNSIGNED = interval(Integral, 0, None, "left")
 _BELOW_ONE = interval(Real, 0, 1, "left")
 
 
@@ -123,17 +124,44 @@ class Solver:
         kind=Kind("int or 'auto'", [StrOptions({"auto"}), *_COUNT.constraints]),
         text="Rows in a minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.",
     )
-    learning_rate: ScheduleName = parameter(
+    learning_rate: ScheduleName | Callable[[int, int], Any] = parameter(
         default="constant",
-        kind=choice(ScheduleName),
-        text="""Schedule of 'sgd'. 'invscaling': ``learning_rate_init / (t + 1) ** power_t`` after
-            t rows. 'adaptive': divided by 5 on each plateau instead of stopping, until it is
-            below 1e-6.""",
+        kind=Kind(
+            f"{choice(ScheduleName).words} or callable",
+            [*choice(ScheduleName).constraints, callable],
+        ),
+        text="""Schedule of the learning rate. Of 'sgd' alone: 'invscaling',
+            ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 on
+            each plateau instead of stopping, until it is below 1e-6. Of every solver but 'lbfgs',
+            step by step over ``max_iter`` epochs: 'cosine', down to 0 by half a wave; 'one_cycle',
+            up from a 25th and down to almost nothing (PyTorch's ``OneCycleLR``); 'exponential' and
+            'step', times `learning_rate_decay` in every `learning_rate_step` epochs, a little in
+            each step or all at once; 'plateau', times `learning_rate_decay` on each plateau,
+            otherwise as 'adaptive'. A callable of (step, steps), both int, returns the rate of a
+            step, the first of which is 0.""",
     )
     learning_rate_init: float = parameter(
         default=0.001, kind=_POSITIVE, text="Learning rate of 'sgd' (its first) and 'adam'."
     )
     power_t: float = parameter(default=0.5, kind=_NOT_NEGATIVE, text="Exponent of 'invscaling'.")
+    warmup: float = parameter(
+        default=0,
+        kind=Kind(
+            "int or float", [*_UNSIGNED.constraints, Interval(RealNotInt, 0, 1, closed="left")]
+        ),
+        text="""Steps (an int), or their share of all steps (a float below 1), in which the rate
+            rises linearly to the first one of the schedule, which has the steps that follow.""",
+    )
+    learning_rate_decay: float = parameter(
+        default=0.1,
+        kind=interval(Real, 0, 1, "right"),
+        text="Factor of 'exponential', 'step' and 'plateau', above 0 and at most 1.",
+    )
+    learning_rate_step: float = parameter(
+        default=10,
+        kind=_POSITIVE,
+        text="Epochs in which 'exponential' and 'step' apply the factor once.",
+    )
     momentum: float = parameter(
         default=0.9, kind=interval(Real, 0, 1, "both"), text="Momentum of 'sgd', from 0 to 1."
     )
@@ -184,10 +212,22 @@ class Stopping:
         kind=_FLAG,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
             return the weights of the best epoch. Rows of sample weight 0 are left out. A warm
-            start keeps the rows that were held out.""",
+            start keeps the rows that were held out. None are where ``fit`` is given `X_val`.""",
     )
     validation_fraction: float = parameter(
         default=0.1, kind=_BELOW_ONE, text="Share of the rows that early stopping holds out."
+    )
+    scoring: str | Callable[..., Any] | None = parameter(
+        default=None,
+        kind=Kind("str, callable or None", [str, callable, None]),
+        text="""Score of the validation rows: accuracy or R2 if None; 'loss' for minus the loss
+            without the penalty; the name of a scikit-learn scorer; or a callable of
+            (estimator, X, y).""",
+    )
+    restore_best: bool = parameter(
+        default=True,
+        kind=_FLAG,
+        text="""Whether `early_stopping` returns the weights of the best epoch, not the last.""",
     )
     n_iter_no_change: float = parameter(
         default=10,

@@ -14,6 +14,7 @@ from nnjit.estimators._base import NON_FINITE, SET_BACK, NetworkEstimator
 from nnjit.estimators._callbacks import FitReport, current_report
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._output_layer import OutputLayer, fit_output_layer
+from nnjit.estimators._watching import Given, ValidationRows
 from nnjit.estimators.classifier import NetworkClassifier
 from nnjit.estimators.parameters import RadialLayer, RegressionLoss, Training
 from nnjit.estimators.regressor import NetworkRegressor
@@ -65,6 +66,7 @@ class _Fit:
         self.estimator = estimator
         self.placed: Any = None  # centres and log-widths as the engine gets them
         self.drawn: Rows | None = None  # rows to train on and rows held out
+        self.validated = False  # whether there are other rows to validate on
 
 
 _FIT: ContextVar[_Fit | None] = ContextVar("_FIT", default=None)
@@ -164,10 +166,19 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
 
     # Phases 1 and 2: centres and widths, then the output layer
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
-        token = _FIT.set(_Fit(self))
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+        validation: Given | None = None,
+    ) -> Self:
+        fit = _Fit(self)
+        fit.validated = validation is not None
+        token = _FIT.set(fit)
         try:
-            return super()._fit(X, y, sample_weight, incremental)
+            return super()._fit(X, y, sample_weight, incremental, validation)
         finally:
             _FIT.reset(token)
 
@@ -234,7 +245,8 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
     def _rows_to_start_on(self, target: Array, sample_weight: Array | None) -> Array:
         """Return the rows that the output layer is fitted to: not held out, and not too many."""
         rows = np.arange(len(target))
-        if self.early_stopping and self.solver in names(StochasticSolverName):
+        holds_out = self.early_stopping and not _current_fit(self).validated
+        if holds_out and self.solver in names(StochasticSolverName):
             # training asks for it again
             drawn = self._draw_split(target, sample_weight)
             _current_fit(self).drawn, rows = drawn, drawn[0]
@@ -251,12 +263,21 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
     # Phase 3
 
     def _train(
-        self, X: Any, target: Array, sample_weight: Array | None, incremental: bool, fresh: bool
+        self,
+        X: Any,
+        target: Array,
+        sample_weight: Array | None,
+        incremental: bool,
+        fresh: bool,
+        given: Given,
+        watched: ValidationRows | None,
     ) -> None:
         if self.train == "output":
+            if watched is not None:
+                raise ValueError("X_val and y_val need train='all'.")
             self._train_output(X, target, sample_weight)
             return
-        super()._train(X, target, sample_weight, incremental, fresh)
+        super()._train(X, target, sample_weight, incremental, fresh, given, watched)
 
     def _train_output(self, X: Array, target: Array, sample_weight: Array | None) -> None:
         """Fit the output layer and leave centres and widths as they are."""
@@ -352,7 +373,8 @@ class _ClassifierParameters(_Defaults):
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
             return the weights of the best epoch. Rows are held out class by class, except of a
             multilabel target, or where a class has too few of them. Rows of sample weight 0 are
-            left out. A warm start keeps the rows that were held out. Centres are chosen among
+            left out. A warm start keeps the rows that were held out.
+            None are where ``fit`` is given `X_val`. Centres are chosen among
             all rows, whose targets play no part in it.""",
     )
 

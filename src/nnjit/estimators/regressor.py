@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_array
 
 from nnjit._types import Array, FloatArray, MatrixLike
 from nnjit.estimators._arrays import to_dtype
@@ -40,10 +41,20 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         self._check_domain(y)
         return X, y
 
-    def _check_domain(self, y: Array) -> None:
+    def _check_validation_target(self, y: Any) -> Array:
+        refuse_dates(y, "y_val")
+        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y_val", estimator=self)
+        y = y[:, np.newaxis] if y.ndim == 1 else y
+        target: Array = y if y.dtype.kind == "f" else y.astype(np.float64)
+        self._check_domain(target, "y_val")
+        return target
+
+    def _check_domain(self, y: Array, name: str = "y") -> None:
         domain = find_loss(self.loss, self._output_activation()).domain
         if domain is not None and not domain.holds(y).all():
-            raise ValueError(f"loss={self.loss!r} needs {domain.text}, but y has {domain.outside}.")
+            raise ValueError(
+                f"loss={self.loss!r} needs {domain.text}, but {name} has {domain.outside}."
+            )
 
     def _output_activation(self) -> str:
         outputs = outputs_of(self.loss)

@@ -166,8 +166,10 @@ def _copy_metadata_requests(source: Any, target: Any) -> None:
     # A copy of the whole would refer to `source`.
     asked, requests = source.get_metadata_routing(), target.get_metadata_routing()
     for method in ("fit", "partial_fit", "score"):
+        known = getattr(requests, method)
         for parameter, alias in getattr(asked, method).requests.items():
-            getattr(requests, method).add_request(param=parameter, alias=alias)
+            if parameter in known.requests:  # X_val and its kin are ours alone
+                known.add_request(param=parameter, alias=alias)
     target._metadata_request = requests
 
 

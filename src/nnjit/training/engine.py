@@ -34,6 +34,8 @@ class Optimizer(Protocol):
     """State of a stochastic solver beside an engine's parameters."""
 
     learning_rate: float
+    # One base rate for each minibatch of the next call instead, in order; None where there is none.
+    rates: NDArray[np.float64] | None
 
     @property
     def t(self) -> int:

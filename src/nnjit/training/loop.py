@@ -16,6 +16,7 @@ from nnjit._warnings import warn
 from nnjit.core.compiler.interrupts import Interrupts
 from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.progress import EpochTable
+from nnjit.training.schedules import StepRates
 from nnjit.training.solvers import StochasticSolver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor
@@ -65,6 +66,7 @@ def train_epoch(
     optimizer: Optimizer,
     call_size: int,
     sample_weight: Array | None,
+    rates: StepRates,
 ) -> float:
     """Run one epoch.
 
@@ -79,6 +81,8 @@ def train_epoch(
     skipped = 0
     for first in range(0, n_batches, call_size):
         last = min(first + call_size, n_batches)
+        moving = _moving(sample_weight, state.order, plan.batch_size, first, last)
+        optimizer.rates = rates.of(optimizer.t, last - first, state.solver.rate, moving)
         result = engine.train(
             dataset, state.order, plan.batch_size, optimizer, plan.alpha, first, last
         )
@@ -95,9 +99,27 @@ def train_epoch(
 def _rows_trained(sample_weight: Any, order: NDArray[np.int64], batch_size: int) -> int:
     """Return the number of rows in minibatches whose weights do not sum to zero."""
     starts = np.arange(0, len(order), batch_size)
-    weight_sums = np.add.reduceat(sample_weight[order], starts)
     sizes = np.diff(np.append(starts, len(order)))
-    return int(sizes[weight_sums != 0].sum())
+    return int(sizes[_weight_sums(sample_weight, order, batch_size) != 0].sum())
+
+
+def _weight_sums(sample_weight: Any, order: NDArray[np.int64], batch_size: int) -> Any:
+    """Return the sum of the weights of each minibatch."""
+    return np.add.reduceat(sample_weight[order], np.arange(0, len(order), batch_size))
+
+
+def _moving(
+    sample_weight: Array | None,
+    order: NDArray[np.int64],
+    batch_size: int,
+    first: int,
+    last: int,
+) -> Callable[[], NDArray[np.bool_]] | None:
+    """Return what says which of the minibatches have weight; None where all do."""
+    if sample_weight is None:
+        return None
+    rows = order[first * batch_size : last * batch_size]
+    return lambda: np.asarray(_weight_sums(sample_weight, rows, batch_size) != 0)
 
 
 def run_epochs(
@@ -152,7 +174,7 @@ def run_epochs(
 
 
 def _epochs(
-    losses: Iterator[float],
+    losses: Iterator[tuple[float, float]],
     engine: Engine,
     state: TrainingState,
     plan: EpochPlan,
@@ -166,8 +188,8 @@ def _epochs(
     while state.epoch < plan.max_epochs:
         if hook is not None:
             hook.begin()
-        loss = next(losses)
-        state.record(loss)
+        loss, rate = next(losses)
+        state.record(loss, rate)
         if verbose:
             print(f"Iteration {state.epoch:d}, loss = {loss:.8f}")
         if loss != loss:  # NaN
@@ -176,7 +198,7 @@ def _epochs(
             return
         monitor.after_epoch(engine, loss, verbose)
         if table is not None:
-            table.row(state.epoch, loss, monitor.score_now, optimizer.learning_rate)
+            table.row(state.epoch, loss, monitor.score_now, rate, monitor.loss_now)
         solver.after_epoch(state.samples_seen)
         stop = hook is not None and hook.end(engine, state)
         if monitor.on_plateau and _stops(monitor, solver, plan.verbose):
@@ -203,17 +225,18 @@ def _epoch_losses(
     optimizer: Optimizer,
     sample_weight: Array | None,
     watched: bool,
-) -> Generator[float, None, None]:
-    """Run epochs and yield the loss of each, NaN for the last if it was not finite.
+) -> Generator[tuple[float, float], None, None]:
+    """Run epochs and yield each one's loss, NaN for the last if it was not finite, and last rate.
 
     Where nobody looks at the network in between, several are run in one call, and Ctrl-C waits
     until all of them are accounted for.
     """
     n_samples = len(state.order)
+    n_batches = -(-n_samples // plan.batch_size)
+    rates = StepRates(state.solver.schedule, state.solver.warmup, plan.max_epochs, n_batches)
     call_size = batches_per_call(engine, plan.batch_size)
     most = 1
     if n_samples and not (watched or plan.single_epoch) and sample_weight is None:
-        n_batches = -(-n_samples // plan.batch_size)
         most = min(call_size // n_batches, ROWS_AHEAD // n_samples, plan.max_epochs - state.epoch)
         most = min(most, _epochs_alike(state, 0))
     # The same swaps as shuffling a fresh range and indexing the last order with it.
@@ -224,8 +247,12 @@ def _epoch_losses(
         ahead = min(most, plan.max_epochs - state.epoch, _epochs_alike(state, state.monitor.count))
         if ahead <= 1:
             shuffle(state.order)
-            yield train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
+            loss = train_epoch(
+                engine, dataset, state, plan, optimizer, call_size, sample_weight, rates
+            )
+            yield loss, _rate_after(optimizer, 0)
             continue
+        optimizer.rates = rates.of(optimizer.t, ahead * n_batches, state.solver.rate)
         with interrupts:
             for order in orders[:ahead]:
                 shuffle(state.order)
@@ -234,10 +261,17 @@ def _epoch_losses(
                 dataset, orders[:ahead], plan.batch_size, optimizer, plan.alpha
             )
         try:
-            for total in totals:
-                yield total / n_samples if math.isfinite(total) else math.nan
+            for epoch, total in enumerate(totals, start=1):
+                rate = _rate_after(optimizer, epoch * n_batches)
+                yield total / n_samples if math.isfinite(total) else math.nan, rate
         finally:  # also if that was the last epoch wanted
             interrupts.deliver()
+
+
+def _rate_after(optimizer: Optimizer, n_batches: int) -> float:
+    """Return the base rate of the last of a call's first `n_batches` minibatches, 0 for all."""
+    rates = optimizer.rates
+    return float(optimizer.learning_rate if rates is None else rates[n_batches - 1])
 
 
 def _leave(order: Any) -> None:
@@ -250,6 +284,8 @@ def _epochs_alike(state: TrainingState, count: int) -> int:
     `count` is the number of epochs without an improvement so far.
     """
     if not isinstance(state.monitor, LossMonitor) or not state.solver.schedule.steady:
+        return 1
+    if state.monitor.watch is not None:
         return 1
     return int(min(state.monitor.patience, ROWS_AHEAD)) + 1 - count
 

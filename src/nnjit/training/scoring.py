@@ -7,11 +7,14 @@ values equal those of `sklearn.metrics.accuracy_score` and `sklearn.metrics.r2_s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from nnjit._types import Array
+from nnjit.formulas.registry import Loss, find_loss
+from nnjit.training.engine import Engine
 
 
 class ClassAccuracy:
@@ -85,3 +88,70 @@ class R2:
         varies = self.denominator != 0.0
         scores[varies] = 1.0 - numerator[varies] / self.denominator[varies]
         return float(np.average(scores))
+
+
+class MeanLoss:
+    """Training loss without the penalty: mean over the rows by their weights, in float64.
+
+    It comes from the NumPy form of the loss's formula, in the engine's precision.
+
+    Parameters
+    ----------
+    X : array
+        The rows as the engine takes them, for losses that read logits.
+    target : ndarray
+        Class indices, one for each softmax, or (n_samples, n_outputs).
+    sample_weight : ndarray of shape (n_samples,) or None
+    """
+
+    def __init__(self, X: Any, target: Array, sample_weight: Array | None) -> None:
+        self.X = X
+        self.target = target
+        self.sample_weight = sample_weight
+
+    def __call__(self, output: Array, engine: Engine) -> float:
+        """Return the loss of `output`, shape (n_samples, n_outputs), of the engine's network."""
+        network = engine.network
+        entry = find_loss(network.loss, network.output)
+        z = engine.predict(self.X, output="logits") if "z" in entry.value_reads else output
+        ends = np.cumsum(network.groups)[:-1]  # none for a single softmax, or for none
+        rows: Any = 0.0
+        with np.errstate(all="ignore"):  # a loss that is not finite is what it is
+            for number, parts in enumerate(zip(np.split(output, ends, 1), np.split(z, ends, 1))):
+                target = self.target[:, number] if network.groups else self.target
+                rows = rows + row_losses(entry, network.loss_parameters, target, *parts)
+            return float(np.average(rows, weights=self.sample_weight))
+
+
+def row_losses(entry: Loss, given: Iterable[Any], target: Array, p: Array, z: Array) -> Array:
+    """Return the loss of each row, a sum or mean over the outputs, in float64.
+
+    Parameters
+    ----------
+    entry : Loss
+    given : iterable of (str, float or tuple of float)
+        Its parameters that are not at their defaults, one number for all outputs or one for each.
+    target : ndarray
+        Class indices, or (n_samples, n_outputs).
+    p, z : ndarray of shape (n_samples, n_outputs)
+        Outputs and logits.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+    """
+    value, dtype = entry.numpy(p.dtype).value, p.dtype
+    parameters = {**entry.parameters, **dict(given)}
+    known = {name: np.asarray(one, dtype) for name, one in parameters.items()}
+    if entry.classes:
+        known["p"] = p[np.arange(len(p)), target]
+    else:
+        if target.ndim == 1:
+            target = target[:, np.newaxis] == np.arange(p.shape[1])
+        choices = dtype.type(p.shape[1] if entry.output == "softmax" else 2)
+        known |= {"y": target.astype(dtype), "z": z, "p": p, "choices": choices}
+    losses: Array = np.asarray(value(*[known[name] for name in entry.value_reads]), np.float64)
+    if losses.ndim == 1:
+        return losses
+    combine = np.mean if entry.mean_over_outputs else np.sum
+    return np.asarray(combine(losses, axis=1))

@@ -6,7 +6,16 @@ from typing import Any
 
 from nnjit.formulas import find_solver
 from nnjit.training.engine import Engine, Optimizer
-from nnjit.training.schedules import ConstantRate, PlateauAction, Schedule, make_schedule
+from nnjit.training.schedules import (
+    ConstantRate,
+    PlateauAction,
+    Schedule,
+    UserRate,
+    make_schedule,
+)
+
+# scikit-learn's schedules, which apply to the solvers that have them there.
+SCIKIT_LEARNS = ("constant", "invscaling", "adaptive")
 
 
 class StochasticSolver:
@@ -26,16 +35,24 @@ class StochasticSolver:
         Rate of the first epoch.
     schedule : Schedule
         Which rate follows which.
+    warmup : int or float, default=0
+        Steps in which the rate rises, or their share of all steps; see `StepRates`.
 
     Attributes
     ----------
     rate : float
         Base rate of the next epoch.
+    last_rate : float or None
+        Base rate of the last step, where it is another one than that of the epoch.
     steps : int
         Number of parameter updates done.
     arrays : dict of ndarray or None
         The engine optimizer's moments or velocities; None before the first call.
     """
+
+    # What pickles of the versions before do not have.
+    warmup: float = 0
+    last_rate: float | None = None
 
     def __init__(
         self,
@@ -43,10 +60,12 @@ class StochasticSolver:
         hyperparameters: dict[str, Any],
         learning_rate_init: float,
         schedule: Schedule,
+        warmup: float = 0,
     ) -> None:
         self.name = name
         self.hyperparameters = dict(hyperparameters)
         self.schedule = schedule
+        self.warmup = warmup
         self.rate = float(learning_rate_init)
         self.steps = 0
         self.arrays: dict[str, Any] | None = None
@@ -56,11 +75,12 @@ class StochasticSolver:
         """Rate that multiplied the last update: for Adam with its bias corrections."""
         entry = find_solver(self.name)
         rate = entry.numpy().rate
+        base = self.rate if self.last_rate is None else self.last_rate
         if rate is None or self.steps == 0:
-            return self.rate
+            return base
         settings = [float(self.hyperparameters[name]) for name in entry.hyperparameters]
         powers = [float(self.hyperparameters[name]) ** self.steps for name in entry.powers]
-        return float(rate(self.rate, *settings, *powers))
+        return float(rate(base, *settings, *powers))
 
     def start(self, engine: Engine) -> Optimizer:
         """Return an optimizer of `engine` that goes on where this solver stands."""
@@ -70,15 +90,23 @@ class StochasticSolver:
         optimizer.learning_rate = self.rate
         return optimizer
 
+    @property
+    def varies(self) -> bool:
+        """Whether not all steps have the same rate."""
+        return self.schedule.varies or bool(self.warmup)
+
     def keep(self, optimizer: Optimizer) -> None:
         """Take over the steps and arrays of an engine's optimizer."""
         self.steps = int(optimizer.t)
         self.arrays = optimizer.state()
+        self.last_rate = None if optimizer.rates is None else float(optimizer.rates[-1])
 
     def copy(self) -> StochasticSolver:
         """Return a solver that can go on without changing this one (the arrays are shared)."""
-        twin = StochasticSolver(self.name, self.hyperparameters, self.rate, self.schedule)
-        twin.steps = self.steps
+        twin = StochasticSolver(
+            self.name, self.hyperparameters, self.rate, self.schedule, self.warmup
+        )
+        twin.steps, twin.last_rate = self.steps, self.last_rate
         twin.arrays = self.arrays
         return twin
 
@@ -97,8 +125,11 @@ def make_solver(
     name: str,
     *,
     learning_rate_init: float,
-    learning_rate: str = "constant",
+    learning_rate: str | UserRate = "constant",
     power_t: float = 0.5,
+    warmup: float = 0,
+    learning_rate_decay: float = 0.1,
+    learning_rate_step: float = 10,
     **hyperparameters: Any,
 ) -> StochasticSolver:
     """Return a solver by the name of its entry in `nnjit.formulas`.
@@ -108,8 +139,13 @@ def make_solver(
     name : str
     learning_rate_init : float
         Rate of the first epoch.
-    learning_rate, power_t : str and float
-        Schedule of the rate, see `make_schedule`; without effect on a solver without schedules.
+    learning_rate : str or callable
+        Schedule of the rate, see `make_schedule`; scikit-learn's are without effect on a solver
+        that has none there.
+    power_t, learning_rate_decay, learning_rate_step : float
+        Settings of the schedules.
+    warmup : int or float
+        Steps in which the rate rises, or their share of all steps.
     **hyperparameters : float
         Those of the entry; it has defaults for the ones that are left out.
 
@@ -134,6 +170,8 @@ def make_solver(
         for key, value in {**entry.hyperparameters, **hyperparameters}.items()
     }
     schedule: Schedule = ConstantRate()
-    if entry.scheduled:
-        schedule = make_schedule(learning_rate, learning_rate_init, power_t)
-    return StochasticSolver(name, given, learning_rate_init, schedule)
+    if entry.scheduled or learning_rate not in SCIKIT_LEARNS:
+        schedule = make_schedule(
+            learning_rate, learning_rate_init, power_t, learning_rate_decay, learning_rate_step
+        )
+    return StochasticSolver(name, given, learning_rate_init, schedule, warmup)

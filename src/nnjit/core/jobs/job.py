@@ -124,6 +124,7 @@ class Job(Record):
     clock_at: int  # float64
     n_powers: int
     powers_at: int  # (n_powers,) int64: whose powers, as entries of the settings
+    rates_at: int  # float64, by the number of the minibatch, in place of `rate`; 0 where that holds
 
 
 class Phase(Record):

@@ -12,8 +12,10 @@ import numpy as np
 from nnjit.core.compiler.jit import inline, vectorized, viewing
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import (
+    BATCH,
     POWERS,
     REPORT,
+    STATE,
     WEIGHT,
     chunk_of,
     job_of,
@@ -38,6 +40,15 @@ def vector_of(job, number, like):
 @inline
 def scale_of(job):
     return 1.0 / view(job.report_at, REPORT, np.float64(0))[WEIGHT]
+
+
+@inline
+def rate_of(job):
+    """The base rate of the minibatch that the job is at."""
+    if job.rates_at == 0:
+        return job.rate
+    batch = view(job.state_at, STATE, np.int64(0))[BATCH]
+    return view(job.rates_at, batch + 1, np.float64(0))[batch]
 
 
 @vectorized
@@ -83,7 +94,7 @@ def solver_unit(name, single):
         alpha = real(job.alpha) if chunk.penalized else real(0)
         sweep(
             job, low, high, params_of(job, like)[low:high], view(gradient_at, high - low, like),
-            alpha, real(scale_of(job)), scalars(job.rate, settings, clock),
+            alpha, real(scale_of(job)), scalars(rate_of(job), settings, clock),
         )  # fmt: skip
 
     return Unit(solver, f"solver_{name}_{'single' if single else 'double'}")
