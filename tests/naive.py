@@ -249,6 +249,72 @@ def rbf_network_gradient(parameters, x, y, loss, normalized=False, alpha=0.0, w=
     return [*radial[1:], coef_grads[0], intercept_grads[0]]
 
 
+# --- dropout -----------------------------------------------------------------------------
+# Bits of counters in Python's integers.
+
+WORD = 2**32
+
+
+def mix(x):
+    for factor, shift in ((0x21F0AAAD, 16), (0x735A2D97, 15)):
+        x = (x ^ x >> shift) * factor % WORD
+    return x ^ x >> 15
+
+
+def absorb(key, word):
+    first, second = key
+    second = (second + word + 0x9E3779B9) % WORD
+    first ^= mix(second)
+    second ^= mix(first)
+    return second, first ^ mix(second)
+
+
+def dropout_bits(seed, step, layer, unit, row):
+    """32 bits for one value."""
+    key = 0x243F6A88, 0x85A308D3
+    for number in (seed, step, layer):
+        key = absorb(absorb(key, number % WORD), number // WORD)
+    first, second = absorb(key, unit)
+    return mix(mix(row ^ first) ^ second)
+
+
+def dropout_factors(seed, step, layer, rows, units, rate):
+    """0 for the values that are dropped, 1 / (1 - rate) for the others: (rows, units)."""
+    below = min(round(rate * WORD), WORD - 1)
+    return np.array(
+        [
+            [
+                0.0 if dropout_bits(seed, step, layer, unit, row) < below else 1 / (1 - rate)
+                for unit in range(units)
+            ]
+            for row in range(rows)
+        ]
+    )
+
+
+def dropout_network_gradient(coefs, intercepts, x, y, factors, loss, activation, alpha=0.0):
+    """Loss and gradients of a network, the inputs of dense layer i being times factors[i].
+
+    As with `network_gradient` and `exact` False.
+    """
+    function, out_activation = PAIRS[loss]
+    values, dropped = [x], []
+    for number, (w, b) in enumerate(zip(coefs, intercepts), start=1):
+        dropped.append(values[-1] * factors[number - 1])
+        phi = out_activation if number == len(coefs) else activation
+        values.append(dense_forward(dropped[-1], w, b, phi))
+    total = function(y, values[-1]) + alpha / 2 * sum((c**2).sum() for c in coefs) / len(x)
+    delta, coef_grads, intercept_grads = (values[-1] - y) / len(x), [], []
+    for number in reversed(range(len(coefs))):
+        coef_grads.insert(0, dropped[number].T @ delta + alpha * coefs[number] / len(x))
+        intercept_grads.insert(0, delta.sum(axis=0))
+        if number:
+            delta = (
+                delta @ coefs[number].T * factors[number] * DERIVATIVES[activation](values[number])
+            )
+    return total, coef_grads, intercept_grads
+
+
 # --- solvers -----------------------------------------------------------------------------
 
 

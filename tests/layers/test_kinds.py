@@ -66,14 +66,14 @@ def predictions(kind, number, place, dtype, x):
     return engine.predict(x)
 
 
-def trained(kind, number, place, dtype, n=100, batch=40):
-    """Parameters and losses after two epochs of Adam."""
+def trained(kind, number, place, dtype, n=100, batch=40, epochs=2):
+    """Parameters and losses after some epochs of Adam."""
     made = network(kind, number, place)
     engine = make_engine(made, dtype)
     engine.pack(parameters(made, dtype))
-    optimizer = engine.optimizer("adam")
+    optimizer = engine.optimizer("adam", seed=11)
     optimizer.learning_rate = 0.01
-    orders = np.array([np.random.default_rng(k).permutation(n) for k in range(2)])
+    orders = np.array([np.random.default_rng(k).permutation(n) for k in range(epochs)])
     losses = engine.train_epochs(engine.dataset(*samples(dtype, n)), orders, batch, optimizer, 0.1)
     return engine.unpack(), losses
 
@@ -144,8 +144,10 @@ def test_a_row_is_predicted_the_same_in_any_company(kind, number, place, dtype):
 @every_place
 @every_precision
 def test_training_lowers_the_loss(kind, number, place, dtype):
-    _, losses = trained(kind, number, place, dtype)
-    assert losses[1] < losses[0]
+    # the losses of a layer that draws at random go up and down
+    epochs = 30 if network(kind, number, place).is_random else 2
+    _, losses = trained(kind, number, place, dtype, epochs=epochs)
+    assert losses[-1] < losses[0]
 
 
 @jit_only

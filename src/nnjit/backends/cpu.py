@@ -49,7 +49,7 @@ class CpuEngine:
         self._views = self.layout.views(self.parameters)
         self._programs = {}
         self._current = None
-        self._forward = None
+        self._forward = self._sampling = None
         self._full_batch = None
 
     @functools.cached_property
@@ -62,9 +62,9 @@ class CpuEngine:
         """Parameters of the loss, float64 in the order of its entry."""
         return np.array(list(self.loss_entry.parameters.values()), np.float64)
 
-    def _program(self, sparse, training):
+    def _program(self, sparse, training, sampling=False):
         """The network's `Program` for these; made once."""
-        key = sparse, training
+        key = sparse, training, sampling
         if key not in self._programs:
             self._programs[key] = make_program(self.network, self.dtype, *key)
         return self._programs[key]
@@ -106,9 +106,12 @@ class CpuEngine:
 
     # -- training -----------------------------------------------------------------------
 
-    def optimizer(self, name, **hyperparameters):
-        """New optimizer state for `train`, of a solver by its name in `nnjit.formulas`."""
-        return Optimizer(find_solver(name), hyperparameters, self.layout, self.dtype)
+    def optimizer(self, name, *, seed=0, **hyperparameters):
+        """New optimizer state for `train`, of a solver by its name in `nnjit.formulas`.
+
+        What layers draw at random follows from `seed` and the number of the step.
+        """
+        return Optimizer(find_solver(name), hyperparameters, self.layout, self.dtype, seed)
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
         """Minibatches first..last-1 of the epoch that visits the samples as in `order`.
@@ -238,6 +241,34 @@ class CpuEngine:
             sum of their elements overflows.
         """
         return self._predict(X, "activation")
+
+    def predict_samples(self, X, n, seed):
+        """Outputs of n passes that draw as training does: Monte Carlo dropout.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+        n : int
+        seed : int
+            From 0 on. What pass k draws for row i follows from seed, k and i.
+
+        Returns
+        -------
+        ndarray of shape (n, n_samples, n_outputs)
+        """
+        check_columns(X, self.network.inputs)
+        rows = X.shape[0]
+        out = np.empty((n, rows, self.network.outputs), self.dtype)
+        data, _keep = as_data(X, self.dtype)
+        sparse = data.x_column == 0
+        plan = self._sampling
+        if plan is None or not plan.serves(rows, sparse):
+            program = self._program(sparse, training=False, sampling=True)
+            plan = self._sampling = ForwardPlan(self, program, rows)
+        for number in range(n if rows else 0):
+            plan.sample(seed, number)
+            plan.run(data, rows, out[number], False)
+        return out
 
     def _predict(self, X, output):
         check_columns(X, self.network.inputs)

@@ -34,8 +34,8 @@ class Optimizer(SolverState):
         In the order of the solver's entry.
     """
 
-    def __init__(self, solver, hyperparameters, layout, dtype):
-        super().__init__(solver, hyperparameters)
+    def __init__(self, solver, hyperparameters, layout, dtype, seed=0):
+        super().__init__(solver, hyperparameters, seed)
         n = len(solver.vectors)
         self.vectors = aligned_zeros(n * layout.n_flat, dtype).reshape(n, layout.n_flat)
         self._layout = layout

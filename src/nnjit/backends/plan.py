@@ -146,6 +146,9 @@ class ForwardPlan(_Plan):
         self._keep(order=np.arange(self._rows))
         self._keep_claims(0)
         self._set(output_overflows=overflows(engine.network.output, program.single))
+        if program.sampling:
+            self._clock = np.zeros(1)
+            self._keep(clock=self._clock)
 
     def serves(self, n, sparse):
         """Whether n rows fit these buffers and threads."""
@@ -155,6 +158,11 @@ class ForwardPlan(_Plan):
             parallel = n >= self._work_needed
             return self._rows == BLOCK_ROWS and parallel == (self._workers > 1)
         return n <= self._rows < 2 * n + BLOCK_ROWS // 8
+
+    def sample(self, seed, number):
+        """Have the next run draw what belongs to a sample of predictions."""
+        self._set(seed=seed)
+        self._clock[job.STEPS] = number
 
     def run(self, data, n, out, logits):
         """Write the outputs of n rows to `out`; whether all is surely finite, see predict_block."""
@@ -268,7 +276,8 @@ class TrainPlan(_BackwardPlan):
         if orders is not self.order:
             self.order = orders
             self._keep(order=orders)
-        self._set(epochs=epochs, rate=self.optimizer.learning_rate, alpha=alpha)
+        rate, seed = self.optimizer.learning_rate, self.optimizer.seed
+        self._set(epochs=epochs, rate=rate, alpha=alpha, seed=seed)
         if len(self.epoch_losses) < epochs:
             self.epoch_losses = np.zeros(epochs)
             self._keep(epoch_losses=self.epoch_losses)

@@ -16,6 +16,8 @@ class SolverState:
     solver : nnjit.formulas.registry.Solver
     hyperparameters : dict
         The entry has defaults for those that are left out.
+    seed : int, default=0
+        Of what layers draw in training, from 0 on.
 
     Attributes
     ----------
@@ -27,7 +29,7 @@ class SolverState:
         Steps done, then the powers that the entry asks for; compiled code moves it on.
     """
 
-    def __init__(self, solver, hyperparameters):
+    def __init__(self, solver, hyperparameters, seed=0):
         unknown = sorted(hyperparameters.keys() - solver.hyperparameters.keys())
         if unknown:
             raise TypeError(
@@ -37,6 +39,7 @@ class SolverState:
         settings = {**solver.hyperparameters, **hyperparameters}
         self.solver = solver
         self.learning_rate = 0.0
+        self.seed = int(seed)
         self.settings = np.array(list(settings.values()), np.float64)
         self.clock = np.array([0.0, *[1.0] * len(solver.powers)])
 
@@ -51,14 +54,16 @@ class SolverState:
         Returns
         -------
         dict
-            'learning_rate', 'steps', 'powers' (float64, in the order of the entry) and 'vectors',
-            a packed vector by name, without padding, so that it fits another machine or engine.
+            'learning_rate', 'steps', 'powers' (float64, in the order of the entry), 'vectors', a
+            packed vector by name, without padding, so that it fits another machine or engine, and
+            'seed'.
         """
         return {
             "learning_rate": np.float64(self.learning_rate),
             "steps": self.t,
             "powers": self.clock[1:].copy(),
             "vectors": {name: self._read(name) for name in self.solver.vectors},
+            "seed": self.seed,
         }
 
     def load_state(self, state):
@@ -75,6 +80,7 @@ class SolverState:
             self._write(name, vector)
         self.learning_rate = float(state["learning_rate"])
         self.clock[0], self.clock[1:] = state["steps"], state["powers"]
+        self.seed = int(state.get("seed", 0))  # states of earlier versions have none
 
     def _check(self, state):
         what = "The optimizer state is for another network or solver"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property, lru_cache
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from nnjit.layers.dense.spec import Dense
@@ -78,6 +78,11 @@ class Network:
     def outputs(self) -> int:
         """Outputs of the last layer."""
         return self.sizes[-1]
+
+    @cached_property
+    def is_random(self) -> bool:
+        """Whether layers draw at random in training, as dropout does."""
+        return any(getattr(layer, "random", False) for layer in self.layers)
 
     def parameters(self) -> tuple[tuple[int, Parameter], ...]:
         """Return (number of the layer, parameter), layer by layer."""
@@ -253,26 +258,35 @@ def mlp(
     Returns
     -------
     Network
+
+    Raises
+    ------
+    ValueError
+        If that is no network, or a sequence is not as long as there are hidden layers.
     """
     return _mlp(
         inputs,
         tuple(hidden),
         outputs,
-        _each(activation, len(hidden)),
+        _each("activation", activation, len(hidden)),
         loss,
         output,
         tuple(loss_parameters),
         tuple(groups),
-        _each(dropout, len(hidden)),
+        _each("dropout", dropout, len(hidden)),
         input_dropout,
         normalization,
         residual,
     )
 
 
-def _each(given: Any, count: int) -> tuple[Any, ...]:
+def _each(name: str, given: Any, count: int) -> tuple[Any, ...]:
     """Return one for each of `count` hidden layers."""
-    return (given,) * count if isinstance(given, str | float | int) else tuple(given)
+    if isinstance(given, str | Real):
+        return (given,) * count
+    if len(given) != count:
+        raise ValueError(f"{name} has {len(given)} values, but there are {count} hidden layers.")
+    return tuple(given)
 
 
 @lru_cache(maxsize=64)

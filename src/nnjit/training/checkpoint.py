@@ -132,6 +132,7 @@ class Checkpoint:
             setattr(state, name, getattr(found, name))
         solver, monitor = state.solver, state.monitor
         solver.rate, solver.steps, solver.arrays = found.rate, found.steps, found.solver_state
+        solver.seed = found.solver_state["seed"]
         monitor.best, monitor.count = found.best, found.count
         if isinstance(monitor, ScoreMonitor) and found.best_parameters is not None:
             monitor.scores[:] = found.scores
@@ -185,6 +186,8 @@ class Checkpoint:
             "skipped_batches": int(state.skipped_batches),
             "converged": bool(state.converged),
         }
+        if engine.network.is_random:
+            meta["seed"] = int(moved["seed"])
         arrays = {
             "order": state.order,
             "loss_curve": np.array(state.loss_curve, dtype=np.float64),

@@ -42,8 +42,8 @@ class Optimizer(Protocol):
     def state(self) -> dict[str, Any]:
         """Return copies of everything that `load_state` needs to go on bit for bit.
 
-        'learning_rate', 'steps', 'powers' (float64, of the hyperparameters that the solver names)
-        and 'vectors': by name, the parameters' packing.
+        'learning_rate', 'steps', 'powers' (float64, of the hyperparameters that the solver names),
+        'vectors': by name, the parameters' packing; and 'seed', if layers may draw at random.
         """
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -72,7 +72,10 @@ class Engine(Protocol):
         """Return samples and targets in the form that this engine trains on."""
 
     def optimizer(self, kind: str, **hyperparameters: Any) -> Optimizer:
-        """Return a new solver's state."""
+        """Return a new solver's state.
+
+        A keyword `seed`, 0 if it is left out, is that of what layers draw at random.
+        """
 
     def train(
         self,
@@ -110,6 +113,9 @@ class Engine(Protocol):
 
     def predict_checked(self, X: Any) -> tuple[Array, bool]:
         """Return the outputs, and whether they, the logits and an ndarray X are surely finite."""
+
+    def predict_samples(self, X: Any, n: int, seed: int) -> Array:
+        """Return the outputs (n, n_samples, n_outputs) of n passes that draw as training does."""
 
     def release(self) -> None:
         """Drop the buffers of training; the parameters stay."""

@@ -325,6 +325,7 @@ def _solver(values: Values, terms: RunTerms, most_steps: int) -> tuple[Tree, flo
     require(_are_powers(powers, steps, terms), "solver.powers are not those of the step")
     vectors = {name: _vector(values, name, terms) for name in rule.vectors}
     state = {"learning_rate": last_rate, "steps": steps, "powers": powers, "vectors": vectors}
+    state["seed"] = values.integer("seed") if terms.network.is_random else 0
     return state, rate, steps
 
 

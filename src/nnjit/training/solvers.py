@@ -35,7 +35,11 @@ class StochasticSolver:
         Number of parameter updates done.
     arrays : dict of ndarray or None
         The engine optimizer's moments or velocities; None before the first call.
+    seed : int
+        Of what layers draw at random; 0 where there are none that do.
     """
+
+    seed = 0  # of a solver that an earlier version has pickled
 
     def __init__(
         self,
@@ -64,9 +68,10 @@ class StochasticSolver:
 
     def start(self, engine: Engine) -> Optimizer:
         """Return an optimizer of `engine` that goes on where this solver stands."""
-        optimizer = engine.optimizer(self.name, **self.hyperparameters)
+        seed = {"seed": self.seed} if self.seed else {}
+        optimizer = engine.optimizer(self.name, **self.hyperparameters, **seed)
         if self.arrays is not None:
-            optimizer.load_state(self.arrays)
+            optimizer.load_state({**self.arrays, **seed})
         optimizer.learning_rate = self.rate
         return optimizer
 
@@ -80,6 +85,7 @@ class StochasticSolver:
         twin = StochasticSolver(self.name, self.hyperparameters, self.rate, self.schedule)
         twin.steps = self.steps
         twin.arrays = self.arrays
+        twin.seed = self.seed
         return twin
 
     def after_epoch(self, samples_seen: int) -> None:

@@ -124,6 +124,7 @@ class Job(Record):
     clock_at: int  # float64
     n_powers: int
     powers_at: int  # (n_powers,) int64: whose powers, as entries of the settings
+    seed: int  # of the bits that layers draw
 
 
 class Phase(Record):
@@ -167,6 +168,7 @@ class Block(Record):
     work_at: int
     next_at: int  # dense inputs that are read next, if known
     next_size: int
+    first: int  # place of row 0 in its minibatch; its number in a prediction
 
 
 class Chunk(Record):

@@ -84,9 +84,13 @@ def state_of(job):
 
 
 @inline
-def enter_rows(job, block, start, rows, lanes, work):
-    """Have a block be `rows` rows from position `start` of the orders on, in workspace `work`."""
-    block.order_at = job.order_at + 8 * start
+def enter_rows(job, block, start, first, rows, lanes, work):
+    """Have a block be `rows` rows of the minibatch at position `start` of the orders.
+
+    They are those from row `first` on; their values are in workspace `work`.
+    """
+    block.order_at = job.order_at + 8 * (start + first)
+    block.first = first
     block.start = 0
     block.rows = rows
     block.lanes = (rows + lanes - 1) // lanes * lanes
@@ -138,7 +142,7 @@ def part_gradient(job_at, part, parts, batch, add, worker, like):
         # whoever runs the part next may be on another core: only what others read moves with it
         work = part if job.fused else worker
         n = min(job.block_rows, rows - first)
-        enter_rows(job, block_of(block_at), start + first, n, lanes, work)
+        enter_rows(job, block_of(block_at), start, first, n, lanes, work)
         total += backward_block(job_at, job, block_at)
         if not job.fused:
             partials_at = job.partials_at + part * job.n_flat * itemsize
@@ -176,9 +180,7 @@ def own_gradient(job_at, chunk_at, start, rows, worker, like):
     gradient_at = step_of(chunk.step_at).gradient_at
     for part in range(parts_of(job, rows)):
         n = min(job.block_rows, rows - part * job.block_rows)
-        enter_rows(
-            job, block_of(block_at), start + part * job.block_rows, n, lanes_of(target), part
-        )
+        enter_rows(job, block_of(block_at), start, part * job.block_rows, n, lanes_of(target), part)
         # wanted when the gradient is there: the solver's vectors, then the parameters
         ahead = 1 if part == 0 else 2 if part == 1 else 0
         add = min(part, 1)
