@@ -73,13 +73,26 @@ class Program:
             kind.make_step(self, number, layer)
             for number, (kind, layer) in enumerate(zip(self._kinds, network.layers, strict=True))
         ]
-        self.steps = self.of_layer if sparse else [self._input(), *self.of_layer]
+        self.steps = [*([] if sparse else [self._input()]), *self._in_order()]
         self.addresses = np.array([address_of(step) for step in self.steps], np.int64)
 
     @property
     def rows_alone(self):
         """Whether every kind can compute the gradient of some rows of a matrix alone."""
         return all(getattr(kind, "ROWS_ALONE", False) for kind in self._kinds)
+
+    @property
+    def lanes(self):
+        """Rows of one vector."""
+        return lanes_of(self.dtype)
+
+    def _in_order(self):
+        """The steps of the layers, and in training of what joins deltas in front of them."""
+        for number, step in enumerate(self.of_layer):
+            for first, last in self.network.shortcuts if self.training and number > 0 else ():
+                if first == number:
+                    yield self._kinds[last].make_join(self, first, last)
+            yield step
 
     def _check_input(self):
         if self.sparse and "csr" not in getattr(self._kinds[0], "VARIANTS", ()):
@@ -99,12 +112,20 @@ class Program:
         step["kept_row"] = self.rows.kept + self._kept[number] if kept else -1
         step["forward_at"] = units["forward"].address
         if self.training:
-            delta = self.rows.delta - self.sizes[0]
-            step["delta_row"] = delta + self._starts[number + 1]
-            step["input_delta_row"] = delta + self._starts[number] if number > 0 else -1
+            step["delta_row"] = self.delta_row(number)
+            step["input_delta_row"] = self.delta_row(number - 1) if number > 0 else -1
             step["backward_at"] = units["backward"].address
-            step["gradient_at"] = units["gradient"].address
+            if "gradient" in units:  # else it has no parameters
+                step["gradient_at"] = units["gradient"].address
         return step
+
+    def output_row(self, number):
+        """Where the outputs of a layer start, the inputs of the network for number -1."""
+        return self._starts[number + 1]
+
+    def delta_row(self, number):
+        """Where the delta of the outputs of a layer starts, in training."""
+        return self.rows.delta - self.sizes[0] + self._starts[number + 1]
 
     def take_scratch(self, columns):
         """Reserve sample-major scratch; (its start and stride, in elements of each row)."""
@@ -113,11 +134,15 @@ class Program:
         return start, stride
 
     def masks_below(self, number):
-        """Whether a layer's backward pass ends in the derivative of a ReLU below it."""
+        """Whether a layer's backward pass ends in the derivative of a ReLU below it.
+
+        It does not where that layer's delta is a sum, of which this is only the first term.
+        """
         below = self.network.layers[number - 1] if number > 0 else None
         activation = getattr(below, "activation", None)
         return bool(
             activation
+            and all(first != number for first, _ in self.network.shortcuts)
             and find_activation(activation).epilogue == "relu"
             and getattr(self._kinds[number], "MASKS_INPUTS", False)
         )
