@@ -1,10 +1,10 @@
 """Where a network's parameters lie in one flat buffer, and the values of a block of rows.
 
 Parameters are one flat array in scikit-learn's packing order, all that are penalized (the weight
-matrices), then the others, and last what no solver trains, so that gradients, vectors of a solver and updates are single sweeps.
-A matrix is row-major; where its rows would be a multiple of 512 bytes apart they are set one vector
-further apart, because power-of-two strides fall into few cache sets. The padding is zero and stays
-zero.
+matrices), then the others, and last what no solver trains, so that gradients, vectors of a solver
+and updates are single sweeps. A matrix is row-major; where its rows would be a multiple of 512
+bytes apart they are set one vector further apart, because power-of-two strides fall into few cache
+sets. The padding is zero and stays zero.
 
 Values are feature-major: those of a layer for a block of rows are (values, stride), vectors running
 along the samples, so that no layer is padded in its units and softmax and the losses vectorize over

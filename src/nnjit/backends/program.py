@@ -89,8 +89,8 @@ class Program:
     def _in_order(self):
         """The steps of the layers, and in training of what joins deltas in front of them."""
         for number, step in enumerate(self.of_layer):
-            for first, last in self.network.shortcuts if self.training and number > 0 else ():
-                if first == number:
+            for first, last in self.network.shortcuts:
+                if first == number and self.training and self.delta_row(first) >= 0:
                     yield self._kinds[last].make_join(self, first, last)
             yield step
 
@@ -112,20 +112,20 @@ class Program:
         step["kept_row"] = self.rows.kept + self._kept[number] if kept else -1
         step["forward_at"] = units["forward"].address
         if self.training:
-            step["delta_row"] = self.delta_row(number)
-            step["input_delta_row"] = self.delta_row(number - 1) if number > 0 else -1
+            step["delta_row"] = self.delta_row(number + 1)
+            step["input_delta_row"] = self.delta_row(number)
             step["backward_at"] = units["backward"].address
             if "gradient" in units:  # else it has no parameters
                 step["gradient_at"] = units["gradient"].address
         return step
 
-    def output_row(self, number):
-        """Where the outputs of a layer start, the inputs of the network for number -1."""
-        return self._starts[number + 1]
+    def input_row(self, number):
+        """Where the values begin that come into a layer."""
+        return self._starts[number]
 
     def delta_row(self, number):
-        """Where the delta of the outputs of a layer starts, in training."""
-        return self.rows.delta - self.sizes[0] + self._starts[number + 1]
+        """Where their deltas begin, in training; -1 where nobody asks for them."""
+        return self.rows.delta - self.sizes[0] + self._starts[number] if number > 0 else -1
 
     def take_scratch(self, columns):
         """Reserve sample-major scratch; (its start and stride, in elements of each row)."""

@@ -90,10 +90,11 @@ def units(single):
 
     def backward(job_at, step_at, block_at):
         job, step, block = job_of(job_at), residual_step_of(step_at), block_of(block_at)
-        copy_rows(
-            work_of(job, block, like), step.delta_row, step.input_delta_row, step.outputs,
-            job.stride, block.lanes,
-        )  # fmt: skip
+        if step.input_delta_row >= 0:
+            copy_rows(
+                work_of(job, block, like), step.delta_row, step.input_delta_row, step.outputs,
+                job.stride, block.lanes,
+            )  # fmt: skip
 
     def join_forward(job_at, step_at, block_at):
         pass
@@ -126,7 +127,7 @@ def make_step(program, number, layer):
     """
     made, first = units(program.single), number - layer.span
     step = program.place(ResidualStep.table(1), number, _passes(made, program.sparse and not first))
-    step["source_row"] = program.output_row(first - 1)
+    step["source_row"] = program.input_row(first)
     return step
 
 
@@ -143,6 +144,6 @@ def make_join(program, first, number):
     step["forward_at"] = made["join_forward"].address
     step["backward_at"] = made["join_backward"].address
     step["outputs"] = program.sizes[first]
-    step["source_row"] = program.delta_row(number)
-    step["input_delta_row"] = program.delta_row(first - 1)
+    step["source_row"] = program.delta_row(number + 1)
+    step["input_delta_row"] = program.delta_row(first)
     return step
