@@ -71,7 +71,7 @@ def test_mistakes_in_a_constructor_are_found() -> None:
     with pytest.raises(TypeError, match="'loss'"):
         MLPClassifier(loss="log_loss")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="from 1 to 3 positional"):
-        MLPClassifier((3,), "tanh", "adam")  # type: ignore[call-arg, arg-type]
+        MLPClassifier((3,), "tanh", "adam")  # type: ignore[call-arg]
     for model in (
         MLPClassifier(alpha="0.1"),  # type: ignore[arg-type]
         MLPClassifier(early_stopping=None),  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators.classifier import NetworkClassifier
-from nnjit.estimators.parameters import Architecture, RegressionLoss, Training
+from nnjit.estimators.parameters import Architecture, HiddenLayers, RegressionLoss, Training
 from nnjit.estimators.regressor import NetworkRegressor
 from nnjit.layers.network import Network, mlp
 from nnjit.training.initialization import glorot_uniform
@@ -50,7 +50,7 @@ networks", AISTATS 2010 (initial weights).
 """
 
 
-class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architecture):
+class BaseMultilayerPerceptron(ScikitLearnConversion, HiddenLayers, NetworkEstimator, Architecture):
     """A network of dense layers; its weights and biases are `coefs_` and `intercepts_`."""
 
     _shared_docs = {
@@ -258,7 +258,7 @@ def _method_of(normalizations: Sequence[Sequence[Array]]) -> NormalizationName |
 
 
 @parameter_group
-class _ClassifierParameters(Training, Architecture):
+class _ClassifierParameters(HiddenLayers, Training, Architecture):
     early_stopping: bool = parameter(
         default=False,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
@@ -314,7 +314,7 @@ class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerc
 
 
 @parameter_group
-class _RegressorParameters(Training, Architecture, RegressionLoss):
+class _RegressorParameters(HiddenLayers, Training, Architecture, RegressionLoss):
     pass
 
 

@@ -53,6 +53,12 @@ class Architecture:
         text="Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).",
         kw_only=False,
     )
+
+
+@parameter_group
+class HiddenLayers:
+    """What hidden layers have that scikit-learn's do not: it comes after what those have."""
+
     normalization: NormalizationName | None = parameter(
         default=None,
         kind=Kind("{'batch', 'layer'} or None", [StrOptions({*names(NormalizationName)}), None]),
