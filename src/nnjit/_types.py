@@ -12,6 +12,7 @@ __all__ = [
     "FloatArray",
     "ActivationName",
     "MatrixLike",
+    "NormalizationName",
     "RegressionLossName",
     "ScheduleName",
     "SolverName",
@@ -34,6 +35,7 @@ class SparseMatrix(Protocol):
 MatrixLike: TypeAlias = ArrayLike | SparseMatrix
 
 ActivationName: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
+NormalizationName: TypeAlias = Literal["batch", "layer"]
 RegressionLossName: TypeAlias = Literal["squared_error", "poisson"]
 StochasticSolverName: TypeAlias = Literal["sgd", "adam"]
 SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]

@@ -15,6 +15,7 @@ from nnjit.core.simd import TILE
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.dropout.spec import Dropout
 from nnjit.layers.network import Network, mlp
+from nnjit.layers.residual.spec import Residual
 
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
 DTYPES = [np.float32, np.float64]
@@ -289,18 +290,64 @@ def test_values_lie_in_place_where_the_layer_below_reads_them_no_more():
     assert tanh.of_layer[1]["derivative_at"] != 0
 
 
-def test_two_in_a_row_drop_what_either_drops():
-    layers = Dropout(0.5), Dropout(0.25), Dense(4, "relu"), Dropout(0.5), Dropout(0.5), Dense(1)
-    network = Network(6, layers, "squared_error", "identity")
-    coefs, intercepts, x, y = problem(30, np.float64, (6, 4, 1))
-    engine = engine_for(network, coefs, intercepts, np.float64)
-    theta = np.concatenate([a.ravel() for a in (*coefs, *intercepts)])
-    dataset = engine.dataset(x, y)
-    _, found = engine.loss_gradient(theta, dataset, 0.0)
+def assert_gradient_is_that_of_differences(network, n=30):
+    """In float64, the masks being those of the first step."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.uniform(0.3, 1, one.shape) for _, one in network.parameters()]
+    for array in arrays:
+        array *= np.sign(rng.standard_normal(array.shape)) if array.ndim == 2 else 1
+    engine = make_engine(network, np.float64)
+    theta = np.concatenate([arrays[number].ravel() for number in network.packing()])
+    x = rng.standard_normal((n, network.inputs))
+    dataset = engine.dataset(x, rng.standard_normal((n, network.outputs)))
+    _, found = engine.loss_gradient(theta, dataset, 0.1)
+    trained = sum(one.size for _, one in network.parameters() if one.trained)
     numeric = naive.central_differences(
-        lambda t: engine.loss_gradient(t, dataset, 0.0)[0], theta, step=1e-5
+        lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-5
     )
-    np.testing.assert_allclose(found, numeric, rtol=0, atol=1e-6 * np.abs(numeric).max())
+    atol = 1e-6 * np.abs(numeric).max()
+    np.testing.assert_allclose(found[:trained], numeric[:trained], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+@pytest.mark.parametrize("residual", [False, True])
+def test_gradient_among_normalizations_and_residual_layers(activation, normalization, residual):
+    network = mlp(
+        6, (6, 6, 5), 2, activation, "squared_error", "identity", dropout=(0.5, 0.0, 0.25),
+        input_dropout=0.2, normalization=normalization, residual=residual,
+    )  # fmt: skip
+    assert_gradient_is_that_of_differences(network)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (Dropout(0.5), Dropout(0.25), Dense(6, "relu"), Dropout(0.5), Dropout(0.5)),
+        (Dropout(0.3), Dense(6, "relu"), Residual(2), Dense(5, "relu")),
+        (Dense(6, "relu"), Dropout(0.3), Residual(1), Dense(5, "tanh")),
+        (Dense(6, "relu"), Dropout(0.3), Dense(6, "relu"), Residual(2), Dropout(0.2)),
+        (Dense(6, "relu"), Dense(6, "relu"), Residual(1), Dropout(0.2), Residual(2)),
+    ],
+    ids=lambda layers: "-".join(layer.kind for layer in layers),
+)
+def test_gradient_in_any_place(layers):
+    """Where it may write over nothing that a layer beside it reads later."""
+    assert_gradient_is_that_of_differences(
+        Network(6, (*layers, Dense(2)), "squared_error", "identity")
+    )
+
+
+def test_sparse_rows_are_predicted_as_dense_ones_are():
+    network = mlp(
+        6, (6, 6), 2, "relu", "squared_error", "identity", dropout=0.5, input_dropout=0.2,
+        residual=True,
+    )  # fmt: skip
+    coefs, intercepts, x, _ = problem(40, np.float64, (6, 6, 6, 2))
+    engine = engine_for(network, coefs, intercepts, np.float64)
+    np.testing.assert_allclose(
+        engine.predict(sparse.csr_array(x)), engine.predict(x), rtol=0, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, np.nan, "0.5", None])

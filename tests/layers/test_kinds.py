@@ -29,15 +29,20 @@ every_precision = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def network(kind, number, place):
+    """A network with the layer, which has below it those that it may lead around."""
     below = (Dense(5, "tanh"),) if place == "second" else ()
     layer = find_kind(kind).examples()[number]
-    return Network(INPUTS, (*below, layer, Dense(OUTPUTS)), "squared_error", "identity")
+    width = below[-1].units if below else INPUTS
+    around = (Dense(width, "relu"),) * getattr(layer, "span", 0)
+    return Network(INPUTS, (*below, *around, layer, Dense(OUTPUTS)), "squared_error", "identity")
 
 
 def parameters(network, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    shapes = [one.shape for _, one in network.parameters()]
-    return [(rng.standard_normal(shape) / 2).astype(dtype) for shape in shapes]
+    rng, found = np.random.default_rng(seed), []
+    for _, one in network.parameters():
+        values = (rng.standard_normal(one.shape) / 2).astype(dtype)
+        found.append(np.abs(values) if one.name == "variance" else values)
+    return found
 
 
 def samples(dtype, n, seed=1):

@@ -197,6 +197,8 @@ class _BackwardPlan(_Plan):
         self._work = _work(engine)
         rows, self.n_parts = _blocks(self._work, batch_size, lanes_of(self._dtype))
         self.parallel = self.n_parts > 1
+        if network.joins_rows:  # one block is the whole minibatch, and threads share the update
+            rows, self.n_parts = round_up(batch_size, lanes_of(self._dtype)), 1
         self._fused = (
             fusing
             and batch_size <= rows * self.n_parts
@@ -209,7 +211,8 @@ class _BackwardPlan(_Plan):
         self._keep_samples(data, dataset.n_samples)
         self._keep(targets=data.targets, labels=data.labels, weights=data.weights)
         self._keep(loss_parameters=engine.loss_parameters)
-        self._keep_workspaces(rows, self._workers, self.n_parts if self._fused else self._workers)
+        apart = self._fused or self.n_parts == 1  # a workspace for each part, not for each thread
+        self._keep_workspaces(rows, self._workers, self.n_parts if apart else self._workers)
         self._set(
             loss_at=loss_unit(network.loss, network.output, program.single).address,
             delta_scale=1.0,
@@ -235,7 +238,7 @@ class _BackwardPlan(_Plan):
             chunks = _plain_chunks(layout, self.parallel)
             self._keep(partials=aligned_zeros(self.n_parts * layout.n_flat, self._dtype))
         self._n_chunks = len(chunks)
-        pieces = [_piece(place) for place in _last_first(layout.places)]
+        pieces = [_piece(place) for place in _last_first(layout.trained)]
         self._set(n_chunks=len(chunks), n_pieces=len(pieces))
         self._keep(chunks=_chunk_table(chunks, steps), pieces=_chunk_table(pieces, steps))
 
@@ -377,7 +380,7 @@ def _last_first(places):
 def _plain_chunks(layout, parallel):
     """Chunks of about equal size, those of the penalized parameters first."""
     chunks = []
-    sections = (0, layout.n_penalized, 1), (layout.n_penalized, layout.n_flat, 0)
+    sections = (0, layout.n_penalized, 1), (layout.n_penalized, layout.n_trained, 0)
     for start, stop, penalized in sections:
         size = CHUNK_SIZE
         if parallel:
@@ -391,7 +394,7 @@ def _fused_chunks(layout, size):
     """Chunks of whole rows of one matrix, in multiples of the tile, and whole vectors."""
     chunks, height = [], TILE.rows
     size = min(size, layout.n_penalized // FUSED_CHUNKS)
-    for place in sorted(layout.places, key=lambda place: place.start):
+    for place in sorted(layout.trained, key=lambda place: place.start):
         if len(place.shape) == 1:
             chunks.append(_piece(place))
             continue

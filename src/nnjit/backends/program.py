@@ -83,14 +83,27 @@ class Program:
                 zip(self._kinds, network.layers, self._left_out, strict=True)
             )
         ]
-        steps = [step for step in self.of_layer if step is not None]
-        self.steps = steps if sparse else [self._input(), *steps]
+        self.steps = [*([] if sparse else [self._input()]), *self._in_order()]
         self.addresses = np.array([address_of(step) for step in self.steps], np.int64)
 
     @property
     def rows_alone(self):
         """Whether every kind can compute the gradient of some rows of a matrix alone."""
         return all(getattr(kind, "ROWS_ALONE", False) for kind in self._kinds)
+
+    @property
+    def lanes(self):
+        """Rows of one vector."""
+        return lanes_of(self.dtype)
+
+    def _in_order(self):
+        """The steps of the layers, and in training of what joins deltas in front of them."""
+        for number, step in enumerate(self.of_layer):
+            for first, last in self.network.shortcuts:
+                if first == number and self.training and self.delta_row(first) >= 0:
+                    yield self._kinds[last].make_join(self, first, last)
+            if step is not None:
+                yield step
 
     def _check_input(self):
         if self.sparse and "csr" not in getattr(self._kinds[self.first], "VARIANTS", ()):
@@ -116,6 +129,8 @@ class Program:
         """Whether a layer's outputs take the place of its inputs."""
         if not getattr(self._kinds[number], "IN_PLACE", False):
             return False
+        if any(first == number for first, _ in self.network.shortcuts):
+            return False  # a residual layer reads the inputs later
         if number == 0 or not self.training:
             return True
         reads = getattr(self._kinds[number - 1], "reads_outputs", lambda layer: True)
@@ -147,15 +162,20 @@ class Program:
         step["kept_row"] = self.rows.kept + self._kept[number] if kept else -1
         step["forward_at"] = units["forward"].address
         if self.training:
-            step["delta_row"] = self._delta_row(number + 1)
-            step["input_delta_row"] = self._delta_row(number)
+            step["delta_row"] = self.delta_row(number + 1)
+            step["input_delta_row"] = self.delta_row(number)
             if step["delta_row"] >= 0:
                 step["backward_at"] = units["backward"].address
-            if "gradient" in units:
+            if "gradient" in units:  # else it has no parameters
                 step["gradient_at"] = units["gradient"].address
         return step
 
-    def _delta_row(self, number):
+    def input_row(self, number):
+        """Where the values begin that come into a layer."""
+        return self._starts[number]
+
+    def delta_row(self, number):
+        """Where their deltas begin, in training; -1 where nobody asks for them."""
         start = self._delta_starts[number]
         return self.rows.delta + start if start >= 0 else -1
 
@@ -166,11 +186,15 @@ class Program:
         return start, stride
 
     def masks_below(self, number):
-        """Whether a layer's backward pass ends in the derivative of a ReLU below it."""
+        """Whether a layer's backward pass ends in the derivative of a ReLU below it.
+
+        It does not where that layer's delta is a sum, of which this is only the first term.
+        """
         below = self.network.layers[number - 1] if number > 0 else None
         activation = getattr(below, "activation", None)
         return bool(
             activation
+            and all(first != number for first, _ in self.network.shortcuts)
             and find_activation(activation).epilogue == "relu"
             and getattr(self._kinds[number], "MASKS_INPUTS", False)
         )

@@ -330,7 +330,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self.n_outputs_ = outputs
         self.out_activation_ = self._output_activation()
         network = self._network(X.shape[1], outputs)
-        self.n_layers_ = len(network.sizes)
+        self.n_layers_ = len(network.widths)
         self._take_parameters(self._initial_parameters(network, X, target, sample_weight, X.dtype))
 
     def _train(

@@ -25,7 +25,8 @@ class ScikitLearnConversion:
         Raises
         ------
         ValueError
-            If a parameter has a value that scikit-learn does not know.
+            If a parameter has a value that scikit-learn does not know, or the network has layer
+            normalization or residual layers.
 
         Warns
         -----
@@ -36,6 +37,9 @@ class ScikitLearnConversion:
 
         Notes
         -----
+        Batch normalization becomes a part of the weights: predictions are the same, and a further
+        fit goes on without it.
+
         With an int as `random_state`, scikit-learn's ``partial_fit`` shuffles the rows alike in
         every call, while here the random stream goes on. A ``RandomState`` goes on on both sides.
         Of a subclass, methods that it overrides are not there in scikit-learn's.

@@ -8,15 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from nnjit._types import Array, FloatArray
+from nnjit._types import Array, FloatArray, NormalizationName
 from nnjit.estimators._arrays import common_dtype
-from nnjit.estimators._assigned import checked_parameters, units_of
+from nnjit.estimators._assigned import (
+    NORMALIZATION,
+    checked_normalization,
+    checked_parameters,
+    normalization_arrays,
+    units_of,
+)
 from nnjit.estimators._base import SET_BACK, NetworkEstimator
 from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators.classifier import NetworkClassifier
-from nnjit.estimators.parameters import Architecture, RegressionLoss, Training
+from nnjit.estimators.parameters import Architecture, HiddenLayers, RegressionLoss, Training
 from nnjit.estimators.regressor import NetworkRegressor
 from nnjit.layers.network import Network, mlp
 from nnjit.training.initialization import glorot_uniform
@@ -28,7 +34,12 @@ coefs_ : list of ndarray of shape (units of layer i, units of layer i + 1)
     Weights. They can be assigned before predicting.
 intercepts_ : list of ndarray of shape (units of layer i + 1,)
     Biases.
+normalization_ : list of dict
+    Only with `normalization`: of each hidden layer the learned 'scale' and 'shift', and for
+    'batch' the running 'mean' and 'variance', arrays of shape (units,).
 """
+# Parameters of a normalization that begin as ones, the others as zeros.
+_ONES = ("scale", "variance")
 _REFERENCES = """
 D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors",
 Nature 323, 1986.
@@ -39,7 +50,7 @@ networks", AISTATS 2010 (initial weights).
 """
 
 
-class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architecture):
+class BaseMultilayerPerceptron(ScikitLearnConversion, HiddenLayers, NetworkEstimator, Architecture):
     """A network of dense layers; its weights and biases are `coefs_` and `intercepts_`."""
 
     _shared_docs = {
@@ -49,6 +60,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
 
     coefs_: list[FloatArray]
     intercepts_: list[FloatArray]
+    normalization_: list[dict[str, FloatArray]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -63,9 +75,13 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return self._perceptron([inputs, *map(operator.index, sizes), outputs])
 
-    def _perceptron(self, units: Sequence[int]) -> Network:
-        """Return the network of layers of so many units, the inputs first."""
+    def _perceptron(self, units: Sequence[int], **fitted: Any) -> Network:
+        """Return the network of layers of so many units, the inputs first.
+
+        What it was fitted with may differ from what the parameters ask for.
+        """
         inputs, *hidden, outputs = units
+        options = {**self._layer_options(), **fitted}
         return mlp(
             inputs,
             hidden,
@@ -74,19 +90,29 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
             self._engine_loss(),
             self.out_activation_,
             **self._loss_options(),
-            **self._layer_options(),
+            **options,
         )
 
     def _layer_options(self) -> dict[str, Any]:
         """Return what the hidden layers have beside units and activation, as `mlp` takes it."""
-        return {}
+        return {"normalization": self.normalization, "residual": bool(self.residual)}
 
     def _as_attributes(self, arrays: list[Array]) -> dict[str, Any]:
-        return {"coefs_": arrays[0::2], "intercepts_": arrays[1::2]}
+        layers = by_matrices(arrays)
+        found: dict[str, Any] = {
+            "coefs_": [layer[0] for layer in layers],
+            "intercepts_": [layer[1] for layer in layers],
+        }
+        if len(layers[0]) > 2:
+            found["normalization_"] = [dict(zip(NORMALIZATION, layer[2:])) for layer in layers[:-1]]
+        return found
 
     def _give_parameters(self, n_features: int | None = None) -> tuple[Network, list[Array]]:
         coefs, intercepts = checked_parameters(self, n_features)
-        return self._perceptron(units_of(coefs)), in_layers(coefs, intercepts)
+        units = units_of(coefs)
+        others = checked_normalization(self, units)
+        network = self._perceptron(units, normalization=_method_of(others))
+        return network, in_layers(coefs, intercepts, others)
 
     def _present_parameters(self) -> tuple[Any, list[Any]]:
         others = (
@@ -95,15 +121,33 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
             self.activation,
             self.out_activation_,
             self.loss,
+            bool(self.residual),
         )
-        return others, in_layers(self.coefs_, self.intercepts_)
+        return others, in_layers(self.coefs_, self.intercepts_, self._normalization_arrays())
+
+    def _normalization_arrays(self) -> list[list[Any]]:
+        """Return the arrays of the normalizations as they are, a list for each hidden layer."""
+        return normalization_arrays(getattr(self, "normalization_", ()))
+
+    def _forget(self) -> None:
+        super()._forget()
+        self.__dict__.pop("normalization_", None)
 
     def _layer_units(self) -> list[int]:
         """Return the number of units of each layer, by the shapes of the parameters."""
         return units_of(checked_parameters(self)[0])
 
     def _parameter_dtype(self) -> np.dtype[Any]:
-        return common_dtype((*self.coefs_, *self.intercepts_))
+        others = [array for layer in self._normalization_arrays() for array in layer]
+        return common_dtype((*self.coefs_, *self.intercepts_, *others))
+
+    def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
+        if self._give_parameters()[0].joins_rows:
+            raise ValueError(
+                "solver='lbfgs' cannot be used with normalization='batch', whose statistics are "
+                "those of minibatches; normalization='layer' can."
+            )
+        super()._train_lbfgs(X, target, sample_weight)
 
     # Initial parameters
 
@@ -115,7 +159,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
         sample_weight: Array | None,
         dtype: np.dtype[Any],
     ) -> list[Array]:
-        layer_units = list(network.sizes)
+        layer_units = list(network.widths)
         self._initialize(self._indicators(target), layer_units, dtype)
         coefs, intercepts = checked_parameters(self)
         if units_of(coefs) != layer_units:  # an overridden method made them
@@ -123,7 +167,13 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
                 f"The initial weights are those of layers of {units_of(coefs)} units; "
                 f"{layer_units} are asked for."
             )
-        return in_layers(coefs, intercepts)
+        given = iter(in_layers(coefs, intercepts))
+        return [
+            (np.ones if parameter.name in _ONES else np.zeros)(parameter.shape, dtype)
+            if parameter.name in NORMALIZATION
+            else next(given)
+            for _, parameter in network.parameters()
+        ]
 
     def _indicators(self, target: Array) -> Array:
         """Return the target as scikit-learn hands it to `_initialize`, where that is overridden."""
@@ -152,27 +202,63 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
         return glorot_uniform(self._random_state, fan_in, fan_out, self.activation, dtype)
 
     def _check_architecture(self, network: Network) -> None:
-        present, wanted = units_of(self.coefs_), list(network.sizes)
+        present, wanted = units_of(self.coefs_), list(network.widths)
         if present != wanted:
             raise ValueError(
                 f"The fitted network has layers of {present} units, but hidden_layer_sizes="
                 f"{self.hidden_layer_sizes!r} and the data ask for {wanted}. {SET_BACK}"
             )
+        fitted = _method_of(self._normalization_arrays())
+        if fitted != self.normalization and len(wanted) > 2:
+            raise ValueError(
+                f"The fitted network has normalization={fitted!r}, but normalization="
+                f"{self.normalization!r} is asked for. {SET_BACK}"
+            )
 
 
-def in_layers(coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Array]:
+def in_layers(
+    coefs: Sequence[Array], intercepts: Sequence[Array], others: Sequence[Sequence[Array]] = ()
+) -> list[Array]:
     """Return weights and biases in the order of a network's `parameters`.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequence of ndarray
+    others : sequence of sequence of ndarray
+        What each hidden layer has beside them; empty if none has anything.
 
     Raises
     ------
     ValueError
         If there are not as many of the ones as of the others.
     """
-    return [array for layer in zip(coefs, intercepts, strict=True) for array in layer]
+    rest = [*others, ()] if others else [()] * len(coefs)
+    return [
+        array
+        for weights, biases, more in zip(coefs, intercepts, rest, strict=True)
+        for array in (weights, biases, *more)
+    ]
+
+
+def by_matrices(arrays: Sequence[Array]) -> list[list[Array]]:
+    """Return a network's parameters by dense layers: each begins with its matrix of weights."""
+    layers: list[list[Array]] = []
+    for array in arrays:
+        if array.ndim == 2:
+            layers.append([])
+        layers[-1].append(array)
+    return layers
+
+
+def _method_of(normalizations: Sequence[Sequence[Array]]) -> NormalizationName | None:
+    """Return which normalization has these arrays; one over the minibatch has running ones."""
+    if not normalizations:
+        return None
+    return "batch" if len(normalizations[0]) == len(NORMALIZATION) else "layer"
 
 
 @parameter_group
-class _ClassifierParameters(Training, Architecture):
+class _ClassifierParameters(HiddenLayers, Training, Architecture):
     early_stopping: bool = parameter(
         default=False,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
@@ -228,7 +314,7 @@ class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerc
 
 
 @parameter_group
-class _RegressorParameters(Training, Architecture, RegressionLoss):
+class _RegressorParameters(HiddenLayers, Training, Architecture, RegressionLoss):
     pass
 
 

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Options, StrOptions
 
-from nnjit._types import ActivationName, RegressionLossName, ScheduleName, SolverName
+from nnjit._types import (
+    ActivationName,
+    NormalizationName,
+    RegressionLossName,
+    ScheduleName,
+    SolverName,
+    names,
+)
 from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
 from nnjit.estimators._device import DeviceName
 from nnjit.formulas import SOLVERS, hidden_activations, regression_losses
@@ -45,6 +52,28 @@ class Architecture:
         kind=choice(hidden_activations()),
         text="Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).",
         kw_only=False,
+    )
+
+
+@parameter_group
+class HiddenLayers:
+    """What hidden layers have that scikit-learn's do not: it comes after what those have."""
+
+    normalization: NormalizationName | None = parameter(
+        default=None,
+        kind=Kind("{'batch', 'layer'} or None", [StrOptions({*names(NormalizationName)}), None]),
+        text="""What is done to the pre-activations z of the hidden layers: made of mean 0 and
+            variance 1, then scaled and shifted by learned numbers, as PyTorch's BatchNorm1d and
+            LayerNorm do. 'batch': each unit over the rows of a minibatch, in predictions by running
+            statistics; sample weights do not count there, 'lbfgs' is refused, and as the
+            rows depend on one another, threads share the steps of the solver alone. 'layer': each
+            row over the units.""",
+    )
+    residual: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="""Whether the inputs of a hidden layer are added to its outputs, wherever it has as
+            many units as inputs.""",
     )
 
 

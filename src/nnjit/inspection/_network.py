@@ -1,7 +1,8 @@
 """A fitted network in plain NumPy: the values of its layers and its gradient.
 
-Everything is computed in float64 from public attributes (`coefs_`, `intercepts_`, `activation`,
-`out_activation_`, `classes_`), so that scikit-learn's own MLPs can be looked at as well.
+Everything is computed in float64 from public attributes (`coefs_`, `intercepts_`,
+`normalization_`, `activation`, `residual`, `out_activation_`, `classes_`), so that scikit-learn's
+own MLPs can be looked at as well.
 """
 
 from __future__ import annotations
@@ -18,10 +19,16 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
+from nnjit.estimators._assigned import (
+    checked_normalization,
+    checked_parameters,
+    refuse_non_finite,
+    units_of,
+)
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
 from nnjit.formulas import LOSSES, find_activation, outputs_of
+from nnjit.inspection._normalization import Standardized, normalize
 
 
 class Gradient(NamedTuple):
@@ -114,7 +121,9 @@ def _with_plain_weights(network: Any, X: Any) -> Any:
         refuse_non_finite(network._as_attributes(arrays))
         return network
     coefs, intercepts = checked_parameters(network, None if X is None else X.shape[1])
-    refuse_non_finite({"coefs_": coefs, "intercepts_": intercepts})
+    entries = [{**entry} for entry in getattr(network, "normalization_", ())]
+    checked_normalization(network, units_of(coefs))
+    refuse_non_finite({"coefs_": coefs, "intercepts_": intercepts, "normalization_": entries})
     given = (*network.coefs_, *network.intercepts_)
     if any(a is not b for a, b in zip(given, (*coefs, *intercepts))):
         network = copy.copy(network)
@@ -159,18 +168,61 @@ def known_names(estimator: Any) -> Any:
 
 
 def layer_values(network: Any, X: Any) -> list[Any]:
-    """Return X and the activations of every layer, each (n_samples, units), in float64."""
-    return [X, *(value for _, value in _layers(network, X))]
+    """Return X and the values of every layer, each (n_samples, units), in float64."""
+    return [X, *(layer.value for layer in _layers(network, X))]
 
 
-def _layers(network: Any, X: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield pre-activations and activations of every layer."""
+def hidden_activations(network: Any, X: Any) -> list[Any]:
+    """Return what the activation of every hidden layer gives, in float64.
+
+    With residual layers these are not yet the values that the next layer reads.
+    """
+    return [layer.h for layer in _layers(network, X)][:-1]
+
+
+class _Layer(NamedTuple):
+    """What a layer computes.
+
+    Attributes
+    ----------
+    z, h : ndarray of shape (n_samples, units)
+        Pre-activations and activations.
+    value : ndarray of shape (n_samples, units)
+        What the next layer reads.
+    standardized : Standardized or None
+        Of a normalization in front of the activation.
+    residual : bool
+        Whether its inputs are added to h.
+    """
+
+    z: Any
+    h: Any
+    value: Any
+    standardized: Standardized | None
+    residual: bool
+
+
+def _layers(network: Any, X: Any, training: bool = False) -> Iterator[_Layer]:
+    """Yield what every layer computes, as in training or as in predictions."""
     value, last = X, len(network.coefs_) - 1
+    entries = [*getattr(network, "normalization_", [None] * last), None]
     for depth, (weights, biases) in enumerate(zip(network.coefs_, network.intercepts_)):
         name = network.out_activation_ if depth == last else network.activation
-        logits = np.asarray(value @ weights.astype(np.float64)) + biases
-        value = activated(name, logits)
-        yield logits, value
+        z = np.asarray(value @ weights.astype(np.float64)) + biases
+        standardized, entry = None, entries[depth]
+        if entry is not None:
+            z, standardized = normalize(entry, z, training)
+        h = activated(name, z)
+        residual = depth < last and _adds_inputs(network, weights)
+        below, value = value, h
+        if residual:
+            value = h + (below.toarray() if sp.issparse(below) else below)
+        yield _Layer(z, h, value, standardized, residual)
+
+
+def _adds_inputs(network: Any, weights: Any) -> bool:
+    """Whether a hidden layer adds its inputs to its outputs."""
+    return bool(getattr(network, "residual", False)) and weights.shape[0] == weights.shape[1]
 
 
 def activated(name: str, logits: NDArray[np.float64]) -> Any:
@@ -227,7 +279,7 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
 
     with :math:`\nabla_z C = o - y` for squared error and identity, Poisson and exp, log loss and
     logistic or softmax. As scikit-learn's minibatch solvers do, it adds up the squared error over
-    the outputs.
+    the outputs. A batch normalization takes the rows for a minibatch.
 
     Parameters
     ----------
@@ -241,20 +293,29 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
     Gradient
     """
     check_loss(network)
-    logits, values = zip(*_layers(network, X))
-    values = (X, *values)
-    delta = _loss_slope(network, encode_target(network, y), logits[-1], values[-1]) / X.shape[0]
-    activation = find_activation(network.activation)
-    backward = activation.numpy().backward
+    layers = [*_layers(network, X, training=True)]
+    values = [X, *(layer.value for layer in layers)]
+    target, top = encode_target(network, y), layers[-1]
+    delta = _loss_slope(network, target, top.z, top.h) / X.shape[0]
     gradient = Gradient([], [])
-    for depth in range(len(network.coefs_) - 1, -1, -1):
+    for depth in range(len(layers) - 1, -1, -1):
+        if depth < len(layers) - 1:
+            whole = delta
+            delta = _inner_delta(network, layers[depth], whole)
         gradient.weights.insert(0, np.asarray(values[depth].T @ delta))
         gradient.biases.insert(0, delta.sum(axis=0))
         if depth:
-            known = {"z": logits[depth - 1], "h": values[depth]}
             delta = delta @ network.coefs_[depth].T
-            delta = backward(delta, *[known[name] for name in activation.reads])
+            delta = delta + whole if layers[depth].residual else delta
     return gradient
+
+
+def _inner_delta(network: Any, layer: _Layer, delta: Any) -> Any:
+    """Return the delta of a hidden layer's sums from that of what the next one reads."""
+    activation = find_activation(network.activation)
+    known = {"z": layer.z, "h": layer.h}
+    delta = activation.numpy().backward(delta, *[known[name] for name in activation.reads])
+    return delta if layer.standardized is None else layer.standardized.backward(delta)
 
 
 def _loss_slope(network: Any, y: Any, z: Any, p: Any) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nnjit.formulas import find_activation
 from nnjit.inspection._drawing import BLUE, GREY, VERMILLION, new_axes
-from nnjit.inspection._network import find_network, layer_names, layer_values
+from nnjit.inspection._network import find_network, hidden_activations, layer_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +93,7 @@ class ActivationDisplay:
         network, X, _ = find_network(estimator, X)
         if len(network.coefs_) == 1:
             raise ValueError("The network has no hidden layer whose activations could be drawn.")
-        hidden = layer_values(network, X)[1:-1]
+        hidden = hidden_activations(network, X)
         return cls(hidden, network.activation, layer_names=layer_names(network)[1:-1]).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> ActivationDisplay:

@@ -159,6 +159,9 @@ def _name(estimator: NetworkEstimator, arrays: list[Array], number: int) -> str:
         for i, one in enumerate(value if isinstance(value, list) else ()):
             if one is arrays[number]:
                 return f"{name}[{i}]"
+            for key, inner in one.items() if isinstance(one, dict) else ():
+                if inner is arrays[number]:
+                    return f"{name}[{i}][{key!r}]"
     layer, parameter = estimator._give_parameters()[0].parameters()[number]
     return f"layer {layer}: {parameter.name}"
 

@@ -62,13 +62,16 @@ def to_sklearn(estimator: Any) -> Any:
     Raises
     ------
     ValueError
-        If a parameter has a value that scikit-learn does not know.
+        If a parameter has a value that scikit-learn does not know, or a fitted layer is none of
+        those that it has.
     """
+    _refuse_other_layers(estimator)
     theirs = _scikit_learns(type(estimator))()
     _copy_parameters(estimator, theirs, f"scikit-learn's {type(theirs).__name__}")
     if hasattr(estimator, "coefs_"):
         estimator._layer_units()  # refuses shapes that do not fit together
         _copy_network(estimator, theirs)
+        _fold_normalization(estimator, theirs)
         _prepare_training(theirs)
         solver = getattr(estimator, "_optimizer", None)
         if solver is not None and _matches(solver, theirs):
@@ -182,6 +185,40 @@ def _copy_network(source: Any, target: Any) -> None:
             setattr(target, name, copy.deepcopy(getattr(source, name)))
 
 
+def _refuse_other_layers(estimator: Any) -> None:
+    """Raise if a fitted network has layers that cannot be written as dense ones."""
+    if not hasattr(estimator, "coefs_"):
+        return
+    layers = estimator._give_parameters()[0].layers
+    kinds = {layer.kind: getattr(layer, "method", None) for layer in layers}
+    if kinds.get("normalization") == "layer":
+        raise ValueError(
+            "scikit-learn's networks have no layer normalization: normalization='layer' cannot "
+            "be taken over ('batch' can, as a part of the weights)."
+        )
+    if "residual" in kinds:
+        raise ValueError(
+            "scikit-learn's networks have no residual layers: residual=True cannot be taken over."
+        )
+
+
+def _fold_normalization(estimator: Any, theirs: Any) -> None:
+    """Have the weights below a batch normalization do what it does with its running statistics."""
+    network, arrays = estimator._give_parameters()
+    numbered = [(number, one.name) for number, one in network.parameters()]
+    given = dict(zip(numbered, arrays))
+    normalized = [layer for layer in enumerate(network.layers) if layer[1].kind == "normalization"]
+    for depth, (number, layer) in enumerate(normalized):
+        scale, shift, mean, variance = (
+            given[number, name].astype(np.float64)
+            for name in ("scale", "shift", "mean", "variance")
+        )
+        weights, biases = theirs.coefs_[depth], theirs.intercepts_[depth]
+        factor = scale / np.sqrt(variance + layer.epsilon)
+        theirs.coefs_[depth] = (weights * factor).astype(weights.dtype)
+        theirs.intercepts_[depth] = ((biases - mean) * factor + shift).astype(biases.dtype)
+
+
 def _has_own_stream(estimator: Any) -> bool:
     """Whether `partial_fit` goes on with the generator of the last call.
 
@@ -227,7 +264,8 @@ def _take_training(model: Any, ours: Any) -> None:
 def _matches(solver: StochasticSolver, estimator: Any) -> bool:
     """Whether a solver's vectors are as long as all parameters together.
 
-    They are not after the weights of another network have been assigned.
+    They are not after the weights of another network have been assigned, or where ours has more
+    than dense layers.
     """
     size = sum(a.size for a in (*estimator.coefs_, *estimator.intercepts_))
     vectors = {} if solver.arrays is None else solver.arrays["vectors"]

@@ -59,6 +59,12 @@ class Network:
             raise ValueError(
                 f"A network has at least one input, and each layer one output: {self}."
             )
+        for first, number in self.shortcuts:
+            if first < 0 or first == number or self.sizes[first] != self.sizes[number]:
+                raise ValueError(
+                    f"A residual layer adds what came into a layer below it, of as many values: "
+                    f"layer {number} of {self}."
+                )
         if self.groups and sum(self.groups) != self.outputs:
             raise ValueError(f"Groups of {self.groups} logits are not all of them: {self}.")
 
@@ -73,6 +79,30 @@ class Network:
         for layer in self.layers:
             sizes.append(layer.outputs(sizes[-1]))
         return tuple(sizes)
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Return the inputs, and the units of every layer that makes new ones by a matrix.
+
+        These are what an estimator calls layers. Normalization and the like belong to the one
+        below them.
+        """
+        widths = [self.inputs]
+        for layer, before, after in zip(self.layers, self.sizes, self.sizes[1:], strict=False):
+            if any(len(one.shape) == 2 for one in layer.parameters(before)):
+                widths.append(after)
+        return tuple(widths)
+
+    @cached_property
+    def shortcuts(self) -> tuple[tuple[int, int], ...]:
+        """Return (number of the layer whose inputs are added, that of the one that adds them)."""
+        spans = [getattr(layer, "span", None) for layer in self.layers]
+        return tuple((k - span, k) for k, span in enumerate(spans) if span is not None)
+
+    @cached_property
+    def joins_rows(self) -> bool:
+        """Whether in training what comes out for a row depends on its minibatch's other rows."""
+        return any(getattr(layer, "joins_rows", False) for layer in self.layers)
 
     @property
     def outputs(self) -> int:

@@ -140,7 +140,7 @@ def part_gradient(job_at, part, parts, batch, add, worker, like):
     first = part * job.block_rows
     while first < rows:
         # whoever runs the part next may be on another core: only what others read moves with it
-        work = part if job.fused else worker
+        work = part if job.fused or job.n_parts == 1 else worker
         n = min(job.block_rows, rows - first)
         enter_rows(job, block_of(block_at), start, first, n, lanes, work)
         total += backward_block(job_at, job, block_at)
