@@ -139,7 +139,8 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
             f"({network.learning_rate_init:g}) is too large. Try {lower}."
         )
         return
-    hidden = engine.network.layers[:-1]
+    # dropout is none of the layers: predictions leave it out
+    hidden = [one for one in engine.network.layers[:-1] if not getattr(one, "random", False)]
     entries = [ACTIVATIONS.get(getattr(layer, "activation", "")) for layer in hidden]
     if not entries or not all(entry and entry.dies for entry in entries):
         return

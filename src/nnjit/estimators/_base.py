@@ -52,7 +52,7 @@ from nnjit.layers.network import Network
 from nnjit.training.engine import Engine
 from nnjit.training.lbfgs import minimize_lbfgs
 from nnjit.training.loop import run_epochs
-from nnjit.training.solvers import StochasticSolver, make_solver
+from nnjit.training.solvers import StochasticSolver, draw_seed, make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
 from nnjit.training.validation import Rows, ValidationSplit, split_rows
@@ -510,6 +510,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             loss_curve=list(getattr(self, "loss_curve_", ())),
             skipped_batches=getattr(self, "n_skipped_batches_", 0) if incremental else 0,
         )
+        if engine.network.is_random and not state.solver.seed:  # partial_fit goes on with its own
+            state.solver.seed = draw_seed(self._random_state)
         plan = EpochPlan(
             batch_size=self._minibatch_rows(len(order)),
             alpha=self.alpha,

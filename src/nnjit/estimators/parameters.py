@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Options, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from nnjit._types import (
     ActivationName,
@@ -29,6 +29,7 @@ from nnjit.formulas import SOLVERS, hidden_activations, regression_losses
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 Numbers: TypeAlias = Sequence[Any] | NDArray[Any]
 RandomState: TypeAlias = int | np.random.RandomState | None
+Shares: TypeAlias = float | Sequence[float] | NDArray[np.floating[Any]]
 
 _FLAG = Kind("bool", ["boolean"])
 _COUNT = interval(Integral, 1, None, "left")
@@ -55,10 +56,39 @@ class Architecture:
     )
 
 
+class _SharesEach(Interval):
+    """Constraint: a share for each of several layers."""
+
+    def __init__(self) -> None:
+        super().__init__(Real, 0, 1, closed="left")
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether a value is a sequence of shares."""
+        if isinstance(val, str) or not hasattr(val, "__len__"):
+            return False
+        return all(super(_SharesEach, self).is_satisfied_by(share) for share in val)
+
+    def __str__(self) -> str:
+        return "a sequence of floats in the range [0.0, 1.0), one for each hidden layer"
+
+
 @parameter_group
 class HiddenLayers:
     """What hidden layers have that scikit-learn's do not: it comes after what those have."""
 
+    dropout: Shares = parameter(
+        default=0.0,
+        kind=Kind("float or sequence of float", [*_BELOW_ONE.constraints, _SharesEach()]),
+        text="""Share of the outputs of the hidden layers, or of each, that is set to 0 at random in
+            every step of training, the others being divided by one minus it; in [0, 1).
+            Predictions leave nothing out (but see `predict_samples`), nor does 'lbfgs', which
+            is refused. `loss_` and `loss_curve_` are those with the masks of the steps.""",
+    )
+    input_dropout: float = parameter(
+        default=0.0,
+        kind=_BELOW_ONE,
+        text="The same for the features; sparse X is refused in training then.",
+    )
     normalization: NormalizationName | None = parameter(
         default=None,
         kind=Kind("{'batch', 'layer'} or None", [StrOptions({*names(NormalizationName)}), None]),
@@ -257,8 +287,9 @@ class Run:
     random_state: RandomState = parameter(
         default=None,
         kind=Kind("int, RandomState instance or None", ["random_state"]),
-        text="""Source of the initial weights, the held-out rows and the shuffles. Given an int,
-            successive calls of ``partial_fit`` continue one stream.""",
+        text="""Source of the initial weights, the held-out rows, the seed of dropout where there
+            is some, and the shuffles, in this order. Given an int, successive calls of
+            ``partial_fit`` continue one stream.""",
     )
     verbose: bool | int = parameter(
         default=False,

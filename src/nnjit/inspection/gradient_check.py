@@ -67,7 +67,8 @@ def check_gradient(
     .. math:: \frac{\partial L}{\partial\theta_i} \approx
         \frac{L(\theta + h e_i) - L(\theta - h e_i)}{2h}
 
-    The loss is that of all rows, L2 term included, at the fitted parameters, in float64. An error
+    The loss is that of all rows, L2 term included, at the fitted parameters, in float64; dropout
+    leaves out the same values each time. An error
     up to about 1e-6 is rounding. With 'relu' a parameter whose step crosses a kink differs more;
     a smaller `step` tells the two apart.
 

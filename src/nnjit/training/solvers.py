@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from nnjit.formulas import find_solver
 from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.schedules import ConstantRate, PlateauAction, Schedule, make_schedule
@@ -97,6 +99,11 @@ class StochasticSolver:
         action = self.schedule.on_plateau(self.rate)
         self.rate = action.rate
         return action
+
+
+def draw_seed(rng: np.random.RandomState) -> int:
+    """Return a seed, above 0, of what layers draw at random."""
+    return int(rng.randint(1, 2**31 - 1))
 
 
 def make_solver(
