@@ -8,8 +8,8 @@ wrote it can also have computed the digest.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -64,6 +64,8 @@ class RunTerms:
     samples_seen, n_losses, n_scores, count : int
         What earlier runs of the same estimator leave behind: rows trained on, lengths of the loss
         curve and the validation scores, epochs without improvement.
+    defaults : dict of str to str
+        What parameters are that a file's identity does not have, as it was written before them.
     """
 
     n_samples: int
@@ -78,6 +80,7 @@ class RunTerms:
     n_losses: int
     n_scores: int
     count: int
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rule(self) -> Solver:
@@ -296,6 +299,9 @@ def _parameters(values: Values, prefix: str, dtypes: Sequence[Any], terms: RunTe
         for name, (_, parameter) in zip(parameter_names(network, prefix), network.parameters())
     ]
     require(all(np.isfinite(a).all() for a in arrays), f"{prefix} are not finite")
+    for array, (layer, parameter) in zip(arrays, network.parameters()):
+        if parameter.name == "variance":
+            require((array >= 0).all(), f"{prefix}.{layer}.variance is negative")
     return arrays
 
 
