@@ -315,6 +315,72 @@ def dropout_network_gradient(coefs, intercepts, x, y, factors, loss, activation,
     return total, coef_grads, intercept_grads
 
 
+# --- normalization and residual layers ---------------------------------------------------
+
+EPSILON = 1e-5
+AXES = {"batch": 0, "layer": 1}  # along which means are taken
+
+
+def normalize(x, scale, shift, axis, mean=None, variance=None):
+    """Standardized, scaled and shifted values; without statistics those of x are taken."""
+    mean = x.mean(axis=axis, keepdims=True) if mean is None else mean
+    variance = ((x - mean) ** 2).mean(axis=axis, keepdims=True) if variance is None else variance
+    return (x - mean) / np.sqrt(variance + EPSILON) * scale + shift
+
+
+def normalize_backward(dz, x, scale, axis):
+    """Gradients by x, scale and shift, through mean and variance one after the other."""
+    centered = x - x.mean(axis=axis, keepdims=True)
+    d = np.sqrt((centered**2).mean(axis=axis, keepdims=True) + EPSILON)
+    dy = dz * scale
+    d_variance = -(dy * centered).sum(axis=axis, keepdims=True) / (2 * d**3)
+    d_mean = -(dy / d).sum(axis=axis, keepdims=True)
+    dx = dy / d + (2 * d_variance * centered + d_mean) / x.shape[axis]
+    return dx, (dz * centered / d).sum(axis=0), dz.sum(axis=0)
+
+
+def blocks_forward(layers, x, activation, method, residual):
+    """(inputs, sums, pre-activations, activations) of the hidden layers, and the logits.
+
+    layers : for each layer its weights and biases, and with `method` scale, shift, running mean
+        and variance of a hidden one: as in training, unless the latter two are there
+    """
+    found = []
+    for w, b, *more in layers[:-1]:
+        z = sums = x @ w + b
+        if method:
+            z = normalize(sums, *more[:2], AXES[method], *more[2:])
+        h = ACTIVATIONS[activation](z)
+        found.append((x, sums, z, h))
+        x = h + x if residual and h.shape == x.shape else h
+    w, b = layers[-1]
+    return found, x, x @ w + b
+
+
+def blocks_gradient(layers, x, y, loss, activation, method, residual, alpha=0.0, w=None):
+    """Loss, and its gradient by each parameter, layer by layer."""
+    function, out_activation = PAIRS[loss]
+    w = np.ones(len(x), x.dtype) if w is None else w
+    hidden, top, logits = blocks_forward(layers, x, activation, method, residual)
+    p = ACTIVATIONS[out_activation](logits)
+    penalty = sum((layer[0] ** 2).sum() for layer in layers) / w.sum()
+    value = function(y, p, w) + alpha / 2 * penalty
+    delta = logits_gradient(y, p, w)
+    if loss == "squared_error":
+        delta = delta / y.shape[1]
+    found = [top.T @ delta + alpha * layers[-1][0] / w.sum(), delta.sum(axis=0)]
+    dh = delta @ layers[-1][0].T
+    for layer, (below, sums, _, h) in zip(reversed(layers[:-1]), reversed(hidden)):
+        delta, more = dh * DERIVATIVES[activation](h), []
+        if method:
+            delta, *more = normalize_backward(delta, sums, layer[2], AXES[method])
+        gradients = below.T @ delta + alpha * layer[0] / w.sum(), delta.sum(axis=0), *more
+        found = [*gradients, *found]
+        around = dh if residual and h.shape == below.shape else 0
+        dh = delta @ layer[0].T + around
+    return value, found
+
+
 # --- solvers -----------------------------------------------------------------------------
 
 

@@ -33,6 +33,10 @@ SETTINGS = {
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "nesterovs_momentum": False},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.3, "tol": 1e-3},
     "in order": {"shuffle": False},
+    "normalization": {"normalization": "batch", "residual": True, "hidden_layer_sizes": (6, 6)},
+    "normalization, early stopping": {
+        "normalization": "batch", "early_stopping": True, "validation_fraction": 0.3,
+    },
 }  # fmt: skip
 
 
@@ -65,7 +69,8 @@ def cut_off(monkeypatch, epochs, function, *args):
 
 
 def assert_same_bits(a, b):
-    for x, y in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
+    (_, ours), (_, theirs) = a._give_parameters(), b._give_parameters()
+    for x, y in zip(ours, theirs, strict=True):
         assert x.dtype == y.dtype
         np.testing.assert_array_equal(x, y)
     for name in (
@@ -528,6 +533,14 @@ def test_every_value_is_checked_before_it_is_used(change, stopped_early):
         model.fit(X, y)
     assert vars(model) == parameters
     assert len(str(error.value)) < 1000 and str(error.value).isprintable()
+
+
+def test_a_negative_variance_is_refused(tmp_path):
+    path, model = saved(tmp_path, normalization="batch")
+    (tmp_path / "run.previous").unlink()
+    rewritten(path, element("parameters.1.variance", 0, -1.0))
+    with pytest.raises(ValueError, match="No checkpoint can be read .*variance is negative"):
+        clone(model).fit(*problem("multiclass"))
 
 
 def test_a_generator_is_looked_up_by_no_strangers_name(tmp_path, monkeypatch):

@@ -299,6 +299,9 @@ def _parameters(values: Values, prefix: str, dtypes: Sequence[Any], terms: RunTe
         for name, (_, parameter) in zip(parameter_names(network, prefix), network.parameters())
     ]
     require(all(np.isfinite(a).all() for a in arrays), f"{prefix} are not finite")
+    for array, (layer, parameter) in zip(arrays, network.parameters()):
+        if parameter.name == "variance":
+            require((array >= 0).all(), f"{prefix}.{layer}.variance is negative")
     return arrays
 
 

@@ -18,7 +18,7 @@ from nnjit.core.maps import activations
 from nnjit.core.maps.activations import copy
 from nnjit.formulas import find_activation
 
-__all__ = ["ROWS_ALONE", "NormalizationStep", "make_step", "units"]
+__all__ = ["ROWS_ALONE", "NormalizationStep", "make_step", "reads_outputs", "units"]
 
 SCALE, SHIFT, MEAN, VARIANCE = range(4)  # pieces
 ROWS_ALONE = True  # it has no matrix
@@ -398,6 +398,12 @@ def _layer_units(single):
 
     gradient.__name__ = "layer_gradient"
     return layer_forward, layer_backward, gradient
+
+
+def reads_outputs(layer):
+    """Whether the backward pass needs the outputs as they were; of a ReLU's the sign is enough."""
+    entry = find_activation(layer.activation)
+    return "h" in entry.reads and entry.epilogue != "relu"
 
 
 def make_step(program, number, layer):
