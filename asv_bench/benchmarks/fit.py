@@ -53,6 +53,23 @@ class Activation(_Quiet):
         self.fit()
 
 
+class Dropout(_Quiet):
+    """What dropout behind both hidden layers costs beside none."""
+
+    params = ([0.0, 0.2, 0.5], ["float32", "float64"])
+    param_names = ("dropout", "dtype")
+    timeout = 300
+
+    def setup(self, dropout, dtype):
+        case = CASES["10000x784, 512-512, 128"]
+        self.X, self.y = make_data(case, dtype)
+        self.model = estimator(nnjit, case, dropout=dropout)
+        self.fit()
+
+    def time_fit(self, dropout, dtype):
+        self.fit()
+
+
 class Solver(_Quiet):
     """Digits-sized fits with each solver."""
 
