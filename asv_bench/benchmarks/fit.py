@@ -53,6 +53,28 @@ class Activation(_Quiet):
         self.fit()
 
 
+class Layers(_Quiet):
+    """What normalization and residual layers cost beside dense ones."""
+
+    params = (["plain", "batch", "layer", "residual"], ["float32", "float64"])
+    param_names = ("layers", "dtype")
+
+    def setup(self, layers, dtype):
+        options = {
+            "plain": {},
+            "batch": {"normalization": "batch"},
+            "layer": {"normalization": "layer"},
+            "residual": {"residual": True},
+        }
+        case = CASES["20640x8, 64-64, 64"]
+        self.X, self.y = make_data(case, dtype)
+        self.model = estimator(nnjit, case, **options[layers])
+        self.fit()
+
+    def time_fit(self, layers, dtype):
+        self.fit()
+
+
 class Solver(_Quiet):
     """Digits-sized fits with each solver."""
 

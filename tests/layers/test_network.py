@@ -57,6 +57,29 @@ def test_the_text_of_a_network_tells_all_of_it():
     assert "radial(6, normalized=True)" in str(RADIAL)
 
 
+def test_layers_are_counted_by_their_matrices():
+    network = mlp(
+        4, (4, 6, 6), 2, "relu", "squared_error", "identity", normalization="batch", residual=True
+    )
+    assert [layer.kind for layer in network.layers] == [
+        "dense", "normalization", "residual", "dense", "normalization",
+        "dense", "normalization", "residual", "dense",
+    ]  # fmt: skip
+    assert network.sizes == (4, 4, 4, 4, 6, 6, 6, 6, 6, 2)
+    assert network.widths == (4, 4, 6, 6, 2)
+    assert network.shortcuts == ((0, 2), (5, 7))
+    assert network.joins_rows and not MLP.joins_rows and not MLP.shortcuts
+    assert MLP.widths == MLP.sizes and RADIAL.widths == RADIAL.sizes
+
+
+def test_the_packing_has_at_its_end_what_no_solver_trains():
+    network = mlp(4, (3,), 2, "relu", "squared_error", "identity", normalization="batch")
+    named = network.parameters()
+    assert [named[number][1].name for number in network.packing()] == [
+        "weights", "weights", "biases", "scale", "shift", "biases", "mean", "variance",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("network", [MLP, RADIAL], ids=["mlp", "radial"])
 def test_a_network_goes_through_json_and_back(network):
     assert Network.from_state(json.loads(json.dumps(network.to_state()))) == network

@@ -123,7 +123,8 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, HiddenLayers, NetworkEstim
             self.loss,
             bool(self.residual),
         )
-        return others, in_layers(self.coefs_, self.intercepts_, self._normalization_arrays())
+        more = self._normalization_arrays() if hasattr(self, "normalization_") else ()
+        return others, in_layers(self.coefs_, self.intercepts_, more)
 
     def _normalization_arrays(self) -> list[list[Any]]:
         """Return the arrays of the normalizations as they are, a list for each hidden layer."""
@@ -232,11 +233,13 @@ def in_layers(
     ValueError
         If there are not as many of the ones as of the others.
     """
-    rest = [*others, ()] if others else [()] * len(coefs)
+    layers = zip(coefs, intercepts, strict=True)
+    if not others:  # the way of most, taken in every prediction
+        return [array for layer in layers for array in layer]
     return [
         array
-        for weights, biases, more in zip(coefs, intercepts, rest, strict=True)
-        for array in (weights, biases, *more)
+        for layer, more in zip(layers, [*others, ()], strict=True)
+        for array in (*layer, *more)
     ]
 
 
