@@ -140,7 +140,8 @@ def logits_gradient(y, p, w=None):
 
 
 def dense_forward(a, w, b, activation):
-    return ACTIVATIONS[activation](a @ w + b)
+    activate = activation if callable(activation) else ACTIVATIONS[activation]
+    return activate(a @ w + b)
 
 
 def dense_backward(dh, a, w, h, activation):
@@ -170,9 +171,29 @@ PAIRS = {
 }
 
 
+def grouped(groups):
+    """(loss, output activation) of one softmax for each group of so many logits."""
+    ends = np.cumsum(groups)[:-1]
+
+    def each(y, p, w=None):
+        parts = zip(np.split(y, ends, axis=1), np.split(p, ends, axis=1))
+        return sum(multinomial(*part, w) for part in parts)
+
+    def softmaxes(z):
+        return np.hstack([softmax(part) for part in np.split(z, ends, axis=-1)])
+
+    return each, softmaxes
+
+
+def functions_of(loss):
+    """(loss function, output activation) of a name, or such a pair itself."""
+    function, output = PAIRS[loss] if isinstance(loss, str) else loss
+    return function, output
+
+
 def network_loss(coefs, intercepts, x, y, loss, activation, alpha=0.0, w=None):
     """Mean loss plus alpha / 2 times the sum of squared weights over the weights' sum."""
-    function, out_activation = PAIRS[loss]
+    function, out_activation = functions_of(loss)
     p = network_forward(coefs, intercepts, x, activation, out_activation)[-1]
     total = len(x) if w is None else w.sum()
     penalty = sum((c**2).sum() for c in coefs)
@@ -185,7 +206,7 @@ def network_gradient(coefs, intercepts, x, y, loss, activation, alpha=0.0, w=Non
     With `exact` False the delta of the squared error is p - y, K times too large, as
     scikit-learn's stochastic solvers have it.
     """
-    layers = network_forward(coefs, intercepts, x, activation, PAIRS[loss][1])
+    layers = network_forward(coefs, intercepts, x, activation, functions_of(loss)[1])
     w = np.ones(len(x), x.dtype) if w is None else w
     delta = (layers[-1] - y) * w[:, np.newaxis]
     if exact and loss == "squared_error":

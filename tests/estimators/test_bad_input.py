@@ -187,6 +187,8 @@ def test_targets(kind, bad):
         assert outcome(ours.fit, X, bad_y)[0] is ValueError
         assert fingerprint(ours) == before
         return
+    if bad == "multilabel of counts" and kind in CLASSIFICATION:
+        return  # which are columns of classes here: see test_label_columns.py
     # Of labels scikit-learn's network prints all, or has Python's words: see test_labels.py.
     same_words = kind not in CLASSIFICATION or bad not in BETTER_WORDS
     check(ours, theirs, "fit", X, bad_y, may_pass=True, same_words=same_words)

@@ -94,12 +94,15 @@ class CpuEngine:
         ----------
         X : ndarray or CSR matrix of shape (n_samples, n_features)
         y : ndarray
-            (n_samples,) class numbers for a loss of classes, else (n_samples, n_outputs).
+            (n_samples,) class numbers for a loss of classes, (n_samples, n_groups) where there are
+            several softmaxes, else (n_samples, n_outputs).
         sample_weight : ndarray of shape (n_samples,), optional
         """
         labels = self.loss_entry.classes
         check_columns(X, self.network.inputs)
-        check_targets(y, sample_weight, X.shape[0], self.network.outputs, labels)
+        check_targets(
+            y, sample_weight, X.shape[0], self.network.outputs, labels, self.network.groups
+        )
         data, keep = as_data(X, self.dtype)
         data = fill_targets(data, y, sample_weight, labels, self.dtype)
         return Dataset(data, X.shape[0], keep)

@@ -13,6 +13,7 @@ from nnjit.core.jobs import job, prediction, threads, training
 from nnjit.core.jobs.driver import open_job, runner
 from nnjit.core.jobs.job import Block, Chunk, Job, Phase
 from nnjit.core.jobs.records import address_of
+from nnjit.core.maps.groups import GROUP_LOSSES, GROUP_OUTPUTS
 from nnjit.core.maps.losses import loss_unit
 from nnjit.core.maps.outputs import output_unit, overflows
 from nnjit.core.maps.solvers import gradient_unit, solver_unit
@@ -81,6 +82,26 @@ class _Plan:
             self._set(output_at=output_unit(engine.network.output, program.single).address)
         self._at = address_of(self._table)
 
+    def _keep_groups(self, engine):
+        """Enter a record for each of several softmaxes, when all that they share is entered."""
+        sizes = engine.network.groups
+        if not sizes:
+            return
+        last, count = self._program.of_layer[-1], len(sizes)
+        groups, steps = np.repeat(self._table, count), np.repeat(last, count)
+        first = np.cumsum([0, *sizes[:-1]])
+        steps["output_row"] += first
+        steps["delta_row"] += first
+        at = address_of(steps) + steps.itemsize * np.arange(count)
+        groups["steps_at"] = address_of(at) + at.itemsize * np.arange(count)
+        groups["n_steps"], groups["outputs"] = 1, sizes
+        groups["labels_at"] += 4 * self._integers[Job.places["n_samples"]] * np.arange(count)
+        self._kept["steps of groups"] = steps, at
+        self._keep(groups=groups)
+        self._set(n_groups=count, output_at=GROUP_OUTPUTS.address)
+        if self._program.training:
+            self._set(loss_at=GROUP_LOSSES.address)
+
     def _set(self, **fields):
         for name, value in fields.items():
             numbers = self._reals if name in Job.reals else self._integers
@@ -146,6 +167,7 @@ class ForwardPlan(_Plan):
         self._keep(order=np.arange(self._rows))
         self._keep_claims(0)
         self._set(output_overflows=overflows(engine.network.output, program.single))
+        self._keep_groups(engine)
 
     def serves(self, n, sparse):
         """Whether n rows fit these buffers and threads."""
@@ -261,6 +283,7 @@ class TrainPlan(_BackwardPlan):
         )
         self.epoch_batches = -(-n_order // batch_size)
         self._set(epoch_batches=self.epoch_batches)
+        self._keep_groups(engine)
         self.epoch_losses, self.order = np.zeros(0), None
 
     def begin(self, orders, epochs, alpha):
@@ -313,6 +336,7 @@ class GradientPlan(_BackwardPlan):
             ("update_task", "after_all", 1),
         )
         self._keep(order=np.arange(n))
+        self._keep_groups(engine)
 
     def gradient(self, weight, alpha):
         """Loss over all samples, of this weight together; the gradient goes to `vector`."""

@@ -3,7 +3,7 @@
 import importlib
 
 from nnjit.core.jobs import driver, prediction, training
-from nnjit.core.maps import activations, inputs, losses, outputs, solvers
+from nnjit.core.maps import activations, groups, inputs, losses, outputs, solvers
 from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
 from nnjit.layers.registry import kinds
 
@@ -34,9 +34,11 @@ def all_units(single):
             yield "activation", f"{name}, backward", activations.backward_unit(name, single)
     for name, output in LOSSES:
         yield "loss", f"{name}, {output}", losses.loss_unit(name, output, single)
+    yield "loss", "groups", groups.GROUP_LOSSES
     for output in dict.fromkeys(output for _, output in LOSSES):
         if output != "identity":
             yield "output", output, outputs.output_unit(output, single)
+    yield "output", "groups", groups.GROUP_OUTPUTS
     for name in SOLVERS:
         yield "solver", name, solvers.solver_unit(name, single)
     yield "solver", "gradient", solvers.gradient_unit(single)

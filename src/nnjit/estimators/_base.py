@@ -94,7 +94,7 @@ n_iter_ : int
 n_layers_ : int
     Number of layers, input and output included.
 n_outputs_ : int
-    Number of output units.
+    Number of output units, those of all columns together.
 """
 _REFERENCES = """
 I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
@@ -254,6 +254,10 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
         """Return the function that scores outputs on held-out rows."""
 
+    def _row_weights(self, target: Array, sample_weight: Array | None) -> Array | None:
+        """Return the weights of the rows in the loss, None where all are 1."""
+        return sample_weight
+
     # Fitting
 
     @checks_parameters
@@ -266,7 +270,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             Training rows. float32 is computed in float32, anything else in float64. With a CUDA
             device, arrays that lie there (CuPy's, PyTorch's) are used where they are.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or values for a regressor.
+            Class labels, or values for a regressor. For a classifier several columns are a
+            multilabel indicator, if of two numbers, or classes of their own each.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the loss; all 1 if None.
 
@@ -308,6 +313,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         X = host_rows(X) if rows is None else rows.stand_in()
         X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
         sample_weight = validate_sample_weight(host_target(sample_weight), X)
+        sample_weight = self._row_weights(target, sample_weight)
         self._random_state = self._random_stream(incremental)
         outputs = self._output_count(target)
         if fresh:

@@ -57,7 +57,7 @@ def open_checkpoint(
         first_rows(X, None),
         target,
         sample_weight,
-        np.asarray(getattr(estimator, "classes_", ())).astype(str),
+        *_classes_as_text(estimator),
     )
     network, arrays = estimator._give_parameters()
     identity["the layers"] = f"{list(network.sizes)} {common_dtype(arrays)}"
@@ -99,6 +99,14 @@ def _terms(
     )
 
 
+def _classes_as_text(estimator: Any) -> list[Array]:
+    """Return the classes as text, those of each column where there are several."""
+    classes = getattr(estimator, "classes_", ())
+    return [
+        np.asarray(one).astype(str) for one in (classes if isinstance(classes, list) else [classes])
+    ]
+
+
 def refuse_checkpoint(estimator: Any) -> None:
     """Raise if a checkpoint is asked for of a solver that has none."""
     if estimator.checkpoint is not None:
@@ -114,6 +122,8 @@ def _text(value: Any) -> str:
         return repr(int(value))
     if isinstance(value, float):
         return repr(float(value))
+    if isinstance(value, dict):
+        return repr({_text(key): _text(item) for key, item in value.items()})
     if hasattr(value, "__iter__") and not isinstance(value, str):
         return repr([_text(item) for item in value])
     return repr(value)

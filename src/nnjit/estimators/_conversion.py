@@ -25,12 +25,13 @@ class ScikitLearnConversion:
         Raises
         ------
         ValueError
-            If a parameter has a value that scikit-learn does not know.
+            If a parameter has a value that scikit-learn does not know, or the network was fitted
+            on y with several columns of classes.
 
         Warns
         -----
         UserWarning
-            If a parameter that scikit-learn does not have (one of a subclass) is not at its
+            If a parameter that scikit-learn does not have (`class_weight`) is not at its
             default. `checkpoint`, `checkpoint_interval` and `device` do not change what is learned
             and are left out without a word.
 

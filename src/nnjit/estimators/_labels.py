@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from nnjit._types import Array
 from nnjit.estimators._arrays import native
+from nnjit.estimators._label_columns import LabelColumns, are_columns, fit_columns, same_columns
 
 
 def _plain_integers(y: Any) -> bool:
@@ -61,6 +62,17 @@ def _refuse_nat(y: Any) -> None:
         raise ValueError("Input y contains NaT.")
 
 
+def fit_labels(y: Any) -> LabelBinarizer | LabelColumns:
+    """Return what holds the classes of validated labels, in one column or in several.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the labels are no classes: continuous, None, of several types.
+    """
+    return fit_columns(y) if are_columns(y) else fit_binarizer(y)
+
+
 def fit_binarizer(y: Any) -> LabelBinarizer:
     """Return a `LabelBinarizer` fitted on validated labels.
 
@@ -102,6 +114,11 @@ def check_known_classes(y: Any, classes: Array, *, all_present: bool) -> None:
     ValueError, TypeError
     """
     _refuse_nat(y)
+    if are_columns(y):
+        raise ValueError(
+            f"y has {y.shape[1]} columns of classes, but the network was fitted on y with one, or "
+            "on a multilabel indicator."
+        )
     with explaining(y):
         found = np.unique(y) if _plain_integers(y) else unique_labels(y)
     if all_present:
@@ -134,23 +151,30 @@ def check_encoding(binarizer: Any, classes: Any) -> None:
     """
     kind = getattr(binarizer, "y_type_", None)
     encoded: Any = getattr(binarizer, "classes_", None)
-    same = np.array_equal(encoded, classes) if kind in ("binary", "multiclass") else kind
-    if not same or np.ndim(classes) != 1:
+    if isinstance(binarizer, LabelColumns):
+        fits = same_columns(classes, encoded)
+    else:
+        same = np.array_equal(encoded, classes) if kind in ("binary", "multiclass") else kind
+        fits = bool(same) and np.ndim(classes) == 1
+    if not fits:
         raise ValueError(
             f"classes_ is {classes}, but the network was fitted on the classes {encoded} "
             "(_label_binarizer). Training goes on with the classes of the fit only."
         )
 
 
-def encode(binarizer: LabelBinarizer, y: Any) -> Array:
+def encode(binarizer: LabelBinarizer | LabelColumns, y: Any) -> Array:
     """Return the labels as the engine takes them.
 
     Returns
     -------
     target : ndarray
-        Class indices, shape (n_samples,), for a multiclass problem; otherwise zeros and ones,
-        shape (n_samples, 1) for a binary and (n_samples, n_labels) for a multilabel one.
+        Class indices, shape (n_samples,), for a multiclass problem, and (n_samples, n_columns)
+        for several columns; otherwise zeros and ones, shape (n_samples, 1) for a binary and
+        (n_samples, n_labels) for a multilabel one.
     """
+    if isinstance(binarizer, LabelColumns):
+        return binarizer.encode(y)
     if y.ndim != 1 or binarizer.y_type_.startswith("multilabel"):
         return np.asarray(binarizer.transform(y), dtype=bool)
     classes = binarizer.classes_
@@ -161,12 +185,12 @@ def encode(binarizer: LabelBinarizer, y: Any) -> Array:
     return np.asarray(y == classes[1])[:, np.newaxis]
 
 
-def decode(binarizer: LabelBinarizer, output: Array) -> Any:
+def decode(binarizer: Any, output: Array) -> Any:
     """Return the labels that the network's output says are most probable.
 
     Parameters
     ----------
-    binarizer : LabelBinarizer
+    binarizer : LabelBinarizer or LabelColumns
     output : ndarray of shape (n_samples, n_outputs)
         Activations of the output layer.
 
@@ -180,6 +204,8 @@ def decode(binarizer: LabelBinarizer, output: Array) -> Any:
     ValueError
         If the binarizer was assigned and does not go with the network's outputs.
     """
+    if isinstance(binarizer, LabelColumns):
+        return binarizer.decode(output)
     classes = np.asarray(getattr(binarizer, "classes_", None))
     kind, units = getattr(binarizer, "y_type_", None), output.shape[1]
     known = len(classes) if classes.ndim == 1 else 0

@@ -5,6 +5,7 @@ That is a linear model: its loss is convex, so that it needs no start and no rat
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ def fit_output_layer(
     """
     if network.loss == "squared_error":
         return _ridge(hidden, target, alpha, sample_weight)
-    linear = Network(hidden.shape[1], (Dense(network.outputs),), network.loss, network.output)
+    linear = replace(network, inputs=hidden.shape[1], layers=(Dense(network.outputs),))
     engine = select.make_engine(linear, hidden.dtype)
     try:
         outcome = minimize_lbfgs(

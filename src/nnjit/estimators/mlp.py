@@ -16,7 +16,7 @@ from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators.classifier import NetworkClassifier
-from nnjit.estimators.parameters import Architecture, RegressionLoss, Training
+from nnjit.estimators.parameters import Architecture, ClassWeights, RegressionLoss, Training
 from nnjit.estimators.regressor import NetworkRegressor
 from nnjit.layers.network import Network, mlp
 from nnjit.training.initialization import glorot_uniform
@@ -95,6 +95,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
             self.activation,
             self.out_activation_,
             self.loss,
+            self._loss_options().get("groups", ()),
         )
         return others, in_layers(self.coefs_, self.intercepts_)
 
@@ -172,7 +173,7 @@ def in_layers(coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Array
 
 
 @parameter_group
-class _ClassifierParameters(Training, Architecture):
+class _ClassifierParameters(ClassWeights, Training, Architecture):
     early_stopping: bool = parameter(
         default=False,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
@@ -194,7 +195,8 @@ class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerc
 
     where p is the softmax of the outputs for more than two classes; two classes have one output,
     and each label of a multilabel target has its own, with the logistic function and the binary
-    cross-entropy.
+    cross-entropy. For y with several columns of several classes each there is a softmax for every
+    column, and their cross-entropies are added up.
 
     Parameters
     ----------
@@ -202,10 +204,10 @@ class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerc
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
+    classes_ : ndarray of shape (n_classes,), or list of such
+        Class labels; a list with those of each column for y with several columns of classes.
     out_activation_ : str
-        'softmax' for more than two classes, else 'logistic'.
+        'softmax' for more than two classes or several columns, else 'logistic'.
     {attributes}
 
     See Also

@@ -21,6 +21,7 @@ from nnjit.formulas import SOLVERS, hidden_activations, regression_losses
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 Numbers: TypeAlias = Sequence[Any] | NDArray[Any]
+ClassWeight: TypeAlias = dict[Any, Any] | list[Any] | Literal["balanced"] | None
 RandomState: TypeAlias = int | np.random.RandomState | None
 
 _FLAG = Kind("bool", ["boolean"])
@@ -105,6 +106,23 @@ class RegressionLoss:
             'poisson' is half the Poisson deviance, ``y log(y / o) - y + o`` with
             ``o = exp(z)``, for targets that are not negative.""",
         kw_only=False,
+    )
+
+
+@parameter_group
+class ClassWeights:
+    """How much each class counts."""
+
+    class_weight: ClassWeight = parameter(
+        default=None,
+        kind=Kind(
+            "dict, list of dicts, 'balanced' or None", [dict, list, StrOptions({"balanced"}), None]
+        ),
+        text="""Factors of the rows' sample weights: by class, or a list with a dict for each label
+            (whose classes are 0 and 1) or column of y, whose factors are multiplied.
+            'balanced' stands for ``n_samples / (n_classes * rows of the class)``, and is refused
+            by ``partial_fit``, which sees some of the rows. They are weights in everything that
+            training does, scores of held-out rows included; ``score`` knows nothing of them.""",
     )
 
 

@@ -15,7 +15,7 @@ from nnjit.estimators._callbacks import FitReport, current_report
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._output_layer import OutputLayer, fit_output_layer
 from nnjit.estimators.classifier import NetworkClassifier
-from nnjit.estimators.parameters import RadialLayer, RegressionLoss, Training
+from nnjit.estimators.parameters import ClassWeights, RadialLayer, RegressionLoss, Training
 from nnjit.estimators.regressor import NetworkRegressor
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network
@@ -105,7 +105,9 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
 
     def _bumps(self, inputs: int, centers: int, outputs: int) -> Network:
         layers = (Radial(centers, bool(self.normalized)), Dense(outputs))
-        return Network(inputs, layers, self._engine_loss(), self.out_activation_)
+        return Network(
+            inputs, layers, self._engine_loss(), self.out_activation_, **self._loss_options()
+        )
 
     def _as_attributes(self, arrays: list[Array]) -> dict[str, Any]:
         centers, log_widths, weights, biases = arrays
@@ -346,7 +348,7 @@ class _Defaults(Training, RadialLayer):
 
 
 @parameter_group
-class _ClassifierParameters(_Defaults):
+class _ClassifierParameters(ClassWeights, _Defaults):
     early_stopping: bool = parameter(
         default=False,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
@@ -366,10 +368,10 @@ class RBFClassifier(_ClassifierParameters, NetworkClassifier, RadialNetwork):
     .. math:: o = b + \sum_k w_k \exp\left(-\frac{|x - c_k|^2}{2 s_k^2}\right)
 
     with the softmax for more than two classes; two classes have one output, and each label of a
-    multilabel target has its own, with the logistic function. Training minimizes the
-    cross-entropy and the L2 penalty of the output weights, in three phases: centres by k-means
-    and widths from their distances; the output layer, which is a convex problem; and then
-    centres, widths and output layer together.
+    multilabel target has its own, with the logistic function; every one of several columns of
+    classes has a softmax. Training minimizes the cross-entropy and the L2 penalty of the output
+    weights, in three phases: centres by k-means and widths from their distances; the output layer,
+    which is a convex problem; and then centres, widths and output layer together.
 
     Parameters
     ----------
@@ -377,10 +379,10 @@ class RBFClassifier(_ClassifierParameters, NetworkClassifier, RadialNetwork):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
+    classes_ : ndarray of shape (n_classes,), or list of such
+        Class labels; a list with those of each column for y with several columns of classes.
     out_activation_ : str
-        'softmax' for more than two classes, else 'logistic'.
+        'softmax' for more than two classes or several columns, else 'logistic'.
     {attributes}
 
     See Also

@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
+from nnjit.estimators._label_columns import LabelColumns
 from nnjit.formulas import LOSSES, find_activation, outputs_of
 
 
@@ -169,8 +170,30 @@ def _layers(network: Any, X: Any) -> Iterator[tuple[Any, Any]]:
     for depth, (weights, biases) in enumerate(zip(network.coefs_, network.intercepts_)):
         name = network.out_activation_ if depth == last else network.activation
         logits = np.asarray(value @ weights.astype(np.float64)) + biases
-        value = activated(name, logits)
+        if depth == last and (columns := label_columns(network)) is not None:
+            value = np.hstack([activated(name, part) for part in columns.split(logits)])
+        else:
+            value = activated(name, logits)
         yield logits, value
+
+
+def label_columns(network: Any) -> LabelColumns | None:
+    """Return the classes of several columns of labels, None where there is one column."""
+    found = getattr(network, "_label_binarizer", None)
+    return found if isinstance(found, LabelColumns) else None
+
+
+def output_names(network: Any) -> Any:
+    """Return the classes that the outputs stand for, one by one, or None where they do not."""
+    if (columns := label_columns(network)) is not None:
+        return [
+            f"{number}: {label}"
+            for number, classes in enumerate(columns.classes_)
+            for label in classes
+        ]
+    classes = getattr(network, "classes_", None)
+    named = classes is not None and len(classes) == network.coefs_[-1].shape[1]
+    return classes if named else None
 
 
 def activated(name: str, logits: NDArray[np.float64]) -> Any:
@@ -208,6 +231,11 @@ def _encoded(network: Any, y: Any) -> NDArray[np.float64]:
     if not hasattr(network, "classes_"):
         target = np.asarray(y, dtype=np.float64)
         return target[:, np.newaxis] if target.ndim == 1 else target
+    if (columns := label_columns(network)) is not None:
+        y = np.asarray(y)
+        columns.check(y, all_present=False)
+        each = zip(columns.sizes, columns.encode(y).T)
+        return np.hstack([np.eye(size)[numbers] for size, numbers in each])
     y = y.toarray() if sp.issparse(y) else np.asarray(y)
     if y.ndim == 2 and y.shape[1] > 1:
         return np.asarray(y, dtype=np.float64)
@@ -243,7 +271,10 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
     check_loss(network)
     logits, values = zip(*_layers(network, X))
     values = (X, *values)
-    delta = _loss_slope(network, encode_target(network, y), logits[-1], values[-1]) / X.shape[0]
+    ends = [encode_target(network, y), logits[-1], values[-1]]
+    columns = label_columns(network)
+    parts = zip(*([end] if columns is None else columns.split(end) for end in ends))
+    delta = np.hstack([_loss_slope(network, *part) for part in parts]) / X.shape[0]
     activation = find_activation(network.activation)
     backward = activation.numpy().backward
     gradient = Gradient([], [])

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from nnjit._types import Array
 from nnjit.estimators._arrays import engine_input, pack_parameters
 from nnjit.estimators._base import NetworkEstimator
-from nnjit.inspection._network import check_loss, encode_target, find_network
+from nnjit.inspection._network import check_loss, encode_target, find_network, label_columns
 from nnjit.training.engine import Engine
 
 
@@ -172,7 +172,9 @@ def _double_engine(
     network, _ = estimator._give_parameters()
     engine: Engine = select.make_engine(network, np.dtype(np.float64))
     target = encode_target(estimator, y, network.outputs)
-    if network.output == "softmax":
+    if (columns := label_columns(estimator)) is not None:
+        target = np.stack([part.argmax(axis=1) for part in columns.split(target)], axis=1)
+    elif network.output == "softmax":
         target = target.argmax(axis=1)
     if sample_weight is not None:
         sample_weight = np.asarray(sample_weight, dtype=np.float64)

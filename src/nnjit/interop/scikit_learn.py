@@ -62,8 +62,14 @@ def to_sklearn(estimator: Any) -> Any:
     Raises
     ------
     ValueError
-        If a parameter has a value that scikit-learn does not know.
+        If a parameter has a value that scikit-learn does not know, or the network was fitted on y
+        with several columns of classes.
     """
+    if isinstance(getattr(estimator, "classes_", None), list):
+        raise ValueError(
+            "scikit-learn's MLPClassifier takes no y with several columns of classes, so that this "
+            "network cannot be converted."
+        )
     theirs = _scikit_learns(type(estimator))()
     _copy_parameters(estimator, theirs, f"scikit-learn's {type(theirs).__name__}")
     if hasattr(estimator, "coefs_"):

@@ -7,6 +7,7 @@ values equal those of `sklearn.metrics.accuracy_score` and `sklearn.metrics.r2_s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,31 @@ class ClassAccuracy:
     def __call__(self, output: Array) -> float:
         """Return the score of `output`, shape (n_samples, n_classes)."""
         return float(np.average(output.argmax(axis=1) == self.target, weights=self.sample_weight))
+
+
+class ColumnAccuracy:
+    """Share of rows whose largest output among those of each column is that of their class.
+
+    Parameters
+    ----------
+    target : ndarray of int, shape (n_samples, n_columns)
+        Class indices.
+    sizes : sequence of int
+        Classes of each column, whose outputs follow one another.
+    sample_weight : ndarray of shape (n_samples,) or None
+    """
+
+    def __init__(self, target: Array, sizes: Sequence[int], sample_weight: Array | None) -> None:
+        self.target = target
+        self.ends = np.cumsum(sizes)[:-1]
+        self.sample_weight = sample_weight
+
+    def __call__(self, output: Array) -> float:
+        """Return the score of `output`, shape (n_samples, sum of the sizes)."""
+        parts = np.split(output, self.ends, axis=1)
+        chosen = np.stack([part.argmax(axis=1) for part in parts], axis=1)
+        correct = (chosen == self.target).all(axis=1)
+        return float(np.average(correct, weights=self.sample_weight))
 
 
 class LabelAccuracy:

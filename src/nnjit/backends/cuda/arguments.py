@@ -120,6 +120,8 @@ class Cut(NamedTuple):
 
 def why_not(network):
     """None if the device has code for every layer, else the reason in words."""
+    if network.groups:
+        return "there is no device code for y of several columns of classes"
     missing = sorted({layer.kind for layer in network.layers} - set(KINDS))
     if not missing:
         return None

@@ -59,6 +59,8 @@ class Job(Record):
     output_overflows: int  # whether finite logits may have infinite outputs
     outputs: int
     delta_scale: float  # factor on the gradient of the loss
+    groups_at: int  # (n_groups,) Job records of one softmax each, see `nnjit.core.maps.groups`
+    n_groups: int  # 0 for a single one
     # samples
     x_at: int
     x_size: int
@@ -70,7 +72,7 @@ class Job(Record):
     indices_at: int  # (x_size,) int32, CSR
     indptr_at: int  # (n_samples + 1,) int64, CSR
     targets_at: int  # (n_samples * outputs,)
-    labels_at: int  # (n_samples,) int32
+    labels_at: int  # (n_samples,) int32, for each group in turn
     weights_at: int  # (n_samples,)
     order_at: int  # (epochs * n_order,) int64
     n_order: int  # rows of an epoch
