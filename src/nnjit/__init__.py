@@ -2,6 +2,7 @@
 
 `MLPClassifier` and `MLPRegressor` take the place of those of `sklearn.neural_network`;
 `RBFClassifier` and `RBFRegressor` are radial-basis-function networks;
+`HiddenFeatures` is a transformer that gives a network's hidden layer;
 `nnjit.functional` has the kernels as functions of arrays. Importing compiles nothing and does not
 load Numba: that happens at the first fit, or when `functional` is first used.
 `nnjit.inspection` has plots and a gradient check.
@@ -17,6 +18,7 @@ from nnjit.core.jobs import threads as _threads  # noqa: F401  (watches forks fr
 from nnjit.estimators.mlp import MLPClassifier, MLPRegressor
 
 __all__ = [
+    "HiddenFeatures",
     "MLPClassifier",
     "MLPRegressor",
     "RBFClassifier",
@@ -29,6 +31,7 @@ __all__ = [
 
 # What is imported when it is first asked for, and where it is; modules by their own names.
 _LATER = {
+    "HiddenFeatures": "nnjit.estimators.hidden_features",
     "RBFClassifier": "nnjit.estimators.radial",
     "RBFRegressor": "nnjit.estimators.radial",
     "functional": None,
@@ -55,6 +58,7 @@ def show_versions() -> None:
 
 if TYPE_CHECKING:
     from nnjit import functional, inspection
+    from nnjit.estimators.hidden_features import HiddenFeatures
     from nnjit.estimators.radial import RBFClassifier, RBFRegressor
 else:  # a checker that saw this function would take every name for a module
 

@@ -1,6 +1,7 @@
 """A network as data: sizes, parameters and their order, work, and what a file keeps of it."""
 
 import json
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -98,6 +99,35 @@ def test_data_of_no_network_are_refused(change, message):
 def test_a_network_ends_in_a_dense_layer_without_activation():
     with pytest.raises(ValueError, match="ends in a dense layer without an activation"):
         Network(2, (Dense(3, "tanh"),), "squared_error", "identity")
+
+
+class Behind(NamedTuple):
+    """A layer without units of its own."""
+
+    kind: str
+
+    def outputs(self, inputs):
+        return inputs
+
+    def parameters(self, inputs):
+        return ()
+
+
+def test_a_hidden_layer_ends_where_the_next_one_begins():
+    assert MLP.hidden_ends == (1, 2) and RADIAL.hidden_ends == (1,)
+    assert mlp(8, (), 3, "relu", "log_loss", "softmax").hidden_ends == ()
+    drop, norm, add = map(Behind, ("dropout", "normalization", "residual"))
+    layers = (drop, Dense(5), norm, drop, Dense(5), norm, add, Dense(2))
+    network = Network(5, layers, "squared_error", "identity")
+    assert network.hidden_ends == (4, 7)
+
+
+def test_the_first_layers_are_a_network_without_a_loss():
+    first = MLP.first(1)
+    assert first.sizes == (8, 16) and first.layers == MLP.layers[:1]
+    assert first.parameters() == MLP.parameters()[:2]
+    with pytest.raises(ValueError, match="ends in a dense layer"):
+        MLP.first(0)
 
 
 def test_every_kind_is_found_under_its_name():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 import nnjit
-from nnjit import MLPClassifier, MLPRegressor, inspection
+from nnjit import HiddenFeatures, MLPClassifier, MLPRegressor, inspection
 from nnjit import functional as F
 from nnjit.exceptions import TrainingWarning
 
@@ -35,6 +35,10 @@ def test_classifier() -> None:
     assert_type(model.get_params(), dict[str, Any])
     assert_type(model.coefs_, list[Floats])
     assert_type(model.classes_, NDArray[Any])
+    assert_type(model.activations(X, layer=0), Floats)
+    features = HiddenFeatures(MLPClassifier((4,), max_iter=1, class_weight={0: 2.0}), layer=0)
+    assert_type(features, HiddenFeatures)
+    assert_type(HiddenFeatures(model, prefit=True).transform(X), Floats)
     assert_type(model.n_iter_, int)
     assert_type(model.alpha, float)
     assert_type(model.early_stopping, bool)

@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from nnjit._types import Array, MatrixLike
+from nnjit._types import Array, FloatArray, MatrixLike
 from nnjit._warnings import warn
 from nnjit.backends import select
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
@@ -35,6 +35,7 @@ from nnjit.estimators._callbacks import CallbackSupport, current_report, report_
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._device import host_rows, host_target, rows_on_device, take
+from nnjit.estimators._hidden import hidden_activations
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import prediction_engine, refuse_overflow
@@ -455,6 +456,34 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         if not finite:  # or a sum of them overflows
             refuse_overflow(self, engine, X, outputs)
         return engine, X, outputs
+
+    def activations(self, X: MatrixLike, layer: int = -1) -> FloatArray:
+        """Return the outputs of a hidden layer.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as `predict` takes them.
+        layer : int, default=-1
+            Number of the hidden layer from 0, or negative from the last one.
+
+        Returns
+        -------
+        h : ndarray of shape (n_samples, units of the layer)
+            What the next layer reads: values behind the activation, in the precision of the
+            network. They are computed on the CPU.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        TypeError
+            If `layer` is no integer.
+        ValueError
+            If there is no such layer, X is invalid or has another number of columns than the rows
+            fitted on, or a value overflows.
+        """
+        return hidden_activations(self, X, layer)
 
     def _score_by(self, metric: Callable[..., float], X: Any, y: Any, sample_weight: Any) -> float:
         refuse_dates(sample_weight, "sample_weight")

@@ -95,7 +95,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
             self.activation,
             self.out_activation_,
             self.loss,
-            self._loss_options().get("groups", ()),
+            getattr(self, "_label_binarizer", None),
         )
         return others, in_layers(self.coefs_, self.intercepts_)
 

@@ -14,6 +14,9 @@ from nnjit.layers.registry import find_kind
 
 __all__ = ["Network", "mlp"]
 
+# Kinds of layers that have no units of their own and belong to the layer before them.
+_BEHIND = ("dropout", "normalization", "residual")
+
 
 @dataclass(frozen=True)
 class Network:
@@ -26,7 +29,8 @@ class Network:
     layers : tuple of Layer
         The last one is dense; its outputs are the logits.
     loss : str
-        Name of the training loss.
+        Name of the training loss; '' for a network that is the beginning of another (see `first`)
+        and may end in any layer.
     output : str
         Name of the output activation, which makes outputs of the logits.
     loss_parameters : tuple of (str, float or tuple of float)
@@ -50,7 +54,8 @@ class Network:
     groups: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.layers or self.layers[-1] != Dense(self.layers[-1].outputs(1)):
+        ends = self.layers[-1:]
+        if not ends or (self.loss and ends[0] != Dense(ends[0].outputs(1))):
             raise ValueError(
                 "A network ends in a dense layer without an activation, whose outputs are the "
                 f"logits: {self}."
@@ -78,6 +83,23 @@ class Network:
     def outputs(self) -> int:
         """Outputs of the last layer."""
         return self.sizes[-1]
+
+    @property
+    def hidden_ends(self) -> tuple[int, ...]:
+        """Numbers of layers up to the end of each hidden layer.
+
+        A hidden layer is what an estimator calls so: one that has units of its own, and the
+        normalization, dropout and sum behind it.
+        """
+        starts = [number for number, layer in enumerate(self.layers) if layer.kind not in _BEHIND]
+        return tuple(starts[1:])
+
+    def first(self, count: int) -> Network:
+        """Return the network of the first layers, which predicts and has no loss.
+
+        Its parameters are the first of this one's.
+        """
+        return Network(self.inputs, self.layers[:count], "", "identity")
 
     def parameters(self) -> tuple[tuple[int, Parameter], ...]:
         """Return (number of the layer, parameter), layer by layer."""
