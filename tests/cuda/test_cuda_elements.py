@@ -1,8 +1,10 @@
 """Formulas of every entry, softmax with its Jacobian, and sums on the device."""
 
+import numba
 import numpy as np
 import pytest
 from device_arrays import Foreign, to_device
+from numba import types
 
 import naive
 from engine_problems import DTYPES, tolerance
@@ -38,7 +40,7 @@ def on_single(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh", "log", "log1p", "softplus"])
 def test_scalar_functions_are_those_of_the_cpu(dtype, name):
-    """One source: the same bits but for contracted multiply-adds."""
+    """One source: the same bits but for the multiply-adds that the CPU contracts."""
     function = getattr(device_library(on_single(dtype)), name)
 
     def each(x, out):
@@ -49,9 +51,22 @@ def test_scalar_functions_are_those_of_the_cpu(dtype, name):
     out = to_device(np.zeros_like(x))
     with np.errstate(all="ignore"):
         kernel(each)[2, 3](to_device(x), out)
-        expected = np.array([getattr(scalar, name)(value) for value in x], dtype)
+        expected = on_the_cpu(name, x)
     ulp = 4 * np.finfo(dtype).eps
     np.testing.assert_allclose(out.copy_to_host(), expected, rtol=ulp, atol=0)
+
+
+def on_the_cpu(name, x):
+    """A scalar function of the CPU in a loop, since only compiled code can call it."""
+    function, out = getattr(scalar, name), np.empty_like(x)
+
+    @numba.njit(fastmath={"contract"}, error_model="numpy")
+    def run(x, out):
+        for i in range(len(x)):
+            out[i] = function(x[i])
+
+    run(x, out)
+    return out
 
 
 @each(EVERY_ACTIVATION)
@@ -214,12 +229,9 @@ def test_sums_have_a_fixed_tree(threads):
     _, total = make_sums(threads)
 
     def add_up(values, out):
-        scratch = cuda.shared.array(threads, numba_float64)
+        scratch = cuda.shared.array(threads, types.float64)
         out[cuda.threadIdx.x] = total(values, 1, values.size - 1, scratch)
 
-    from numba import types
-
-    numba_float64 = types.float64
     values = np.random.default_rng(0).standard_normal(14)
     launcher, results = kernel(add_up), []
     for _ in range(3):

@@ -2,11 +2,11 @@
 
 import functools
 
-import numba
 import numpy as np
 from numba import types
 from numba.extending import overload
 
+from nnjit.core.compiler.numba_internals import helper as helper_of
 from nnjit.core.compiler.numba_internals import helper_options
 from nnjit.formulas.library import bodies
 
@@ -21,9 +21,9 @@ __all__ = [
     "tanh",
 ]
 
-_OPTIONS = {"fastmath": {"contract"}, "forceinline": True, **helper_options()}
+_OPTIONS = {"fastmath": {"contract"}, "forceinline": True}
 
-helper = numba.njit(**_OPTIONS)
+helper = helper_of(**_OPTIONS)
 
 
 @functools.cache
@@ -35,7 +35,8 @@ def compiled(entry, single):
 def _by_precision(doc, single, double):
     """Join the float32 and the float64 body of a function under one public name.
 
-    Compiled code picks the body by the argument's type, plain Python by the scalar's.
+    Compiled code picks the body by the argument's type; where Numba's compiler is off, plain
+    Python does by the scalar's.
     """
 
     def function(x):
@@ -47,7 +48,7 @@ def _by_precision(doc, single, double):
     def choose(x):
         return {types.float32: single, types.float64: double}.get(x)
 
-    overload(function, jit_options=_OPTIONS, strict=False)(choose)
+    overload(function, jit_options={**_OPTIONS, **helper_options()}, strict=False)(choose)
 
     return function
 

@@ -14,7 +14,7 @@ from nnjit.core.compiler.numba_internals import (
     ViewingHelperCompiler,
     attach_cache,
     compiler_lock,
-    helper_options,
+    helper,
     kernel_options,
 )
 
@@ -50,13 +50,12 @@ if _lock is not None and hasattr(os, "register_at_fork"):
 
 def inline(function):
     """Compile a helper: it is only called from kernels, and its code lives in their cache files."""
-    return numba.njit(fastmath=set(FASTMATH), **helper_options())(function)
+    return helper(fastmath=set(FASTMATH))(function)
 
 
 def viewing(function):
     """Compile a helper that returns arrays made by `records.view`, which own nothing."""
-    options = helper_options(ViewingHelperCompiler)
-    return numba.njit(fastmath=set(FASTMATH), **options)(function)
+    return helper(ViewingHelperCompiler, fastmath=set(FASTMATH))(function)
 
 
 def elementwise(function):
@@ -65,7 +64,7 @@ def elementwise(function):
     Only contraction is allowed: with 'arcp' the vector body of a loop divides by an estimated
     reciprocal and its scalar remainder does not, so a row's result would depend on its place.
     """
-    return numba.njit(fastmath={"contract"}, **helper_options())(function)
+    return helper(fastmath={"contract"})(function)
 
 
 def vectorized(function):
@@ -74,8 +73,7 @@ def vectorized(function):
     It stays a function: LLVM vectorizes a loop if a few comparisons tell that its arrays do not
     overlap, and gives up where it has been inlined among many others.
     """
-    options = helper_options(ApartHelperCompiler)
-    return numba.njit(fastmath={"contract"}, **options)(function)
+    return helper(ApartHelperCompiler, fastmath={"contract"})(function)
 
 
 def kernel(function, *, parallel=False, fastmath=True):

@@ -10,6 +10,7 @@ takes longer and gives the same results.
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import pickle
 import sys
@@ -28,6 +29,7 @@ __all__ = [
     "c_function",
     "compiler_lock",
     "dump",
+    "helper",
     "helper_options",
     "kernel_options",
     "load",
@@ -348,6 +350,32 @@ def helper_options(compiler=HelperCompiler):
     return options
 
 
+def helper(compiler=HelperCompiler, **options):
+    """A decorator as `numba.njit`'s for a helper.
+
+    Python cannot call what it makes: there is no wrapper to call, and Numba would jump to where
+    none is.
+    """
+    decorate = numba.njit(**options, **helper_options(compiler))
+
+    def compiled(function):
+        dispatcher = decorate(function)
+        if dispatcher is not function:  # Numba's compiler may be off
+            dispatcher._insert = _forget
+            dispatcher._compile_for_args = functools.partial(_refuse, function.__name__)
+        return dispatcher
+
+    return compiled
+
+
+def _forget(*arguments):
+    """In the place of what enters compiled code among that which Python may call."""
+
+
+def _refuse(name, *arguments, **named):
+    raise TypeError(f"{name}() is a helper of compiled code, which Python cannot call")
+
+
 def kernel_options():
     """Options of `numba.njit` and of C functions for a kernel."""
     return {} if _NEEDED_BY_HELPERS else {"pipeline_class": KernelCompiler}
@@ -396,7 +424,7 @@ def _try_out():
 
 
 def _helper_for_trial(compiler, function):
-    return numba.njit(**helper_options(compiler))(function)
+    return helper(compiler)(function)
 
 
 def _warn(error):
