@@ -58,10 +58,10 @@ def arguments(real):
     r, d = vector(real), vector(types.float64)
     i4, i8, n = vector(types.int32), vector(INTEGER), INTEGER
     return {
-        "net": types.BaseTuple.from_types([i8, n, n, n, n, n, n], Net),
-        "samples": types.BaseTuple.from_types([r, n, n, i4, i8, r, i4, r, n, i8], Samples),
+        "net": types.BaseTuple.from_types([i8, n, n, n, n, n, n, d], Net),
+        "samples": types.BaseTuple.from_types([r, n, n, i4, i8, r, n, i4, r, n, i8], Samples),
         "schedule": types.BaseTuple.from_types([n] * len(Schedule._fields), Schedule),
-        "buffers": types.BaseTuple.from_types([r, r, r, r, d, d, d, d, d], Buffers),
+        "buffers": types.BaseTuple.from_types([r, r, r, r, *[d] * 7], Buffers),
         "matrix": types.BaseTuple.from_types([r, n, n, n], Matrix),
         "r": r,
         "i4": i4,
@@ -69,8 +69,8 @@ def arguments(real):
     }
 
 
-def formulas(hidden, loss, solver):
-    return Formulas(tuple(hidden), loss, solver)
+def formulas(hidden, loss, solver, drops=False):
+    return Formulas(tuple(hidden), loss, solver, drops)
 
 
 # Beside the usual network, everything that there is and what somebody might add.
@@ -110,6 +110,10 @@ def kernels_and_signatures(dtype):
     made["finish"] = prediction.finish, (t.net, t.r, t.n, t.r, t.n, t.n, t.i4)
     made["jacobian"] = device_softmax._jacobian(dtype), (t.r, t.n, t.n, t.r)
     made["vjp"] = device_softmax._vjp(), (t.r, t.n, t.n, t.r, t.n, t.n, t.n, t.n, t.r)
+    dropping = formulas(USUAL.hidden, USUAL.loss, USUAL.solver, True)
+    drawn = t.n, t.net, t.schedule, t.buffers, t.n, t.n, t.n
+    made["drop"], made["drop deltas"] = (phases.drop_values, drawn), (phases.drop_deltas, drawn)
+    made["grid with dropout"] = kernels.grid_kernel(single, grid, dropping), epoch
     return made | entry_kernels(single, t, forward)
 
 
@@ -135,12 +139,14 @@ NAMES = [
     *(f"slices {flags}" for flags in [(False, True, True), (True, True, True),
                                       (True, True, False), (True, False, False)]),
     "grid", "gather", "forward", "predicting forward", "output", "backward", "weigh", "update",
-    "finish", "jacobian", "vjp", "forward of all activations", "backward of all activations",
+    "finish", "jacobian", "vjp", "drop", "drop deltas", "grid with dropout", "forward of all activations", "backward of all activations",
     *(f"output of {entry.name}, {entry.output}" for entry in EVERY_LOSS),
     *(f"update of {entry.name}" for entry in EVERY_SOLVER),
 ]  # fmt: skip
 # The rest of these take as long to compile as all others together.
-QUICK = {("slices (True, True, True)", np.float32), ("grid", np.float32)}
+QUICK = {
+    ("slices (True, True, True)", np.float32), ("grid", np.float32), ("grid with dropout", np.float32)
+}  # fmt: skip
 
 
 def case(name, dtype):
@@ -184,7 +190,7 @@ def test_kernels_compile_to_arithmetic_of_their_precision(name, dtype):
     ptx = ptx_of(dtype, name)
     other = "f64" if dtype == np.float32 else "f32"
     if (
-        name.split()[0] not in ("slices", "grid", "output", "weigh", "update")
+        name.split()[0] not in ("slices", "grid", "output", "weigh", "update", "drop")
         and "grid" not in name
     ):
         assert f".{other}" not in ptx
@@ -230,7 +236,7 @@ def test_kernels_assemble_within_registers_and_shared_memory(name, dtype, tmp_pa
     shared = re.search(r"(\d+) bytes smem", done.stderr)
     print(name, np.dtype(dtype), registers, "registers", spilled, "bytes spilled")
     assert registers <= 65536 // choice.GRID_TILE.threads
-    assert spilled <= {"grid": 128, "large grid": 256}.get(name, 0)
+    assert spilled <= {"grid": 128, "grid with dropout": 128, "large grid": 256}.get(name, 0)
     assert shared is None or int(shared[1]) <= choice.SHARED_BYTES
 
 
@@ -266,10 +272,10 @@ def test_the_types_compiled_for_are_those_of_a_launch(dtype):
     i4, i8 = array(types.int32), array(INTEGER)
     t = arguments(real)
     given = {
-        "net": Net(i8, 2, 8, 11, 9, 4, 17),
-        "samples": Samples(r, 3, 1, i4, i8, r, i4, r, int(True), i8),
-        "schedule": Schedule(4, 10, 3, 4, 4),
-        "buffers": Buffers(r, r, r, r, d, d, d, d, d),
+        "net": Net(i8, 2, 8, 11, 9, 4, 17, d),
+        "samples": Samples(r, 3, 1, i4, i8, r, 1, i4, r, int(True), i8),
+        "schedule": Schedule(4, 10, 3, 4, 4, 0),
+        "buffers": Buffers(r, r, r, r, *[d] * 7),
         "matrix": Matrix(r, 0, 3, 1),
         "n": 7,
     }
