@@ -52,10 +52,12 @@ class NumpyDataset:
 
 
 class NumpyOptimizer:
-    """SGD with momentum or Adam on a flat vector."""
+    """SGD with momentum or Adam on a flat vector, and an average of the parameters."""
 
-    def __init__(self, name, size, dtype, **settings):
-        self.name, self.settings = name, settings
+    def __init__(self, name, engine, average=None, **settings):
+        size, dtype = engine.network.n_parameters, engine.dtype
+        self.name, self.settings, self.engine = name, settings, engine
+        self.decay, self.average = average, np.zeros(size, dtype)
         self.learning_rate, self.t = 0.001, 0
         self.first = np.zeros(size, dtype)
         self.second = np.zeros(size, dtype)
@@ -65,13 +67,30 @@ class NumpyOptimizer:
             "learning_rate": self.learning_rate,
             "steps": self.t,
             "powers": np.zeros(0),
-            "vectors": {"first": self.first.copy(), "second": self.second.copy()},
+            "vectors": {
+                "first": self.first.copy(),
+                "second": self.second.copy(),
+                "average": self.average.copy(),
+            },
         }
 
     def load_state(self, state):
         self.first[:] = state["vectors"]["first"]
         self.second[:] = state["vectors"]["second"]
+        self.average[:] = state["vectors"]["average"]
         self.t = int(state["steps"])
+
+    def averages(self):
+        if self.decay is None or self.t == 0:
+            return None
+        layers = self.engine.layers(self.average)
+        return [array for layer in zip(*layers, strict=True) for array in layer]
+
+    def follow(self, flat):
+        """Take the parameters after a step into the average."""
+        if self.decay is not None:
+            decay = 0.0 if self.t == 1 else self.decay
+            self.average = (decay * self.average + (1 - decay) * flat).astype(flat.dtype)
 
     def update(self, gradient):
         self.t += 1
@@ -181,7 +200,7 @@ class NumpyEngine:
         return loss, np.concatenate([g.ravel() for g in weight_gradients + bias_gradients])
 
     def optimizer(self, name, **settings):
-        return NumpyOptimizer(name, self.network.n_parameters, self.dtype, **settings)
+        return NumpyOptimizer(name, self, **settings)
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
         assert order.dtype == np.int64 and len(order) <= dataset.n_samples
@@ -198,6 +217,7 @@ class NumpyEngine:
                     return TrainResult(float("nan"), skipped, False)
                 total += float(loss) * len(rows)
                 self.flat = self.flat + optimizer.update(gradient).astype(self.dtype)
+                optimizer.follow(self.flat)
         return TrainResult(total, skipped, True)
 
     def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):

@@ -35,7 +35,7 @@ MatrixLike: TypeAlias = ArrayLike | SparseMatrix
 
 ActivationName: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
 RegressionLossName: TypeAlias = Literal["squared_error", "poisson"]
-StochasticSolverName: TypeAlias = Literal["sgd", "adam"]
+StochasticSolverName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop", "lion", "adagrad"]
 SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]
 ScheduleName: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 

@@ -95,6 +95,11 @@ def test_steps_of_every_solver_are_those_of_its_formulas(width, solver, dtype, m
     optimizer = engine.optimizer(solver)
     entry, powers = optimizer.solver, [1.0] * len(optimizer.solver.powers)
     vectors = [np.zeros(expected.size)] * len(entry.vectors)
+    parameters = [one for _, one in engine.network.parameters()]
+    penalized = np.concatenate(
+        [np.full(parameters[k].size, float(parameters[k].penalized))
+         for k in engine.network.packing()]
+    )  # fmt: skip
     for step in range(3):
         _, gradient = engine.loss_gradient(expected, dataset, 0.1)
         pack_vector(engine, expected)
@@ -102,9 +107,10 @@ def test_steps_of_every_solver_are_those_of_its_formulas(width, solver, dtype, m
         engine.train(dataset, np.arange(n), n, optimizer, 0.1, 0, 1)
         settings = entry.hyperparameters
         powers = [p * settings[name] for p, name in zip(powers, entry.powers, strict=True)]
-        rate_of, step_of = entry.numpy()
-        rate = rate_of(0.01, *settings.values(), *powers) if rate_of else 0.01
-        expected, *vectors = step_of(expected, gradient, *vectors, rate, *settings.values())
+        rates = entry.step_rates(0.01, settings, powers)
+        reals = [value * (penalized if name in entry.penalized else 1)
+                 for name, value in settings.items()]  # fmt: skip
+        expected, *vectors = entry.numpy().step(expected, gradient, *vectors, *rates, *reals)
         limits = {"rtol": tolerance(dtype), "atol": tolerance(dtype)}
         np.testing.assert_allclose(vector_of(engine), expected, **limits)
         state = optimizer.state()

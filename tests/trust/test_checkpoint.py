@@ -210,7 +210,7 @@ def test_another_run_is_refused_and_named(change, named, tmp_path):
 
 def test_solvers_and_methods_without_checkpoints(tmp_path):
     X, y = problem("regression")
-    with pytest.raises(ValueError, match="checkpoint needs solver"):
+    with pytest.raises(ValueError, match="checkpoint needs a stochastic solver"):
         model_of("regression", solver="lbfgs", checkpoint=tmp_path / "run").fit(X, y)
     model_of("regression", checkpoint=tmp_path / "run").partial_fit(X, y)
     assert not list(tmp_path.iterdir())

@@ -106,9 +106,24 @@ class CpuEngine:
 
     # -- training -----------------------------------------------------------------------
 
-    def optimizer(self, name, **hyperparameters):
-        """New optimizer state for `train`, of a solver by its name in `nnjit.formulas`."""
-        return Optimizer(find_solver(name), hyperparameters, self.layout, self.dtype)
+    def optimizer(self, name, *, clip_norm=None, clip_value=None, average=None, **hyperparameters):
+        """New optimizer state for `train`.
+
+        Parameters
+        ----------
+        name : str
+            Of a solver in `nnjit.formulas`.
+        clip_norm, clip_value : float, optional
+            Most of the norm of a minibatch's gradient, or of each of its elements.
+        average : float, optional
+            Decay rate of an average of the parameters.
+        **hyperparameters : float
+            Those of the solver that are not to be at their defaults.
+        """
+        return Optimizer(
+            find_solver(name), hyperparameters, self.layout, self.dtype,
+            clip_norm=clip_norm, clip_value=clip_value, average=average,
+        )  # fmt: skip
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
         """Minibatches first..last-1 of the epoch that visits the samples as in `order`.

@@ -15,7 +15,7 @@ from nnjit.core.jobs.job import Block, Chunk, Job, Phase
 from nnjit.core.jobs.records import address_of
 from nnjit.core.maps.losses import loss_unit
 from nnjit.core.maps.outputs import output_unit, overflows
-from nnjit.core.maps.solvers import gradient_unit, solver_unit
+from nnjit.core.maps.solvers import average_unit, gradient_unit, solver_unit
 from nnjit.core.simd import TILE
 
 __all__ = ["ForwardPlan", "GradientPlan", "TrainPlan"]
@@ -244,7 +244,9 @@ class TrainPlan(_BackwardPlan):
     def __init__(self, engine, program, dataset, n_order, batch_size, optimizer):
         self._for = n_order, batch_size
         batch_size = min(batch_size, n_order)
-        super().__init__(engine, program, dataset, n_order, batch_size, fusing=True)
+        clips = optimizer.clips
+        # a whole gradient is there at once, before anything moves, where it is clipped
+        super().__init__(engine, program, dataset, n_order, batch_size, fusing=not clips)
         self.optimizer, entry = optimizer, optimizer.solver
         self._keep_solver(
             solver_unit(entry.name, program.single).address,
@@ -253,15 +255,31 @@ class TrainPlan(_BackwardPlan):
             optimizer.clock,
             [list(entry.hyperparameters).index(name) for name in entry.powers],
         )
+        if optimizer.average is not None:
+            self._set(
+                average_at=average_unit(program.single).address,
+                average_share=1.0 - optimizer.average,
+            )
+        if clips:
+            self._keep_clipping(optimizer)
         self._keep_phases(
             training.units(program.single),
             ("weigh_task", "after_update", 1),
             ("gradient_task", "after_gradients", 2),
+            *([("clip_task", "after_clip", 3)] if clips else ()),
             ("update_task", "after_update", 1),
         )
         self.epoch_batches = -(-n_order // batch_size)
         self._set(epoch_batches=self.epoch_batches)
         self.epoch_losses, self.order = np.zeros(0), None
+
+    def _keep_clipping(self, optimizer):
+        norm, value = optimizer.clip_norm, optimizer.clip_value
+        self._set(
+            finished=1, clip_norm=0.0 if norm is None else norm,
+            clip_value=np.inf if value is None else value,
+        )  # fmt: skip
+        self._keep(gradient_squares=np.zeros(self._n_chunks))
 
     def begin(self, orders, epochs, alpha):
         """Visit the samples in the order of each epoch, int64 arrays that are kept."""

@@ -16,6 +16,8 @@ class SolverState:
     solver : nnjit.formulas.registry.Solver
     hyperparameters : dict
         The entry has defaults for those that are left out.
+    average : float, optional
+        Decay rate of an average of the parameters, which is one vector more.
 
     Attributes
     ----------
@@ -25,9 +27,11 @@ class SolverState:
         The hyperparameters in the order of the entry.
     clock : ndarray of float64
         Steps done, then the powers that the entry asks for; compiled code moves it on.
+    vector_names : tuple of str
+        Those of the entry, and 'average' if there is one.
     """
 
-    def __init__(self, solver, hyperparameters):
+    def __init__(self, solver, hyperparameters, average=None):
         unknown = sorted(hyperparameters.keys() - solver.hyperparameters.keys())
         if unknown:
             raise TypeError(
@@ -35,7 +39,8 @@ class SolverState:
                 f"it has {', '.join(solver.hyperparameters) or 'none'}."
             )
         settings = {**solver.hyperparameters, **hyperparameters}
-        self.solver = solver
+        self.solver, self.average = solver, average
+        self.vector_names = (*solver.vectors, *(() if average is None else ("average",)))
         self.learning_rate = 0.0
         self.settings = np.array(list(settings.values()), np.float64)
         self.clock = np.array([0.0, *[1.0] * len(solver.powers)])
@@ -44,6 +49,13 @@ class SolverState:
     def t(self):
         """Steps done."""
         return int(self.clock[0])
+
+    def averages(self):
+        """Copies of the parameters' averages, in the order that an engine's `unpack` has.
+
+        None where none are kept, or before the first step.
+        """
+        return None
 
     def state(self):
         """Copies of everything a later `load_state` needs to go on bit for bit.
@@ -58,7 +70,7 @@ class SolverState:
             "learning_rate": np.float64(self.learning_rate),
             "steps": self.t,
             "powers": self.clock[1:].copy(),
-            "vectors": {name: self._read(name) for name in self.solver.vectors},
+            "vectors": {name: self._read(name) for name in self.vector_names},
         }
 
     def load_state(self, state):
@@ -78,10 +90,10 @@ class SolverState:
 
     def _check(self, state):
         what = "The optimizer state is for another network or solver"
-        if set(state["vectors"]) != set(self.solver.vectors):
+        if set(state["vectors"]) != set(self.vector_names):
             raise ValueError(
                 f"{what}: its vectors are {_listed(state['vectors'])}, but {self.solver.name!r} "
-                f"has {_listed(self.solver.vectors)}."
+                f"has {_listed(self.vector_names)}."
             )
         arrays = [(*item, self.n_parameters) for item in state["vectors"].items()]
         for name, array, size in [*arrays, ("powers", state["powers"], len(self.solver.powers))]:

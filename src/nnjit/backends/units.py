@@ -40,6 +40,7 @@ def all_units(single):
     for name in SOLVERS:
         yield "solver", name, solvers.solver_unit(name, single)
     yield "solver", "gradient", solvers.gradient_unit(single)
+    yield "solver", "average", solvers.average_unit(single)
 
 
 def _modules(kind):

@@ -47,7 +47,7 @@ from nnjit.estimators._validation import (
     validate_sample_weight,
 )
 from nnjit.estimators.parameters import Training
-from nnjit.formulas import SOLVERS, find_solver, losses_of
+from nnjit.formulas import SOLVERS, find_solver, losses_of, offered_solvers
 from nnjit.layers.network import Network
 from nnjit.training.engine import Engine
 from nnjit.training.lbfgs import minimize_lbfgs
@@ -68,6 +68,9 @@ NON_FINITE = (
 
 # Where an estimator's parameter has another name than the hyperparameter of a solver's entry.
 _PARAMETER_OF = {"nesterov": "nesterovs_momentum"}
+
+# What any stochastic solver may be asked for beside its hyperparameters, if it is not None.
+_SOLVER_OPTIONS = ("clip_norm", "clip_value", "average")
 
 _ATTRIBUTES = """
 loss_ : float
@@ -101,6 +104,24 @@ I. Sutskever et al., "On the importance of initialization and momentum in deep l
 ICML 2013 ('sgd').
 
 D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015 ('adam').
+
+S. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond", ICLR 2018 (`amsgrad`).
+
+I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019 ('adamw').
+
+T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", Neural Networks for Machine Learning, 2012
+('rmsprop').
+
+X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023 ('lion').
+
+J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods for online learning and stochastic
+optimization", JMLR 12, 2011 ('adagrad').
+
+R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks",
+ICML 2013 (`clip_norm`).
+
+B. Polyak and A. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal
+on Control and Optimization 30, 1992 (`average`).
 
 R. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound constrained
 optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
@@ -291,7 +312,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         return self
 
     def _check_solver(self) -> bool:
-        if self.solver not in SOLVERS:
+        if self.solver not in offered_solvers():
             raise AttributeError(
                 "partial_fit is only available for stochastic"
                 f" optimizers. {self.solver} is not stochastic."
@@ -299,8 +320,10 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         return True
 
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
+        self._check_solver_options()
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if not fresh:
+            self._leave_averages()
             _, arrays = self._give_parameters()
             refuse_non_finite(self._as_attributes(arrays))
             self._take_parameters(arrays)
@@ -461,6 +484,39 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     # Solvers
 
+    def _solver_options(self) -> dict[str, float]:
+        """Return what the solver is asked for beside its hyperparameters."""
+        given = {name: getattr(self, name, None) for name in _SOLVER_OPTIONS}
+        return {name: float(value) for name, value in given.items() if value is not None}
+
+    def _solver_entry(self) -> str:
+        """Return the name of the solver's entry: its own, or that of the variant asked for."""
+        for name, entry in SOLVERS.items():
+            if entry.variant_of is not None and getattr(self, name, False):
+                if entry.variant_of != self.solver:
+                    raise ValueError(
+                        f"{name}=True is an option of solver={entry.variant_of!r}, got "
+                        f"solver={self.solver!r}."
+                    )
+                return name
+        return self.solver
+
+    def _check_solver_options(self) -> None:
+        """Refuse options that do not go with the solver, or with each other."""
+        self._solver_entry()
+        options = self._solver_options()
+        if self.solver not in SOLVERS:
+            for name, value in options.items():
+                raise ValueError(
+                    f"{name} needs a stochastic solver, got {name}={value!r} with "
+                    f"solver={self.solver!r}."
+                )
+        if {"clip_norm", "clip_value"} <= options.keys():
+            raise ValueError(
+                "Only one of clip_norm and clip_value can be given, got "
+                f"clip_norm={self.clip_norm!r} and clip_value={self.clip_value!r}."
+            )
+
     def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
         refuse_checkpoint(self)
         engine = self._make_engine()
@@ -519,6 +575,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             # partial_fit does not validate parameters again: anything true may be here.
             verbose=int(self.verbose if isinstance(self.verbose, Integral) else bool(self.verbose)),
         )
+        if state.solver.parameters is not None:
+            engine.pack(state.solver.parameters)
         if checkpoint is not None:
             checkpoint.resume(engine, state)
             self._random_state = state.rng
@@ -533,6 +591,23 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             advise_on_outcome(
                 self, engine, X, state.loss_curve[len(state.loss_curve) - state.epoch :]
             )
+
+    def _leave_averages(self) -> None:
+        """Have the solver go on from what has been assigned since the averages were fitted.
+
+        Where nothing has, it goes on from the parameters that its last step reached.
+        """
+        solver: StochasticSolver | None = getattr(self, "_optimizer", None)
+        if solver is None or solver.arrays is None or solver.parameters is None:
+            return
+        network, given = self._give_parameters()
+        packed = solver.arrays["vectors"]["average"]
+        if len(packed) == network.n_parameters:  # else something has, of another shape
+            fitted = self._as_attributes(unpack_parameters(network, packed, packed.dtype))
+            if all(_equal(value, getattr(self, name)) for name, value in fitted.items()):
+                return
+        self._optimizer = solver.copy()
+        self._optimizer.average_from(pack_parameters(network, given))
 
     def _hold_out(
         self, target: Array, sample_weight: Array | None, checkpoint: Checkpoint | None
@@ -605,15 +680,17 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     def _make_solver(self, incremental: bool) -> StochasticSolver:
         if incremental and hasattr(self, "_optimizer"):
             return self._optimizer.copy()
+        entry = self._solver_entry()
         hyperparameters = {
             name: getattr(self, _PARAMETER_OF.get(name, name), default)
-            for name, default in find_solver(self.solver).hyperparameters.items()
+            for name, default in find_solver(entry).hyperparameters.items()
         }
         return make_solver(
-            self.solver,
+            entry,
             learning_rate_init=self.learning_rate_init,
             learning_rate=self.learning_rate,
             power_t=self.power_t,
+            options=self._solver_options(),
             **hyperparameters,
         )
 
@@ -684,3 +761,10 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(checked(self, state))
+
+
+def _equal(value: Any, other: Any) -> bool:
+    """Whether two fitted attributes, arrays or lists of arrays, hold the same numbers."""
+    if isinstance(value, list):
+        return len(value) == len(other) and all(map(np.array_equal, value, other))
+    return np.array_equal(value, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -96,14 +97,26 @@ def _terms(
         n_losses=len(getattr(estimator, "loss_curve_", ())),
         n_scores=len(getattr(estimator, "validation_scores_", None) or ()),
         count=getattr(estimator, "_no_improvement_count", 0),
+        defaults=_defaults(type(estimator)),
     )
+
+
+def _defaults(kind: type) -> dict[str, str]:
+    """Return what an identity says of the parameters that are at their defaults."""
+    empty = inspect.Parameter.empty
+    return {
+        name: _text(one.default)
+        for name, one in inspect.signature(kind).parameters.items()
+        if one.default is not empty and name not in _FREE
+    }
 
 
 def refuse_checkpoint(estimator: Any) -> None:
     """Raise if a checkpoint is asked for of a solver that has none."""
     if estimator.checkpoint is not None:
         raise ValueError(
-            "checkpoint needs solver='adam' or 'sgd': the state of L-BFGS is inside SciPy."
+            "checkpoint needs a stochastic solver, such as 'adam' or 'sgd': the state of L-BFGS is "
+            "inside SciPy."
         )
 
 

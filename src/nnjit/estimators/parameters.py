@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Options, StrOptions
 from nnjit._types import ActivationName, RegressionLossName, ScheduleName, SolverName
 from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
 from nnjit.estimators._device import DeviceName
-from nnjit.formulas import SOLVERS, hidden_activations, regression_losses
+from nnjit.formulas import hidden_activations, offered_solvers, regression_losses
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 Numbers: TypeAlias = Sequence[Any] | NDArray[Any]
@@ -28,6 +28,11 @@ _COUNT = interval(Integral, 1, None, "left")
 _NOT_NEGATIVE = interval(Real, 0, None, "left")
 _POSITIVE = interval(Real, 0, None, "neither")
 _BELOW_ONE = interval(Real, 0, 1, "left")
+
+
+def _optional(kind: Kind) -> Kind:
+    """Return the kind of a parameter that may also be None."""
+    return Kind(f"{kind.words} or None", [*kind.constraints, None])
 
 
 @parameter_group
@@ -114,9 +119,24 @@ class Solver:
 
     solver: SolverName = parameter(
         default="adam",
-        kind=choice((*SOLVERS, "lbfgs")),
-        text="""'lbfgs' minimizes the loss over all rows by SciPy's L-BFGS-B; 'sgd' and 'adam' go
-            through the rows in minibatches.""",
+        kind=choice((*offered_solvers(), "lbfgs")),
+        text="""'lbfgs' minimizes the loss over all rows by SciPy's L-BFGS-B; all others, the
+            stochastic solvers, go through the rows in minibatches. With the gradient g of a
+            minibatch, in which that of the L2 penalty is included, each parameter w moves by
+
+            - 'sgd': momentum, ``v = momentum * v - rate * g; w += v``, or Nesterov's;
+            - 'adam': ``m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g ** 2;
+              w -= rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t) * m / (sqrt(v) + epsilon)``
+              in step t;
+            - 'adamw': ``w -= rate * weight_decay * w`` and then Adam's step with
+              ``sqrt(v / (1 - beta_2 ** t)) + epsilon`` as denominator;
+            - 'rmsprop': ``v = beta_2 v + (1 - beta_2) g ** 2;
+              w -= rate * g / (sqrt(v) + epsilon)`` (PyTorch's default for beta_2 is 0.99);
+            - 'lion': ``w -= rate * (sign(beta_1 m + (1 - beta_1) g) + weight_decay * w);
+              m = beta_2 m + (1 - beta_2) g`` (the paper has a beta_2 of 0.99, and a rate of a
+              third to a tenth of Adam's);
+            - 'adagrad': ``s += g ** 2; w -= rate * g / (sqrt(s) + epsilon)`` (with a rate of
+              some 0.01).""",
     )
     batch_size: int | Literal["auto"] = parameter(
         default="auto",
@@ -131,7 +151,9 @@ class Solver:
             below 1e-6.""",
     )
     learning_rate_init: float = parameter(
-        default=0.001, kind=_POSITIVE, text="Learning rate of 'sgd' (its first) and 'adam'."
+        default=0.001,
+        kind=_POSITIVE,
+        text="Learning rate of the stochastic solvers, of 'sgd' the first.",
     )
     power_t: float = parameter(default=0.5, kind=_NOT_NEGATIVE, text="Exponent of 'invscaling'.")
     momentum: float = parameter(
@@ -141,16 +163,55 @@ class Solver:
         default=True, kind=_FLAG, text="Whether that momentum is Nesterov's."
     )
     beta_1: float = parameter(
-        default=0.9, kind=_BELOW_ONE, text="Decay rate of Adam's first moment, in [0, 1)."
+        default=0.9,
+        kind=_BELOW_ONE,
+        text="Decay rate of the first moment m of 'adam', 'adamw' and 'lion', in [0, 1).",
     )
     beta_2: float = parameter(
-        default=0.999, kind=_BELOW_ONE, text="Decay rate of Adam's second moment, in [0, 1)."
+        default=0.999,
+        kind=_BELOW_ONE,
+        text="""Decay rate of the second moment v of 'adam', 'adamw' and 'rmsprop', and of the
+            momentum m of 'lion', in [0, 1).""",
     )
     epsilon: float = parameter(
-        default=1e-8, kind=_POSITIVE, text="Term that keeps Adam's denominator from zero."
+        default=1e-8,
+        kind=_POSITIVE,
+        text="Term that keeps denominators from zero, of all but 'sgd' and 'lion'.",
     )
     max_fun: int = parameter(
         default=15000, kind=_COUNT, text="Most evaluations of the loss by 'lbfgs'."
+    )
+    amsgrad: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="Whether 'adam' divides by the root of the largest second moment so far.",
+    )
+    weight_decay: float = parameter(
+        default=0.01,
+        kind=_NOT_NEGATIVE,
+        text="""Decay of the weights in each step of 'adamw' and 'lion', in units of the learning
+            rate. It concerns the parameters that `alpha` penalizes: no biases.""",
+    )
+    clip_norm: float | None = parameter(
+        default=None,
+        kind=_optional(_POSITIVE),
+        text="""Most of the norm of a minibatch's gradient, of all parameters together: above it
+            the gradient is multiplied by ``clip_norm / (norm + 1e-6)``. Not for 'lbfgs'.""",
+    )
+    clip_value: float | None = parameter(
+        default=None,
+        kind=_optional(_POSITIVE),
+        text="""Most of the absolute value of each element of a minibatch's gradient; what is
+            beyond is set to it. Only one of `clip_norm` and `clip_value`. Not for 'lbfgs'.""",
+    )
+    average: float | None = parameter(
+        default=None,
+        kind=_optional(interval(Real, 0, 1, "neither")),
+        text="""Decay rate d of an average of the parameters, ``a = d a + (1 - d) w`` after each
+            step (the first one copies them), such as 0.999. The average is what is fitted: it
+            predicts, and validation scores are its own. Training goes on with w: ``partial_fit``
+            continues from it unless something else has been assigned, a warm start of ``fit``
+            begins at the average. Not for 'lbfgs'.""",
     )
 
 
@@ -207,8 +268,8 @@ class Checkpoints:
         text="""File that ``fit`` writes the state of training to, and goes on from if it is there:
             cut off at any moment and called again with the same data and parameters (only
             ``max_iter`` may differ), it gives the result of an uninterrupted fit to the bit.
-            The one before is kept as ``PATH.previous``, and used where the file is damaged. 'sgd'
-            and 'adam' only; ``partial_fit`` takes no notice of it.""",
+            The one before is kept as ``PATH.previous``, and used where the file is damaged. Not
+            for 'lbfgs'; ``partial_fit`` takes no notice of it.""",
     )
     checkpoint_interval: float = parameter(
         default=30.0,

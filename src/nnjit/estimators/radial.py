@@ -262,6 +262,8 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
         """Fit the output layer and leave centres and widths as they are."""
         if self.checkpoint is not None:
             raise ValueError("checkpoint needs train='all'.")
+        for name in self._solver_options():
+            raise ValueError(f"{name} needs train='all'.")
         network, (centers, log_widths, weights, biases) = self._give_parameters()
         report = current_report(self)
         found = fit_output_layer(
@@ -340,8 +342,8 @@ class _Defaults(Training, RadialLayer):
     alpha: float = parameter(default=0.01)
     learning_rate_init: float = parameter(
         default=0.001,
-        text="""Learning rate of 'sgd' (its first) and 'adam'. Centres move in a unit of about a
-            width.""",
+        text="""Learning rate of the stochastic solvers, of 'sgd' the first. Centres move in a
+            unit of about a width.""",
     )
 
 

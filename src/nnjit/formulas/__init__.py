@@ -19,6 +19,7 @@ from nnjit.formulas.registry import (
     find_solver,
     hidden_activations,
     losses_of,
+    offered_solvers,
     outputs_of,
     regression_losses,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "hidden_activations",
     "losses",
     "losses_of",
+    "offered_solvers",
     "outputs_of",
     "regression_losses",
     "solvers",

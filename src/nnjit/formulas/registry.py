@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ __all__ = [
     "hidden_activations",
     "loss",
     "losses_of",
+    "offered_solvers",
     "outputs_of",
     "regression_losses",
     "solver",
@@ -64,7 +65,7 @@ class ClassLossFormulas(NamedTuple):
 
 
 class SolverFormulas(NamedTuple):
-    """The rate of a step, None where it is the base rate, and the step of one parameter."""
+    """Rates of a step, None where that is the base rate, and the step of one parameter."""
 
     rate: Formula | None
     step: Formula
@@ -233,16 +234,26 @@ class Solver(_Entry):
     make : callable
         Takes a library and returns rate and step. ``rate(rate, *hyperparameters, *powers)``, in
         float64 and once a step, is the rate of that step; None where it is the base rate.
-        ``step(w, g, *vectors, rate, *hyperparameters)`` returns the new w and vectors of one
+        ``step(w, g, *vectors, *rates, *hyperparameters)`` returns the new w and vectors of one
         parameter with gradient g.
     vectors : tuple of str
-        What it keeps for each parameter, zeros at first.
+        What it keeps for each parameter, zeros at first. 'average' is the name of the average of
+        the parameters, which is kept beside them for any solver.
     hyperparameters : mapping of str to float
         Names and defaults.
     powers : tuple of str
         Hyperparameters whose t-th powers `rate` gets in step t = 1, 2, ...
     scheduled : bool
         Whether a schedule of the learning rate applies to it; in scikit-learn to 'sgd' alone.
+    rates : tuple of str
+        Names of the numbers that `rate` returns, a tuple if there are several. `step` gets them in
+        this order; the first is the one that multiplies an update.
+    penalized : tuple of str
+        Hyperparameters that are 0 in the steps of parameters without an L2 penalty.
+    squares : tuple of str
+        Vectors that are no less than 0, and may overflow: such a parameter stands still.
+    variant_of : str or None
+        The solver of which it is an option, switched on by an estimator's parameter of its name.
     """
 
     name: str
@@ -251,18 +262,52 @@ class Solver(_Entry):
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
     powers: tuple[str, ...] = ()
     scheduled: bool = False
+    rates: tuple[str, ...] = ("rate",)
+    penalized: tuple[str, ...] = ()
+    squares: tuple[str, ...] = ()
+    variant_of: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
-        unknown = set(self.powers) - set(self.hyperparameters)
+        self._check_names("powers", self.powers, "hyperparameters", self.hyperparameters)
+        self._check_names("penalized", self.penalized, "hyperparameters", self.hyperparameters)
+        self._check_names("squares", self.squares, "vectors", self.vectors)
+        if "average" in self.vectors:
+            raise ValueError(
+                f"a vector of the solver {self.name!r} is called 'average', which is the name of "
+                "the average of the parameters"
+            )
+
+    def _check_names(self, trait: str, names: Iterable[str], of: str, known: Iterable[str]) -> None:
+        unknown = {*names} - {*known}
         if unknown:
             raise ValueError(
-                f"powers of the solver {self.name!r} are of its hyperparameters "
-                f"{sorted(self.hyperparameters)}, got {sorted(unknown)}"
+                f"{trait} of the solver {self.name!r} are of its {of} {sorted(known)}, got "
+                f"{sorted(unknown)}"
             )
 
     def __hash__(self) -> int:
         return hash((self.name, self.make))
+
+    def step_rates(
+        self, rate: float, settings: Mapping[str, float], powers: Iterable[float]
+    ) -> tuple[float, ...]:
+        """Return the rates of a step, in the order of `rates`.
+
+        Parameters
+        ----------
+        rate : float
+            The base rate.
+        settings : mapping of str to float
+            All hyperparameters.
+        powers : iterable of float
+            Of those that `powers` names, in this step.
+        """
+        formula = self.numpy().rate
+        if formula is None:
+            return (rate,)
+        found = formula(rate, *[settings[name] for name in self.hyperparameters], *powers)
+        return found if len(self.rates) > 1 else (found,)
 
     def _tuple(self) -> type[Any]:
         return SolverFormulas
@@ -340,6 +385,11 @@ def find_loss(name: str, output: str) -> Loss:
 def hidden_activations() -> tuple[str, ...]:
     """Return the names of the activations that are offered for hidden layers."""
     return tuple(name for name, entry in ACTIVATIONS.items() if entry.hidden)
+
+
+def offered_solvers() -> tuple[str, ...]:
+    """Return the names of the stochastic solvers; variants of one are options of it."""
+    return tuple(name for name, entry in SOLVERS.items() if entry.variant_of is None)
 
 
 def regression_losses() -> tuple[str, ...]:

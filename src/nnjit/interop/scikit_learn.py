@@ -71,7 +71,7 @@ def to_sklearn(estimator: Any) -> Any:
         _copy_network(estimator, theirs)
         _prepare_training(theirs)
         solver = getattr(estimator, "_optimizer", None)
-        if solver is not None and _matches(solver, theirs):
+        if solver is not None and solver.name in ("adam", "sgd") and _matches(solver, theirs):
             theirs._optimizer = _their_optimizer(solver, theirs)
         if _has_own_stream(estimator):
             theirs._random_state = copy.deepcopy(estimator._random_state)

@@ -270,7 +270,7 @@ def _of_run(path: str, identity: dict[str, str], terms: RunTerms) -> Snapshot:
     theirs = meta.get("identity")
     if type(theirs) is not dict or not all(type(text) is str for text in theirs.values()):
         raise DamagedError("it does not say which run it is of")
-    _refuse_another_run(path, theirs, identity)
+    _refuse_another_run(path, {**terms.defaults, **theirs}, identity)
     if meta["format"] == 1:
         meta, arrays = format_1.in_present_form(meta, arrays, terms)
     return checked(meta, arrays, terms)

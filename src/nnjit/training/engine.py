@@ -39,6 +39,9 @@ class Optimizer(Protocol):
     def t(self) -> int:
         """Number of updates done."""
 
+    def averages(self) -> list[Array] | None:
+        """Return the parameters' averages as `Engine.unpack` does; None where there are none."""
+
     def state(self) -> dict[str, Any]:
         """Return copies of everything that `load_state` needs to go on bit for bit.
 
@@ -72,7 +75,11 @@ class Engine(Protocol):
         """Return samples and targets in the form that this engine trains on."""
 
     def optimizer(self, kind: str, **hyperparameters: Any) -> Optimizer:
-        """Return a new solver's state."""
+        """Return a new solver's state.
+
+        Beside the solver's own there are clip_norm, clip_value and average. An engine raises a
+        ValueError that names those that it does not have.
+        """
 
     def train(
         self,

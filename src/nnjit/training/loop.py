@@ -114,7 +114,8 @@ def run_epochs(
     Parameters
     ----------
     engine : engine
-        Holds the parameters, which are updated in place.
+        Holds the parameters, which are updated in place; in the end their averages, if the solver
+        keeps such.
     dataset : object
         What ``engine.dataset`` returned for the training rows.
     state : TrainingState
@@ -148,7 +149,22 @@ def run_epochs(
         warn("Training interrupted by user.")
     finally:
         engine.release()  # before the optimizer's arrays are copied out
-        state.solver.keep(optimizer)
+        state.solver.keep(optimizer, engine)
+
+
+@contextlib.contextmanager
+def averaged(engine: Engine, optimizer: Optimizer) -> Iterator[None]:
+    """Have an engine hold the averages of its parameters in the block, where there are such."""
+    averages = optimizer.averages()
+    if averages is None:
+        yield
+        return
+    parameters = engine.unpack()
+    engine.pack(averages)
+    try:
+        yield
+    finally:
+        engine.pack(parameters)
 
 
 def _epochs(
@@ -174,11 +190,13 @@ def _epochs(
             state.diverged = True
             monitor.on_divergence(verbose)
             return
-        monitor.after_epoch(engine, loss, verbose)
+        with averaged(engine, optimizer):
+            monitor.after_epoch(engine, loss, verbose)
         if table is not None:
             table.row(state.epoch, loss, monitor.score_now, optimizer.learning_rate)
         solver.after_epoch(state.samples_seen)
-        stop = hook is not None and hook.end(engine, state)
+        with averaged(engine, optimizer):
+            stop = hook is not None and hook.end(engine, state)
         if monitor.on_plateau and _stops(monitor, solver, plan.verbose):
             state.converged = True
         else:

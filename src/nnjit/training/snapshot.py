@@ -8,8 +8,8 @@ wrote it can also have computed the digest.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -64,6 +64,8 @@ class RunTerms:
     samples_seen, n_losses, n_scores, count : int
         What earlier runs of the same estimator leave behind: rows trained on, lengths of the loss
         curve and the validation scores, epochs without improvement.
+    defaults : dict of str to str
+        What parameters are that a file's identity does not have, as it was written before them.
     """
 
     n_samples: int
@@ -78,6 +80,7 @@ class RunTerms:
     n_losses: int
     n_scores: int
     count: int
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rule(self) -> Solver:
@@ -88,7 +91,7 @@ class RunTerms:
     def most_bytes(self) -> int:
         """Size that no file of this run exceeds."""
         rows = 2 * self.n_samples + self.n_losses + self.n_scores
-        vectors = 2 + len(self.rule.vectors)  # with the parameters and the best ones
+        vectors = 2 + len(self.solver.vector_names)  # with the parameters and the best ones
         return 8 * (vectors * self.network.n_parameters + rows) + _MOST_HISTORY
 
     @property
@@ -310,10 +313,6 @@ def _best(values: Values, watched: list[float], highest: bool) -> float:
     return best
 
 
-# Vectors of squares. One may have overflowed: such a parameter stands still.
-_SQUARES = ("second_moment",)
-
-
 def _solver(values: Values, terms: RunTerms, most_steps: int) -> tuple[Tree, float, int]:
     """State of the engine's optimizer, the next rate, and the number of steps."""
     rule, solver = terms.rule, terms.solver
@@ -323,7 +322,7 @@ def _solver(values: Values, terms: RunTerms, most_steps: int) -> tuple[Tree, flo
     require(0.0 <= last_rate <= solver.rate, "solver.learning_rate is too large")
     powers = values.array("solver.powers", (np.float64,), (len(rule.powers),))
     require(_are_powers(powers, steps, terms), "solver.powers are not those of the step")
-    vectors = {name: _vector(values, name, terms) for name in rule.vectors}
+    vectors = {name: _vector(values, name, terms) for name in solver.vector_names}
     state = {"learning_rate": last_rate, "steps": steps, "powers": powers, "vectors": vectors}
     return state, rate, steps
 
@@ -332,7 +331,7 @@ def _vector(values: Values, name: str, terms: RunTerms) -> Array:
     """One of the solver's vectors, packed."""
     full = f"solver.vectors.{name}"
     vector = values.array(full, (terms.dtype,), (terms.network.n_parameters,))
-    if name in _SQUARES:
+    if name in terms.rule.squares:  # one may have overflowed: such a parameter stands still
         require((vector >= 0.0).all(), f"{full} is negative or not a number")
     else:
         require(np.isfinite(vector).all(), f"{full} is not finite")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+from nnjit._types import Array
 from nnjit.formulas import find_solver
 from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.schedules import ConstantRate, PlateauAction, Schedule, make_schedule
@@ -26,6 +29,8 @@ class StochasticSolver:
         Rate of the first epoch.
     schedule : Schedule
         Which rate follows which.
+    options : dict of str to float
+        What else the engine's optimizer is asked for: 'clip_norm', 'clip_value', 'average'.
 
     Attributes
     ----------
@@ -35,7 +40,13 @@ class StochasticSolver:
         Number of parameter updates done.
     arrays : dict of ndarray or None
         The engine optimizer's moments or velocities; None before the first call.
+    parameters : list of ndarray or None
+        Those that the steps have reached, where what is fitted are their averages; else None.
     """
+
+    # of those that earlier versions have pickled
+    options: Mapping[str, float] = MappingProxyType({})
+    parameters: list[Array] | None = None
 
     def __init__(
         self,
@@ -43,9 +54,11 @@ class StochasticSolver:
         hyperparameters: dict[str, Any],
         learning_rate_init: float,
         schedule: Schedule,
+        options: Mapping[str, float] | None = None,
     ) -> None:
         self.name = name
         self.hyperparameters = dict(hyperparameters)
+        self.options = dict(options or {})
         self.schedule = schedule
         self.rate = float(learning_rate_init)
         self.steps = 0
@@ -54,32 +67,55 @@ class StochasticSolver:
     @property
     def learning_rate(self) -> float:
         """Rate that multiplied the last update: for Adam with its bias corrections."""
-        entry = find_solver(self.name)
-        rate = entry.numpy().rate
-        if rate is None or self.steps == 0:
+        if self.steps == 0:
             return self.rate
-        settings = [float(self.hyperparameters[name]) for name in entry.hyperparameters]
-        powers = [float(self.hyperparameters[name]) ** self.steps for name in entry.powers]
-        return float(rate(self.rate, *settings, *powers))
+        entry = find_solver(self.name)
+        settings = {name: float(value) for name, value in self.hyperparameters.items()}
+        powers = [settings[name] ** self.steps for name in entry.powers]
+        return float(entry.step_rates(self.rate, settings, powers)[0])
+
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        """Names of the vectors in an engine optimizer's state."""
+        average = ("average",) if "average" in self.options else ()
+        return *find_solver(self.name).vectors, *average
 
     def start(self, engine: Engine) -> Optimizer:
         """Return an optimizer of `engine` that goes on where this solver stands."""
-        optimizer = engine.optimizer(self.name, **self.hyperparameters)
+        optimizer = engine.optimizer(self.name, **self.options, **self.hyperparameters)
         if self.arrays is not None:
             optimizer.load_state(self.arrays)
         optimizer.learning_rate = self.rate
         return optimizer
 
-    def keep(self, optimizer: Optimizer) -> None:
-        """Take over the steps and arrays of an engine's optimizer."""
+    def keep(self, optimizer: Optimizer, engine: Engine) -> None:
+        """Take over the steps and arrays of an engine's optimizer.
+
+        Where averages of the parameters are kept the engine is left with these, and the parameters
+        are kept here.
+        """
         self.steps = int(optimizer.t)
         self.arrays = optimizer.state()
+        averages = optimizer.averages()
+        self.parameters = None if averages is None else engine.unpack()
+        if averages is not None:
+            engine.pack(averages)
+
+    def average_from(self, packed: Array) -> None:
+        """Go on from other parameters, given in the network's packing, and so their averages."""
+        if self.arrays is not None:
+            vectors = self.arrays["vectors"]
+            packed = packed.astype(vectors["average"].dtype)
+            self.arrays = {**self.arrays, "vectors": {**vectors, "average": packed}}
+        self.parameters = None
 
     def copy(self) -> StochasticSolver:
         """Return a solver that can go on without changing this one (the arrays are shared)."""
-        twin = StochasticSolver(self.name, self.hyperparameters, self.rate, self.schedule)
+        twin = StochasticSolver(
+            self.name, self.hyperparameters, self.rate, self.schedule, self.options
+        )
         twin.steps = self.steps
-        twin.arrays = self.arrays
+        twin.arrays, twin.parameters = self.arrays, self.parameters
         return twin
 
     def after_epoch(self, samples_seen: int) -> None:
@@ -99,6 +135,7 @@ def make_solver(
     learning_rate_init: float,
     learning_rate: str = "constant",
     power_t: float = 0.5,
+    options: Mapping[str, float] | None = None,
     **hyperparameters: Any,
 ) -> StochasticSolver:
     """Return a solver by the name of its entry in `nnjit.formulas`.
@@ -110,6 +147,8 @@ def make_solver(
         Rate of the first epoch.
     learning_rate, power_t : str and float
         Schedule of the rate, see `make_schedule`; without effect on a solver without schedules.
+    options : dict of str to float, optional
+        See `StochasticSolver`.
     **hyperparameters : float
         Those of the entry; it has defaults for the ones that are left out.
 
@@ -136,4 +175,4 @@ def make_solver(
     schedule: Schedule = ConstantRate()
     if entry.scheduled:
         schedule = make_schedule(learning_rate, learning_rate_init, power_t)
-    return StochasticSolver(name, given, learning_rate_init, schedule)
+    return StochasticSolver(name, given, learning_rate_init, schedule, options)

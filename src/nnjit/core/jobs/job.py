@@ -37,9 +37,10 @@ STATE = 24
 
 # entries of the float64 report. Added to: losses of the runs; minibatches skipped because their
 # weights sum to zero. Set: 1, or 0 if a loss was not finite (the job ends before that minibatch's
-# update) or, in a prediction, an input or an output; sum of squared weights; weight of the batch.
-LOSS, SKIPPED, FINITE, PENALTY, WEIGHT = range(5)
-REPORT = 5
+# update) or, in a prediction, an input or an output; sum of squared weights; weight of the batch;
+# factor on a clipped gradient.
+LOSS, SKIPPED, FINITE, PENALTY, WEIGHT, FACTOR = range(6)
+REPORT = 6
 
 # entries of the float64 vector that a solver carries from step to step; powers follow
 STEPS, POWERS = range(2)
@@ -124,6 +125,12 @@ class Job(Record):
     clock_at: int  # float64
     n_powers: int
     powers_at: int  # (n_powers,) int64: whose powers, as entries of the settings
+    clip_norm: float  # most of the gradient's norm, 0 where that is not asked for
+    clip_value: float  # most of an element's absolute value
+    gradient_squares_at: int  # (n_chunks,) float64
+    finished: int  # 1: gradients reach the solver as they are to be, but for a factor
+    average_at: int  # unit (job, chunk), which moves the last of the vectors
+    average_share: float  # of the parameters in a step
 
 
 class Phase(Record):

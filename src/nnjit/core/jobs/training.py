@@ -7,10 +7,14 @@ computes it for its own rows of a matrix from the values and deltas that the par
 these rows while the gradient is still in the cache. The second spares a large network one write
 and one read of a whole gradient for every part.
 
+Where gradients are clipped a phase stands in between, in which each chunk adds up and finishes its
+gradient: the norm is that of the whole gradient, and has to be known before anything moves.
+
 A task reads and writes what its number says and nothing else, so it does not matter who runs it.
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -18,6 +22,7 @@ from nnjit.core.compiler.jit import inline, vectorized, viewing
 from nnjit.core.compiler.units import Unit, call, call_for_real
 from nnjit.core.jobs.job import (
     BATCH,
+    FACTOR,
     FINITE,
     LOSS,
     PENALTY,
@@ -42,6 +47,7 @@ from nnjit.core.simd import lanes as lanes_of
 __all__ = ["units"]
 
 CHUNK_BYTES = Chunk.dtype.itemsize
+CLIP_EPSILON = 1e-6  # added to the norm, as PyTorch does
 
 
 @inline
@@ -205,6 +211,39 @@ def sum_of_squares(values):
 
 
 @inline
+def exact_sum_of_squares(values):
+    """The same, added up in float64: gradients may be large."""
+    total = 0.0
+    for i in range(len(values)):
+        total += float(values[i]) * float(values[i])
+    return total
+
+
+@vectorized
+def clamp_gradient(w, gradient, alpha, scale, most):
+    """gradient = (gradient + alpha w) scale, no element beyond -most and most; NaN stays NaN."""
+    for i in range(len(w)):
+        value = (gradient[i] + alpha * w[i]) * scale
+        raised = -most if value < -most else value
+        gradient[i] = most if raised > most else raised
+
+
+@inline
+def clip_chunk(job, chunk_at, number, gradient_at, like):
+    """Finish and clamp the gradient of a chunk, and note the sum of its squares."""
+    chunk, real = chunk_of(chunk_at), type(like)
+    low, high = chunk.low, chunk.high
+    gradient = view(gradient_at, high - low, like)
+    alpha = job.alpha if chunk.penalized else 0.0
+    clamp_gradient(
+        params_of(job, like)[low:high], gradient, real(alpha), real(1.0 / report_of(job)[WEIGHT]),
+        real(job.clip_value),
+    )  # fmt: skip
+    squares = view(job.gradient_squares_at, job.n_chunks, np.float64(0))
+    squares[number] = exact_sum_of_squares(gradient)
+
+
+@inline
 def weigh(job, chunk_at, number, like):
     """Note the sum of the squared parameters of a chunk, 0 for those that are not penalized."""
     chunk = chunk_of(chunk_at)
@@ -273,6 +312,19 @@ def after_gradients(job_at):
     return float(job.n_chunks)
 
 
+def after_clip(job_at):
+    """Find the factor that brings the norm of the gradient down; the chunks to move."""
+    job = job_of(job_at)
+    factor = 1.0
+    if job.clip_norm > 0.0:
+        squares = view(job.gradient_squares_at, job.n_chunks, np.float64(0))
+        factor = job.clip_norm / (math.sqrt(total_of(squares, job.n_chunks)) + CLIP_EPSILON)
+        if factor > 1.0:
+            factor = 1.0
+    report_of(job)[FACTOR] = factor
+    return float(job.n_chunks)
+
+
 def after_run(job_at):
     """Add up the loss of a run of rows; the parts of the next one."""
     job = job_of(job_at)
@@ -306,6 +358,13 @@ def units(single):
         job = job_of(job_at)
         weigh(job, job.chunks_at + number * CHUNK_BYTES, number, like)
 
+    def clip_task(job_at, number, count, worker):
+        job = job_of(job_at)
+        chunk_at = job.chunks_at + number * CHUNK_BYTES
+        rows = batch_rows(job, state_of(job)[BATCH])
+        gradient_at = summed_gradient(job, chunk_of(chunk_at), rows, like)
+        clip_chunk(job, chunk_at, number, gradient_at, like)
+
     def update_task(job_at, number, count, worker):
         job = job_of(job_at)
         chunk_at = job.chunks_at + number * CHUNK_BYTES
@@ -314,9 +373,13 @@ def units(single):
         if job.fused:
             start = batch_start(job, batch)
             gradient_at = own_gradient(job_at, chunk_at, start, rows, worker, like)
+        elif job.finished:
+            gradient_at = job.partials_at + chunk_of(chunk_at).low * params_of(job, like).itemsize
         else:
             gradient_at = summed_gradient(job, chunk_of(chunk_at), rows, like)
         call(job.solver_at, (job_at, chunk_at, gradient_at))
+        if job.average_at != 0:
+            call(job.average_at, (job_at, chunk_at))
         weigh(job, chunk_at, number, like)
 
     def after_update(job_at):
@@ -325,9 +388,9 @@ def units(single):
         return float(open_batch(job, state_of(job)[BATCH] + 1, like))
 
     suffix = "single" if single else "double"
-    tasks = [gradient_task, weigh_task, update_task]
+    tasks = [gradient_task, weigh_task, clip_task, update_task]
     made = {task.__name__: Unit(task, f"{task.__name__}_{suffix}") for task in tasks}
-    closes = [after_update, after_gradients, after_run, after_all]
+    closes = [after_update, after_gradients, after_clip, after_run, after_all]
     return made | {
         close.__name__: Unit(close, f"{close.__name__}_{suffix}", real=True) for close in closes
     }
