@@ -192,16 +192,18 @@ def test_steps_of_solvers_are_those_of_numpy(dtype, entry):
     step = make_step(on_single(dtype), entry)
     settings = tuple(dtype(value) for value in entry.hyperparameters.values())
 
-    def step_all(w, g, vectors, rate):
+    rates = tuple(dtype(0.25 + number / 8) for number in range(len(entry.rates)))
+
+    def step_all(w, g, vectors):
         for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
-            w[i] = step(i, w[i], g[i], w.size, (rate[0],), vectors, settings)
+            w[i] = step(i, w[i], g[i], w.size, rates, vectors, settings)
 
     rng = np.random.default_rng(0)
     w, g = rng.normal(size=(2, N)).astype(dtype)
     vectors = rng.uniform(0.5, 1.0, (len(entry.vectors), N)).astype(dtype)
     w_d, vectors_d = to_device(w), to_device(vectors.ravel() if entry.vectors else w[:1])
-    kernel(step_all)[2, 3](w_d, to_device(g), vectors_d, to_device(np.array([0.25], dtype)))
-    arguments = w, g, *vectors, np.float64(0.25), *settings
+    kernel(step_all)[2, 3](w_d, to_device(g), vectors_d)
+    arguments = w, g, *vectors, *rates, *settings
     expected = entry.numpy().step(*[np.float64(argument) for argument in arguments])
     moved = vectors_d.copy_to_host().reshape(-1, N) if entry.vectors else []
     got = [w_d.copy_to_host(), *moved]

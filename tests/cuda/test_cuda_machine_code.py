@@ -139,13 +139,15 @@ NAMES = [
     *(f"slices {flags}" for flags in [(False, True, True), (True, True, True),
                                       (True, True, False), (True, False, False)]),
     "grid", "gather", "forward", "predicting forward", "output", "backward", "weigh", "update",
-    "finish", "jacobian", "vjp", "drop", "drop deltas", "grid with dropout", "forward of all activations", "backward of all activations",
+    "finish", "jacobian", "vjp", "drop", "drop deltas", "grid with dropout",
+    "forward of all activations", "backward of all activations",
     *(f"output of {entry.name}, {entry.output}" for entry in EVERY_LOSS),
     *(f"update of {entry.name}" for entry in EVERY_SOLVER),
 ]  # fmt: skip
 # The rest of these take as long to compile as all others together.
 QUICK = {
-    ("slices (True, True, True)", np.float32), ("grid", np.float32), ("grid with dropout", np.float32)
+    ("slices (True, True, True)", np.float32), ("grid", np.float32),
+    ("grid with dropout", np.float32),
 }  # fmt: skip
 
 

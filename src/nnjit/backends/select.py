@@ -11,7 +11,7 @@ __all__ = ["is_device_name", "make_engine", "on_device", "resolve"]
 _DEVICE = re.compile(r"cuda(?::(\d+))?")
 
 
-def make_engine(network, dtype, device="cpu", ready=False):
+def make_engine(network, dtype, device="cpu", ready=False, solver=None, options=()):
     """Engine for one network.
 
     Parameters
@@ -21,6 +21,10 @@ def make_engine(network, dtype, device="cpu", ready=False):
         Precision of everything.
     device, ready
         See `resolve`.
+    solver : str, optional
+        Name of the solver's entry, where the network is to be trained.
+    options : sequence of str
+        What else the solver will be asked for, by the names that `optimizer` has.
 
     Returns
     -------
@@ -29,14 +33,14 @@ def make_engine(network, dtype, device="cpu", ready=False):
     Raises
     ------
     RuntimeError, ValueError
-        See `resolve`; and where the device has no code for a kind of layer, unless the CPU will
-        do, which is said once.
+        See `resolve`; and where the device has no code for a kind of layer, a formula or an
+        option, unless the CPU will do, which is said once.
     """
     ordinal = resolve(device, ready)
     if ordinal is not None:
         from nnjit.backends.cuda.engine import CudaEngine, why_not
 
-        reason = why_not(network)
+        reason = why_not(network, dtype, solver, options)
         if reason is None:
             return CudaEngine(network, dtype, ordinal)
         if not (device == "auto" or ready):

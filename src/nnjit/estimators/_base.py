@@ -440,6 +440,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         network, arrays = self._give_parameters()
         name = self._engine_device()
         device = {} if name == "cpu" else {"device": name, "ready": ready}
+        if device and not ready and self.solver in SOLVERS:
+            device |= {"solver": self._solver_entry(), "options": tuple(self._solver_options())}
         engine: Engine = select.make_engine(network, common_dtype(arrays), **device)
         engine.pack(arrays)
         return engine

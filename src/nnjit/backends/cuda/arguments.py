@@ -24,8 +24,8 @@ __all__ = [
     "dropped_units",
     "kept_units",
     "layer_table",
-    "why_not",
-    "why_not_asked",
+    "why_no_layers",
+    "why_no_options",
 ]
 
 # One row of the layer table. Parameters are packed as in scikit-learn: all weight matrices
@@ -33,8 +33,10 @@ __all__ = [
 # input's included: layer l of r rows starts at UNITS_AT * r and is row-major. So do its
 # pre-activations at KEPT_AT, after all layers and two deltas; negative if they are not kept.
 # INPUTS_AT is where a layer reads: the outputs below, or a copy of these with some left out.
-# With DROP, the number of a dropout layer, not negative, values whose bits are below THRESHOLD are.
-FAN_IN, FAN_OUT, WEIGHTS, BIAS, ACTIVATION, UNITS_AT, KEPT_AT, INPUTS_AT, DROP, THRESHOLD = range(10)
+# DROP is the number of the dropout layer that does it, negative if there is none; values whose bits
+# are below THRESHOLD are left out.
+FAN_IN, FAN_OUT, WEIGHTS, BIAS, ACTIVATION, UNITS_AT, KEPT_AT, INPUTS_AT = range(8)
+DROP, THRESHOLD = 8, 9
 FIELDS = 10
 
 DENSE, DROPOUT = "dense", "dropout"  # kinds of layers that there is device code for
@@ -139,7 +141,7 @@ class Cut(NamedTuple):
     add: int  # whether to add to what is there
 
 
-def why_not(network):
+def why_no_layers(network):
     """None if the device has code for every layer, else the reason in words."""
     if network.groups:
         return "there is no device code for several softmaxes, which work with device='cpu'"
@@ -153,7 +155,7 @@ def why_not(network):
     return None
 
 
-def why_not_asked(options):
+def why_no_options(options):
     """None if the device has code for what a solver is asked for, else the reason in words."""
     if not options:
         return None

@@ -22,8 +22,8 @@ from nnjit.backends.cuda.arguments import (
     dropped_units,
     kept_units,
     layer_table,
-    why_not,
-    why_not_asked,
+    why_no_layers,
+    why_no_options,
 )
 from nnjit.backends.cuda.control import LOSS, RUNNING, SKIPPED
 from nnjit.backends.cuda.memory import allocate, upload, upload_or_one
@@ -31,12 +31,33 @@ from nnjit.backends.cuda.optimizer import GRADIENT, CudaOptimizer
 from nnjit.backends.cuda.plan import TrainPlan
 from nnjit.backends.cuda.rows import DeviceRows, device_rows
 from nnjit.backends.cuda.scalars import formulas_of, has_labels, loss_settings
+from nnjit.backends.cuda.trial import why_not_compiled
 from nnjit.backends.dataset import check_columns, check_targets
 from nnjit.formulas.registry import find_solver
 
 __all__ = ["CudaDataset", "CudaEngine", "why_not"]
 
 MOST_BLOCKS = 65536
+
+
+def why_not(network, dtype, solver=None, options=()):
+    """None if the device has code for a network and how it is trained, else the reason in words.
+
+    Parameters
+    ----------
+    network : nnjit.layers.network.Network
+    dtype : numpy.float32 or numpy.float64
+    solver : str, optional
+        Name of the solver's entry.
+    options : sequence of str
+        What else the optimizer will be asked for.
+    """
+    single = np.dtype(dtype) == np.float32
+    return (
+        why_no_layers(network)
+        or why_no_options(options)
+        or why_not_compiled(network, single, solver)
+    )
 
 
 class CudaDataset(NamedTuple):
@@ -76,14 +97,14 @@ class CudaEngine:
     Raises
     ------
     ValueError
-        If the network has a layer that there is no device code for.
+        If there is no device code for a layer, or a formula cannot be compiled for the device.
     """
 
     # A launch cannot be interrupted; see nnjit.training.loop. Some 0.1 s on a data-centre GPU.
     work_per_call = 1e12
 
     def __init__(self, network, dtype, ordinal=0):
-        if reason := why_not(network):
+        if reason := why_not(network, dtype):
             raise ValueError(f"The network cannot be on a CUDA device: {reason}.")
         self.network = network
         self.dtype = np.dtype(dtype)
@@ -192,8 +213,9 @@ class CudaEngine:
         """
         options = {"clip_norm": clip_norm, "clip_value": clip_value, "average": average}
         asked = [name for name, value in options.items() if value is not None]
-        if reason := why_not_asked(asked):
-            raise ValueError(f"A solver on a CUDA device: {reason}.")
+        reason = why_no_options(asked) or why_not_compiled(self.network, self.single, kind)
+        if reason is not None:
+            raise ValueError(f"The solver cannot be on a CUDA device: {reason}.")
         return self._optimizer(find_solver(kind), hyperparameters, seed)
 
     def _optimizer(self, solver, hyperparameters, seed=0):

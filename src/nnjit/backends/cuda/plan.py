@@ -157,7 +157,7 @@ class TrainPlan:
             return
         rates = np.ascontiguousarray(rates, np.float64)
         if rates.shape != (count,):
-            raise ValueError(f"There are {rates.shape} rates for {count} minibatches.")
+            raise ValueError(f"There are {rates.size} rates for {count} minibatches.")
         if count > self._buffers.rates.size:
             made = allocate("Training", rates=(count, np.float64))
             self._buffers = self._buffers._replace(rates=made["rates"])

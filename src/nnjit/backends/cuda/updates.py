@@ -20,7 +20,7 @@ from nnjit.backends.cuda.control import (
 from nnjit.backends.cuda.scalars import device_formulas, real_of
 from nnjit.backends.cuda.tuples import cast, reader, writer, zero_unless
 
-__all__ = ["RANGE_PER_THREAD", "make_step", "make_sums", "make_update"]
+__all__ = ["RANGE_PER_THREAD", "make_clock", "make_step", "make_sums", "make_update"]
 
 # Elements of the parameters that one thread updates before its block takes the next range.
 RANGE_PER_THREAD = 2
@@ -102,18 +102,18 @@ def make_update(single, threads, formulas):
 
     ``weigh(team, net, buffers, scratch)`` fills the squared weights of an even step.
     ``update(team, net, buffers, params, rows, weighted, slots, number, epoch, opening, scratch)``
-    ends minibatch `number` of a run, of `rows` rows, whose losses and weights lie in the buffers: it moves the
-    parameters, unless the loss is not finite or all weights are zero, and writes the next step's
-    state. `opening` says that it is the first of its epoch; `params` is a copy that is kept up to
-    date, or ``buffers.params`` itself.
+    ends minibatch `number` of a run, of `rows` rows, whose losses and weights lie in the buffers:
+    it moves the parameters, unless the loss is not finite or all weights are zero, and writes the
+    next step's state. `opening` says that it is the first of its epoch; `params` is a copy that is
+    kept up to date, or ``buffers.params`` itself.
     """
     real, solver = real_of(single), formulas.solver
     names, layout = list(solver.hyperparameters), layout_of(solver)
     step, gradient_of = make_step(single, solver), _make_gradient(single)
     settings_of, settings_at = reader(len(names), real), layout.hyperparameters
-    penalized = tuple(names.index(name) for name in getattr(solver, "penalized", ()))
+    penalized = tuple(names.index(name) for name in solver.penalized)
     settings_for = zero_unless(penalized, len(names), real)
-    decide, in_precision = _make_decision(threads, solver), cast(_count_rates(solver), real)
+    decide, in_precision = _make_decision(threads, solver), cast(len(solver.rates), real)
     tree, _ = make_sums(threads)
     per_range = threads * RANGE_PER_THREAD
 
@@ -168,9 +168,9 @@ def _make_decision(threads, solver):
     """Device function that finds whether to move; (moving, weight, the rates of this step)."""
     _, total = make_sums(threads)
     per_range = threads * RANGE_PER_THREAD
-    layout, (carried, rates_of) = layout_of(solver), _make_clock(solver)
+    layout, (carried, rates_of) = layout_of(solver), make_clock(solver)
     even, size, count = layout.state, layout.state_size, len(solver.powers)
-    write_powers, none = writer(count, 0), (0.0,) * _count_rates(solver)
+    write_powers, none = writer(count, 0), (0.0,) * len(solver.rates)
 
     @device
     def decide(worker, net, buffers, rows, weighted, number, epoch, opening, scratch):
@@ -205,17 +205,14 @@ def _make_decision(threads, solver):
     return decide
 
 
-def _count_rates(solver):
-    return len(getattr(solver, "rates", ("rate",)))
-
-
-def _make_clock(solver):
+@functools.cache
+def make_clock(solver):
     """Device functions (carried, rates), in float64.
 
     ``carried(control, at, moving)`` are the powers at `at`, each once more multiplied by its base
     if a step is done; ``rates(base, control, powers)`` are the rates of a step with these.
     """
-    settings_at, several = layout_of(solver).hyperparameters, _count_rates(solver) > 1
+    settings_at, several = layout_of(solver).hyperparameters, len(solver.rates) > 1
     names = list(solver.hyperparameters)
     carried = _carried(tuple(settings_at + names.index(name) for name in solver.powers))
     settings_of, formula = reader(len(names), float), device_formulas(solver, False).rate
