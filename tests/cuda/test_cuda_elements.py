@@ -8,7 +8,7 @@ from numba import types
 
 import naive
 from engine_problems import DTYPES, tolerance
-from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
+from entries_of_tests import FOCAL, PAIRS, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from nnjit.backends.cuda import softmax as device_softmax
 from nnjit.backends.cuda._cuda import cuda, kernel
 from nnjit.backends.cuda.arguments import Samples
@@ -22,13 +22,17 @@ from nnjit.backends.cuda.scalars import (
 )
 from nnjit.backends.cuda.updates import make_step, make_sums
 from nnjit.core import scalar
-from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
+from nnjit.formulas import ACTIVATIONS, SOLVERS, find_loss
 
 POINTS = [-120.0, -20.5, -1.0, -1e-3, 0.0, 1e-30, 0.5, 3.25, 87.0, np.inf, np.nan]
 N = 9  # elements, or rows
 # All that are registered, and others that somebody might add; nothing below knows their names.
 EVERY_ACTIVATION = [*ACTIVATIONS.values(), SILU, SOFTPLUS]
-EVERY_LOSS = [*LOSSES.values(), SQUARES, FOCAL]
+MADE_UP = [SQUARES, FOCAL]
+EVERY_LOSS = [
+    *(find_loss(*pair) for pair in PAIRS if pair not in {(e.name, e.output) for e in MADE_UP}),
+    *MADE_UP,
+]
 EVERY_SOLVER = [*SOLVERS.values(), PLAIN, THREE]
 
 

@@ -327,10 +327,19 @@ def more_entries(monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["one block", "grid"], indirect=True)
+def test_gradient_through_every_activation_is_that_of_differences(form, more_entries):
+    """All in one network, each layer with its own; some keep z, some do not."""
+    hidden = dict.fromkeys([*HIDDEN, "silu", "softplus"])
+    assert_gradient_is_that_of_differences([*hidden, "relu"], ("squared_error", "identity"))
+
+
+@pytest.mark.parametrize("form", ["one block"], indirect=True)
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
-def test_gradient_of_every_entry_is_that_of_differences(form, pair, more_entries):
-    """All activations in one network, each layer with its own; some keep z, some do not."""
-    hidden = [*HIDDEN, "silu", "softplus", "relu"]
+def test_gradient_of_every_loss_and_output_is_that_of_differences(form, pair, more_entries):
+    assert_gradient_is_that_of_differences(["silu", "relu"], pair)
+
+
+def assert_gradient_is_that_of_differences(hidden, pair):
     layers = [Dense(2 + number % 2, name) for number, name in enumerate(hidden)]
     engine = CudaEngine(Network(3, (*layers, Dense(2)), *pair), np.float64)
     rng, n = np.random.default_rng(0), 4
@@ -508,7 +517,11 @@ def test_sizes_choose_the_form(monkeypatch):
     large = choice.choose((784, 2048, 2048, 10), 4096, np.float32)
     assert (large.form, large.tile) == ("grid", choice.LARGE_TILE)
     assert choice.choose((784, 2048, 2048, 10), 4096, np.float64).tile == choice.GRID_TILE
-    assert choice.choose((784, 512, 512, 10), 128, np.float32).tile == choice.GRID_TILE
+    for units, rows in [((784, 512, 512, 10), 128), ((784, 100, 10), 200)]:
+        made = choice.choose(units, rows, np.float32)
+        assert (made.form, made.tile) == ("grid", choice.SMALL_TILE)
+    assert choice.choose((64, 100, 10), 200, np.float32).form == "slices"
+    assert choice.choose((784, 512, 512, 10), 1024, np.float32).tile == choice.GRID_TILE
     assert choice.prediction_tile(65536, 100, True) == choice.LARGE_TILE
     assert choice.prediction_tile(65536, 10, True) == choice.GRID_TILE
     for units in [(4, 10, 3), (7, 16, 16, 3), (8, 64, 64, 1), (784, 100, 10)]:

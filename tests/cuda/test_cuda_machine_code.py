@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from numba import types
 
-from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
+from entries_of_tests import FOCAL, PAIRS, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from nnjit.backends.cuda import _cuda, choice, kernels
 from nnjit.backends.cuda import softmax as device_softmax
 from nnjit.backends.cuda.arguments import Buffers, Matrix, Net, Samples, Schedule
 from nnjit.backends.cuda.optimizer import GRADIENT
 from nnjit.backends.cuda.scalars import Formulas
-from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
+from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS, find_loss
 
 ARCHITECTURE = (9, 0)
 INTEGER = types.int64
@@ -78,7 +78,11 @@ USUAL = formulas([ACTIVATIONS["relu"]], LOSSES["log_loss", "softmax"], SOLVERS["
 EVERY_ACTIVATION = sorted(
     [*ACTIVATIONS.values(), SILU, SOFTPLUS], key=lambda entry: entry.epilogue is not None
 )
-EVERY_LOSS = [*LOSSES.values(), SQUARES, FOCAL]
+MADE_UP = [SQUARES, FOCAL]
+EVERY_LOSS = [
+    *(find_loss(*pair) for pair in PAIRS if pair not in {(e.name, e.output) for e in MADE_UP}),
+    *MADE_UP,
+]
 EVERY_SOLVER = [*SOLVERS.values(), GRADIENT, PLAIN, THREE]
 
 
@@ -97,6 +101,7 @@ def kernels_and_signatures(dtype):
     }  # fmt: skip
     large = kernels.prediction_kernels(single, choice.LARGE_TILE, USUAL)
     forward = t.n, t.net, t.r, t.matrix, t.r, t.n
+    made["small grid"] = kernels.grid_kernel(single, choice.SMALL_TILE, USUAL), epoch
     made["large grid"] = kernels.grid_kernel(single, choice.LARGE_TILE, USUAL), epoch
     made["large forward"] = large.forward, forward
     made["grid"] = kernels.grid_kernel(single, grid, USUAL), epoch
@@ -160,6 +165,7 @@ def case(name, dtype):
 CASES = [
     *(case(name, dtype) for dtype in DTYPES for name in NAMES),
     case("large grid", np.float32),
+    case("small grid", np.float32),
     case("large forward", np.float32),
 ]
 each_kernel = pytest.mark.parametrize("name, dtype", CASES)
@@ -220,7 +226,8 @@ def tile_of(name):
     if name.startswith("slices"):
         return choice.SLICE_TILE
     if {"grid", "forward", "backward"} & set(name.split()):
-        return choice.LARGE_TILE if "large" in name else choice.GRID_TILE
+        tiles = {"large": choice.LARGE_TILE, "small": choice.SMALL_TILE}
+        return tiles.get(name.split()[0], choice.GRID_TILE)
     return None
 
 

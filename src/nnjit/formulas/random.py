@@ -23,7 +23,8 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _FIRST, _LAST = np.uint32(16), np.uint32(15)  # shifts
 _FACTOR, _SECOND_FACTOR = np.uint64(0x21F0AAAD), np.uint64(0x735A2D97)
-# Digits of pi, where keys begin.
+# Digits of the golden ratio, which keep words of 0 from being nothing, and of pi: there keys begin.
+_APART = np.uint64(0x9E3779B9)
 _START, _SECOND_START = np.uint32(0x243F6A88), np.uint32(0x85A308D3)
 
 
@@ -57,10 +58,11 @@ def counters(helper):
     @helper
     def absorb(first, second, word):
         """The key with one more word in it; other words or other keys give other ones."""
-        second = np.uint32((np.uint64(second) + np.uint64(word)) & _LOW)
+        second = np.uint32((np.uint64(second) + np.uint64(word) + _APART) & _LOW)
         first = np.uint32(first ^ mix(second))
         second = np.uint32(second ^ mix(first))
-        return np.uint32(first ^ mix(second)), second
+        # the halves change places: a round more would undo the last one
+        return second, np.uint32(first ^ mix(second))
 
     @helper
     def absorb_long(first, second, number):
