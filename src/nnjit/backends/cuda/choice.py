@@ -4,9 +4,9 @@ The bounds are estimates from arithmetic and published latencies (a launch from 
 more, a wait of the whole grid 1 to 2 us, a wait of one block 20 ns), and from fits on an H100:
 blocks that took slices through 784-100-10 by themselves needed some 400 us a minibatch, nearly all
 of it for the 49 tiles and more that each works through one after the other, while most of the
-device was idle. What is chosen depends on shapes and precision, and on the device only where it lacks
-cooperative launches or room for the blocks; the sums, and so the bits, follow from `rows`, `step`
-and the tile.
+device was idle. What is chosen depends on shapes and precision, and on the device only where it
+lacks cooperative launches or room for the blocks; the sums, and so the bits, follow from `rows`,
+`step` and the tile.
 """
 
 from typing import NamedTuple

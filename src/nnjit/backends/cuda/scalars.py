@@ -73,6 +73,17 @@ def device_library(single):
     return library(bool(single), device)
 
 
+def _own(single, function):
+    """Somebody's own function for the device, with our functions in place of those of `math`."""
+    from nnjit.core.own import in_precision
+
+    names, ours = ("exp", "expm1", "log", "log1p", "tanh", "erf"), device_library(single)
+    return device(in_precision(function, single, {name: getattr(ours, name) for name in names}))
+
+
+device.own = _own  # see `nnjit.formulas.library`
+
+
 @functools.cache
 def device_formulas(entry, single):
     """The formulas of an entry in one precision, as device functions."""
