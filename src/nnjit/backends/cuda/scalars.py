@@ -7,6 +7,7 @@ import numpy as np
 
 from nnjit.backends.cuda._cuda import device
 from nnjit.backends.cuda.tuples import taking
+from nnjit.core.own import in_precision
 from nnjit.formulas.library import library
 from nnjit.formulas.registry import find_activation, find_loss
 
@@ -75,13 +76,11 @@ def device_library(single):
 
 def _own(single, function):
     """Somebody's own function for the device, with our functions in place of those of `math`."""
-    from nnjit.core.own import in_precision
-
     names, ours = ("exp", "expm1", "log", "log1p", "tanh", "erf"), device_library(single)
     return device(in_precision(function, single, {name: getattr(ours, name) for name in names}))
 
 
-device.own = _own  # see `nnjit.formulas.library`
+device.own = _own  # type: ignore[attr-defined]  # see `nnjit.formulas.library`
 
 
 @functools.cache
