@@ -329,7 +329,7 @@ BAD = {
     "n_layers_": value("n_layers_", 2, 3, 4, 1, 0, -1, 10**9, None, "a", [3]),
     "n_outputs_": value("n_outputs_", 1, 2, 3, 4, 0, -1, 10**9, None, "a", 1.0, [1, 2]),
     "bad out_activation_": value("out_activation_", "swish", None, 3, ["softmax"], "", b"exp"),
-    "bad activation": value("activation", "swish", None, 3, ["relu"], "softmax", "exp"),
+    "bad activation": value("activation", "swish", None, 3, ["relu", 3], "softmax", "exp"),
     "bad device": value("device", "gpu", None, 3),
     "_label_binarizer": value("_label_binarizer", None, 3, "a"),
     "an unfitted binarizer": binarizer(),

@@ -1,9 +1,11 @@
 """Entries as somebody might add them, of every kind that those of the package are not."""
 
+import contextlib
+
 import numpy as np
 
-from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
-from nnjit.formulas.registry import Activation, Loss, Solver
+from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS, outputs_of
+from nnjit.formulas.registry import OWN, Activation, Loss, Solver
 
 
 def _silu(m):
@@ -92,15 +94,23 @@ def _three(m):
 
 
 SILU = Activation("silu", _silu)
-SOFTPLUS = Activation("softplus", _softplus)
+SOFTPLUS = Activation("softplus", _softplus, range=(0.0, float("inf")))
 SQUARES = Loss("squares", _quantile_like, "logistic", True, None, {"rate": 0.75, "shift": 0.5})
-FOCAL = Loss("focal", _focal, "softmax", parameters={"weight": 1.5}, classes=True)
+FOCAL = Loss("weighted", _focal, "softmax", parameters={"weight": 1.5}, classes=True)
 PLAIN = Solver("plain", _plain)
 THREE = Solver("three", _three, ("mean", "last", "travelled"), {"decay": 0.5, "share": 0.25},
                ("decay",))  # fmt: skip
 
 HIDDEN = [entry.name for entry in ACTIVATIONS.values() if entry.hidden]
-PAIRS = [(entry.name, entry.output) for entry in [*LOSSES.values(), SQUARES, FOCAL]]
+# What the estimators offer as output activations, and what they have of themselves.
+OUTPUTS = ("identity", "logistic", "tanh", "softplus", "exp", "softmax")
+JOINED = [
+    (name, output)
+    for name in dict.fromkeys(name for name, _ in LOSSES)
+    for output in outputs_of(name)
+    if output in OUTPUTS
+]
+PAIRS = [*JOINED, *((entry.name, entry.output) for entry in (SQUARES, FOCAL))]
 
 
 def add_entries(monkeypatch):
@@ -113,10 +123,23 @@ def add_entries(monkeypatch):
         monkeypatch.setitem(LOSSES, (entry.name, entry.output), entry)
 
 
+@contextlib.contextmanager
+def registries_kept():
+    """Have the registries afterwards as they were before; what a test registers is gone."""
+    registries = ACTIVATIONS, LOSSES, SOLVERS, OWN
+    before = [dict(registry) for registry in registries]
+    try:
+        yield
+    finally:
+        for registry, entries in zip(registries, before):
+            registry.clear()
+            registry.update(entries)
+
+
 def targets(entry, n, outputs):
     """Targets inside a loss's domain, in float64."""
     rng = np.random.default_rng(2)
-    if entry.classes:
+    if entry.labels:
         return rng.integers(0, outputs, n)
     y = rng.choice([-1.5, 0.0, 0.25, 1.0, 3.0], (n, outputs))
     return y if entry.domain is None else np.where(entry.domain.holds(y), y, 1.0)

@@ -4,6 +4,8 @@ Nothing here is fast or clever. Rows are samples; W has shape (fan_in, fan_out).
 computed keeps the dtype of its inputs, so that float64 inputs give a reference for float32.
 """
 
+import math
+
 import numpy as np
 
 # --- activations -------------------------------------------------------------------------
@@ -38,6 +40,7 @@ ACTIVATIONS = {
     "tanh": np.tanh,
     "relu": relu,
     "exp": np.exp,
+    "softplus": lambda z: np.logaddexp(0, z).astype(z.dtype),
     "softmax": softmax,
 }
 
@@ -48,6 +51,44 @@ DERIVATIVES = {
     "tanh": lambda h: 1 - h**2,
     "relu": lambda h: np.where(h > 0, 1.0, 0.0),
     "exp": lambda h: h,
+    "softplus": lambda h: -np.expm1(-h),
+}
+
+
+def normal_cdf(z):
+    """Phi(z) = erfc(x) / 2 with x = -z / sqrt(2), whose rounding is made up for by the slope."""
+    x = -np.longdouble(z) / np.sqrt(np.longdouble(2))
+    near = x.astype(np.float64)
+    values = np.vectorize(math.erfc, otypes=[np.float64])(near)
+    slope = 2 / np.sqrt(np.pi) * np.exp(-near * near)
+    return np.asarray((values - (x - near).astype(np.float64) * slope) / 2)
+
+
+def _normal_pdf(z):
+    return np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+
+
+def _mish_slope(z):
+    t = np.tanh(np.logaddexp(0, z))
+    return t + z * (1 - t**2) * logistic(z)
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+# phi(z) and phi'(z) of those that scikit-learn does not have
+MORE_ACTIVATIONS = {
+    "elu": (lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.where(z > 0, 1, np.exp(z))),
+    "gelu": (lambda z: z * normal_cdf(z), lambda z: normal_cdf(z) + z * _normal_pdf(z)),
+    "hard_tanh": (lambda z: np.clip(z, -1, 1), lambda z: np.where(np.abs(z) < 1, 1.0, 0.0)),
+    "leaky_relu": (lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1, 0.01)),
+    "mish": (lambda z: z * np.tanh(np.logaddexp(0, z)), _mish_slope),
+    "selu": (
+        lambda z: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(z)),
+        lambda z: SELU_SCALE * np.where(z > 0, 1, SELU_ALPHA * np.exp(z)),
+    ),
+    "silu": (lambda z: z * logistic(z), lambda z: logistic(z) * (1 + z * logistic(-z))),
+    "softplus": (lambda z: np.logaddexp(0, z), logistic),
+    "softsign": (lambda z: z / (1 + np.abs(z)), lambda z: (1 + np.abs(z)) ** -2.0),
 }
 
 
@@ -136,11 +177,98 @@ def logits_gradient(y, p, w=None):
     return (p - y) * (w / w.sum())[:, np.newaxis]
 
 
+# Losses by the output: value and derivative of one element, without a mean or a sum.
+
+
+def pinball(y, p, quantile=0.5):
+    return np.maximum(quantile * (y - p), (quantile - 1) * (y - p))
+
+
+def huber(y, p, huber_delta=1.35):
+    r = np.abs(y - p)
+    return np.where(r <= huber_delta, r**2 / 2, huber_delta * (r - huber_delta / 2))
+
+
+def smoothed(y, label_smoothing=0.0, choices=2):
+    """Targets moved towards the even distribution over the classes."""
+    return y * (1 - label_smoothing) + label_smoothing / choices
+
+
+def of_classes(y, p, label_smoothing=0.0, choices=2):
+    return (p - smoothed(y, label_smoothing, choices)) ** 2 / 2
+
+
+def smoothed_log_loss(y, p, label_smoothing=0.0, choices=2):
+    """Of one output; behind a softmax without the term of 1 - p."""
+    t = smoothed(y, label_smoothing, choices)
+    return -t * np.log(clip(p)) - (1 - t) * np.log(clip(1 - p))
+
+
+def smoothed_log_loss_of_softmax(y, p, label_smoothing=0.0, choices=2):
+    return -smoothed(y, label_smoothing, choices) * np.log(clip(p))
+
+
+def focal(y, p, focal_gamma=2.0):
+    """Of one output; behind a softmax of the class's alone."""
+    of_true = clip(np.where(y == 1, p, 1 - p))
+    return -((1 - of_true) ** focal_gamma) * np.log(of_true)
+
+
+def focal_of_softmax(y, p, focal_gamma=2.0):
+    return np.where(y == 1, focal(y, p, focal_gamma), 0.0)
+
+
+def poisson_deviance(y, p):
+    return y * np.log(np.where(y == 0, 1.0, y / p)) - y + p
+
+
+# name of the loss -> loss of each output, by its target and value
+ELEMENTS = {
+    "squared_error": lambda y, p: (y - p) ** 2 / 2,
+    "absolute_error": lambda y, p: np.abs(y - p),
+    "huber": huber,
+    "quantile": pinball,
+    "log_cosh": lambda y, p: np.logaddexp(p - y, y - p) - np.log(2.0),
+    "poisson": poisson_deviance,
+    "gamma": lambda y, p: np.log(p / y) + y / p - 1,
+    "squared_error_of_classes": of_classes,
+    "log_loss": lambda y, p: smoothed_log_loss(y, p),
+    "smoothed_log_loss": smoothed_log_loss,
+    "focal": focal,
+}
+OF_SOFTMAX = {
+    "log_loss": lambda y, p: smoothed_log_loss_of_softmax(y, p),
+    "smoothed_log_loss": smoothed_log_loss_of_softmax,
+    "focal": focal_of_softmax,
+}
+# losses of a row that are a sum over the outputs, with the outputs for which they are
+SUMS = {
+    "poisson": ("exp",),
+    "log_loss": ("logistic", "softmax"),
+    "smoothed_log_loss": ("logistic", "softmax"),
+    "focal": ("logistic", "softmax"),
+    "squared_error_of_classes": ("logistic", "softmax"),
+}
+
+
+def losses_of_rows(name, output, y, z, **parameters):
+    """Loss of each row of logits z by the targets y, (m, K) each; a parameter may have K values."""
+    element = ELEMENTS[name]
+    if output == "softmax":
+        element = OF_SOFTMAX.get(name, element)
+    if name in ("smoothed_log_loss", "squared_error_of_classes") and output == "softmax":
+        parameters = {**parameters, "choices": z.shape[1]}
+    values = element(y, ACTIVATIONS[output](z), **parameters)
+    summed = output in SUMS.get(name, ())
+    return values.sum(axis=1) if summed else values.mean(axis=1)
+
+
 # --- layers and networks -----------------------------------------------------------------
 
 
 def dense_forward(a, w, b, activation):
-    return ACTIVATIONS[activation](a @ w + b)
+    activate = activation if callable(activation) else ACTIVATIONS[activation]
+    return activate(a @ w + b)
 
 
 def dense_backward(dh, a, w, h, activation):
@@ -170,9 +298,29 @@ PAIRS = {
 }
 
 
+def grouped(groups):
+    """(loss, output activation) of one softmax for each group of so many logits."""
+    ends = np.cumsum(groups)[:-1]
+
+    def each(y, p, w=None):
+        parts = zip(np.split(y, ends, axis=1), np.split(p, ends, axis=1))
+        return sum(multinomial(*part, w) for part in parts)
+
+    def softmaxes(z):
+        return np.hstack([softmax(part) for part in np.split(z, ends, axis=-1)])
+
+    return each, softmaxes
+
+
+def functions_of(loss):
+    """(loss function, output activation) of a name, or such a pair itself."""
+    function, output = PAIRS[loss] if isinstance(loss, str) else loss
+    return function, output
+
+
 def network_loss(coefs, intercepts, x, y, loss, activation, alpha=0.0, w=None):
     """Mean loss plus alpha / 2 times the sum of squared weights over the weights' sum."""
-    function, out_activation = PAIRS[loss]
+    function, out_activation = functions_of(loss)
     p = network_forward(coefs, intercepts, x, activation, out_activation)[-1]
     total = len(x) if w is None else w.sum()
     penalty = sum((c**2).sum() for c in coefs)
@@ -185,7 +333,7 @@ def network_gradient(coefs, intercepts, x, y, loss, activation, alpha=0.0, w=Non
     With `exact` False the delta of the squared error is p - y, K times too large, as
     scikit-learn's stochastic solvers have it.
     """
-    layers = network_forward(coefs, intercepts, x, activation, PAIRS[loss][1])
+    layers = network_forward(coefs, intercepts, x, activation, functions_of(loss)[1])
     w = np.ones(len(x), x.dtype) if w is None else w
     delta = (layers[-1] - y) * w[:, np.newaxis]
     if exact and loss == "squared_error":
@@ -249,6 +397,138 @@ def rbf_network_gradient(parameters, x, y, loss, normalized=False, alpha=0.0, w=
     return [*radial[1:], coef_grads[0], intercept_grads[0]]
 
 
+# --- dropout -----------------------------------------------------------------------------
+# Bits of counters in Python's integers.
+
+WORD = 2**32
+
+
+def mix(x):
+    for factor, shift in ((0x21F0AAAD, 16), (0x735A2D97, 15)):
+        x = (x ^ x >> shift) * factor % WORD
+    return x ^ x >> 15
+
+
+def absorb(key, word):
+    first, second = key
+    second = (second + word + 0x9E3779B9) % WORD
+    first ^= mix(second)
+    second ^= mix(first)
+    return second, first ^ mix(second)
+
+
+def dropout_bits(seed, step, layer, unit, row):
+    """32 bits for one value."""
+    key = 0x243F6A88, 0x85A308D3
+    for number in (seed, step, layer):
+        key = absorb(absorb(key, number % WORD), number // WORD)
+    first, second = absorb(key, unit)
+    return mix(mix(row ^ first) ^ second)
+
+
+def dropout_factors(seed, step, layer, rows, units, rate):
+    """0 for the values that are dropped, 1 / (1 - rate) for the others: (rows, units)."""
+    below = min(round(rate * WORD), WORD - 1)
+    return np.array(
+        [
+            [
+                0.0 if dropout_bits(seed, step, layer, unit, row) < below else 1 / (1 - rate)
+                for unit in range(units)
+            ]
+            for row in range(rows)
+        ]
+    )
+
+
+def dropout_network_gradient(coefs, intercepts, x, y, factors, loss, activation, alpha=0.0):
+    """Loss and gradients of a network, the inputs of dense layer i being times factors[i].
+
+    As with `network_gradient` and `exact` False.
+    """
+    function, out_activation = PAIRS[loss]
+    values, dropped = [x], []
+    for number, (w, b) in enumerate(zip(coefs, intercepts), start=1):
+        dropped.append(values[-1] * factors[number - 1])
+        phi = out_activation if number == len(coefs) else activation
+        values.append(dense_forward(dropped[-1], w, b, phi))
+    total = function(y, values[-1]) + alpha / 2 * sum((c**2).sum() for c in coefs) / len(x)
+    delta, coef_grads, intercept_grads = (values[-1] - y) / len(x), [], []
+    for number in reversed(range(len(coefs))):
+        coef_grads.insert(0, dropped[number].T @ delta + alpha * coefs[number] / len(x))
+        intercept_grads.insert(0, delta.sum(axis=0))
+        if number:
+            delta = (
+                delta @ coefs[number].T * factors[number] * DERIVATIVES[activation](values[number])
+            )
+    return total, coef_grads, intercept_grads
+
+
+# --- normalization and residual layers ---------------------------------------------------
+
+EPSILON = 1e-5
+AXES = {"batch": 0, "layer": 1}  # along which means are taken
+
+
+def normalize(x, scale, shift, axis, mean=None, variance=None):
+    """Standardized, scaled and shifted values; without statistics those of x are taken."""
+    mean = x.mean(axis=axis, keepdims=True) if mean is None else mean
+    variance = ((x - mean) ** 2).mean(axis=axis, keepdims=True) if variance is None else variance
+    return (x - mean) / np.sqrt(variance + EPSILON) * scale + shift
+
+
+def normalize_backward(dz, x, scale, axis):
+    """Gradients by x, scale and shift, through mean and variance one after the other."""
+    centered = x - x.mean(axis=axis, keepdims=True)
+    d = np.sqrt((centered**2).mean(axis=axis, keepdims=True) + EPSILON)
+    dy = dz * scale
+    d_variance = -(dy * centered).sum(axis=axis, keepdims=True) / (2 * d**3)
+    d_mean = -(dy / d).sum(axis=axis, keepdims=True)
+    dx = dy / d + (2 * d_variance * centered + d_mean) / x.shape[axis]
+    return dx, (dz * centered / d).sum(axis=0), dz.sum(axis=0)
+
+
+def blocks_forward(layers, x, activation, method, residual):
+    """(inputs, sums, pre-activations, activations) of the hidden layers, and the logits.
+
+    layers : for each layer its weights and biases, and with `method` scale, shift, running mean
+        and variance of a hidden one: as in training, unless the latter two are there
+    """
+    found = []
+    for w, b, *more in layers[:-1]:
+        z = sums = x @ w + b
+        if method:
+            z = normalize(sums, *more[:2], AXES[method], *more[2:])
+        h = ACTIVATIONS[activation](z)
+        found.append((x, sums, z, h))
+        x = h + x if residual and h.shape == x.shape else h
+    w, b = layers[-1]
+    return found, x, x @ w + b
+
+
+def blocks_gradient(layers, x, y, loss, activation, method, residual, alpha=0.0, w=None):
+    """Loss, and its gradient by each parameter, layer by layer."""
+    function, out_activation = PAIRS[loss]
+    w = np.ones(len(x), x.dtype) if w is None else w
+    hidden, top, logits = blocks_forward(layers, x, activation, method, residual)
+    p = ACTIVATIONS[out_activation](logits)
+    penalty = sum((layer[0] ** 2).sum() for layer in layers) / w.sum()
+    value = function(y, p, w) + alpha / 2 * penalty
+    delta = logits_gradient(y, p, w)
+    if loss == "squared_error":
+        delta = delta / y.shape[1]
+    found = [top.T @ delta + alpha * layers[-1][0] / w.sum(), delta.sum(axis=0)]
+    dh = delta @ layers[-1][0].T
+    for layer, (below, sums, _, h) in zip(reversed(layers[:-1]), reversed(hidden)):
+        delta, more = dh * DERIVATIVES[activation](h), []
+        if method:
+            delta, *more = normalize_backward(delta, sums, layer[2], AXES[method])
+        gradients = below.T @ delta + alpha * layer[0] / w.sum(), delta.sum(axis=0), *more
+        found = [*gradients, *found]
+        around = dh if residual and h.shape == below.shape else 0
+        dh = delta @ layer[0].T + around
+    return value, found
+
+
 # --- solvers -----------------------------------------------------------------------------
 
 
@@ -284,6 +564,122 @@ class Adam:
             m[...] = self.beta_1 * m + (1 - self.beta_1) * g
             v[...] = self.beta_2 * v + (1 - self.beta_2) * g**2
             p -= rate * m / (np.sqrt(v) + self.epsilon)
+
+
+class AMSGrad(Adam):
+    """Reddi, Kale and Kumar, 2018, with the corrections of `Adam`."""
+
+    def step(self, params, grads):
+        if self.first is None:
+            self.largest = [np.zeros_like(p) for p in params]
+            self.first = [np.zeros_like(p) for p in params]
+            self.second = [np.zeros_like(p) for p in params]
+        self.t += 1
+        rate = self.rate * np.sqrt(1 - self.beta_2**self.t) / (1 - self.beta_1**self.t)
+        vectors = zip(params, grads, self.first, self.second, self.largest)
+        for p, g, m, v, largest in vectors:
+            m[...] = self.beta_1 * m + (1 - self.beta_1) * g
+            v[...] = self.beta_2 * v + (1 - self.beta_2) * g**2
+            largest[...] = np.maximum(largest, v)
+            p -= rate * m / (np.sqrt(largest) + self.epsilon)
+
+
+class AdamW(Adam):
+    """Loshchilov and Hutter, 2019, algorithm 2; the decay is of matrices alone, not of biases."""
+
+    def __init__(self, rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.01):
+        super().__init__(rate, beta_1, beta_2, epsilon)
+        self.weight_decay = weight_decay
+
+    def step(self, params, grads):
+        if self.first is None:
+            self.first = [np.zeros_like(p) for p in params]
+            self.second = [np.zeros_like(p) for p in params]
+        self.t += 1
+        for p, g, m, v in zip(params, grads, self.first, self.second):
+            if p.ndim == 2:
+                p -= self.rate * self.weight_decay * p
+            m[...] = self.beta_1 * m + (1 - self.beta_1) * g
+            v[...] = self.beta_2 * v + (1 - self.beta_2) * g**2
+            m_hat, v_hat = m / (1 - self.beta_1**self.t), v / (1 - self.beta_2**self.t)
+            p -= self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+
+
+class RMSProp:
+    """Tieleman and Hinton, 2012."""
+
+    def __init__(self, rate=0.001, beta_2=0.999, epsilon=1e-8):
+        self.rate, self.beta_2, self.epsilon, self.squares = rate, beta_2, epsilon, None
+
+    def step(self, params, grads):
+        if self.squares is None:
+            self.squares = [np.zeros_like(p) for p in params]
+        for p, g, v in zip(params, grads, self.squares):
+            v[...] = self.beta_2 * v + (1 - self.beta_2) * g**2
+            p -= self.rate * g / (np.sqrt(v) + self.epsilon)
+
+
+class AdaGrad:
+    """Duchi, Hazan and Singer, 2011."""
+
+    def __init__(self, rate=0.001, epsilon=1e-8):
+        self.rate, self.epsilon, self.sums = rate, epsilon, None
+
+    def step(self, params, grads):
+        if self.sums is None:
+            self.sums = [np.zeros_like(p) for p in params]
+        for p, g, total in zip(params, grads, self.sums):
+            total += g**2
+            p -= self.rate * g / (np.sqrt(total) + self.epsilon)
+
+
+class Lion:
+    """Chen et al., 2023, program 1; the decay is of matrices alone, not of biases."""
+
+    def __init__(self, rate=0.001, beta_1=0.9, beta_2=0.999, weight_decay=0.01):
+        self.rate, self.beta_1, self.beta_2, self.weight_decay = rate, beta_1, beta_2, weight_decay
+        self.moments = None
+
+    def step(self, params, grads):
+        if self.moments is None:
+            self.moments = [np.zeros_like(p) for p in params]
+        for p, g, m in zip(params, grads, self.moments):
+            update = np.sign(self.beta_1 * m + (1 - self.beta_1) * g)
+            if p.ndim == 2:
+                update = update + self.weight_decay * p
+            p -= self.rate * update
+            m[...] = self.beta_2 * m + (1 - self.beta_2) * g
+
+
+class Clipped:
+    """A solver that gets clipped gradients: the norm is that of all of them together."""
+
+    def __init__(self, solver, norm=None, value=None):
+        self.solver, self.norm, self.value = solver, norm, value
+
+    def step(self, params, grads):
+        if self.norm is not None:
+            norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in grads))
+            grads = [g * g.dtype.type(min(1.0, self.norm / (norm + 1e-6))) for g in grads]
+        if self.value is not None:
+            grads = [np.clip(g, -self.value, self.value) for g in grads]
+        self.solver.step(params, grads)
+
+
+class Averaged:
+    """A solver beside which the exponential average of the parameters is kept."""
+
+    def __init__(self, solver, decay):
+        self.solver, self.decay, self.averages, self.steps = solver, decay, None, 0
+
+    def step(self, params, grads):
+        self.solver.step(params, grads)
+        if self.averages is None:
+            self.averages = [p.copy() for p in params]
+        decay = min(self.decay, self.steps / (self.steps + 9))
+        for a, p in zip(self.averages, params):
+            a[...] = decay * a + (1 - decay) * p
+        self.steps += 1
 
 
 def train_epoch(

@@ -52,11 +52,13 @@ class NumpyDataset:
 
 
 class NumpyOptimizer:
-    """SGD with momentum or Adam on a flat vector."""
+    """SGD with momentum or Adam on a flat vector, and an average of the parameters."""
 
-    def __init__(self, name, size, dtype, **settings):
-        self.name, self.settings = name, settings
-        self.learning_rate, self.t = 0.001, 0
+    def __init__(self, name, engine, average=None, **settings):
+        size, dtype = engine.network.n_parameters, engine.dtype
+        self.name, self.settings, self.engine = name, settings, engine
+        self.decay, self.average = average, np.zeros(size, dtype)
+        self.learning_rate, self.rates, self.t = 0.001, None, 0
         self.first = np.zeros(size, dtype)
         self.second = np.zeros(size, dtype)
 
@@ -65,18 +67,37 @@ class NumpyOptimizer:
             "learning_rate": self.learning_rate,
             "steps": self.t,
             "powers": np.zeros(0),
-            "vectors": {"first": self.first.copy(), "second": self.second.copy()},
+            "vectors": {
+                "first": self.first.copy(),
+                "second": self.second.copy(),
+                "average": self.average.copy(),
+            },
         }
 
     def load_state(self, state):
         self.first[:] = state["vectors"]["first"]
         self.second[:] = state["vectors"]["second"]
+        self.average[:] = state["vectors"]["average"]
         self.t = int(state["steps"])
 
-    def update(self, gradient):
+    def averages(self):
+        if self.decay is None or self.t == 0:
+            return None
+        layers = self.engine.layers(self.average)
+        return [array for layer in zip(*layers, strict=True) for array in layer]
+
+    def follow(self, flat):
+        """Take the parameters after a step into the average."""
+        if self.decay is not None:
+            decay = min(self.decay, (self.t - 1) / (self.t + 8))
+            self.average = (decay * self.average + (1 - decay) * flat).astype(flat.dtype)
+
+    def update(self, gradient, number=0):
+        """Step by the gradient of minibatch `number` of a call."""
         self.t += 1
+        base = self.learning_rate if self.rates is None else self.rates[number]
         if self.name == "sgd":
-            momentum, rate = self.settings["momentum"], self.learning_rate
+            momentum, rate = self.settings["momentum"], base
             self.first = momentum * self.first - rate * gradient
             return (
                 momentum * self.first - rate * gradient if self.settings["nesterov"] else self.first
@@ -84,7 +105,7 @@ class NumpyOptimizer:
         b1, b2 = self.settings["beta_1"], self.settings["beta_2"]
         self.first = b1 * self.first + (1 - b1) * gradient
         self.second = b2 * self.second + (1 - b2) * gradient * gradient
-        rate = float(self.learning_rate * np.sqrt(1 - b2**self.t) / (1 - b1**self.t))
+        rate = float(base * np.sqrt(1 - b2**self.t) / (1 - b1**self.t))
         return -rate * self.first / (np.sqrt(self.second) + self.settings["epsilon"])
 
 
@@ -181,10 +202,15 @@ class NumpyEngine:
         return loss, np.concatenate([g.ravel() for g in weight_gradients + bias_gradients])
 
     def optimizer(self, name, **settings):
-        return NumpyOptimizer(name, self.network.n_parameters, self.dtype, **settings)
+        return NumpyOptimizer(name, self, **settings)
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
         assert order.dtype == np.int64 and len(order) <= dataset.n_samples
+        assert optimizer.rates is None or optimizer.rates.shape == (last - first,)
+        return self._train(dataset, order, batch_size, optimizer, alpha, first, last, -first)
+
+    def _train(self, dataset, order, batch_size, optimizer, alpha, first, last, offset):
+        """Minibatch `batch` is the one of number ``offset + batch`` in its call."""
         total, skipped = 0.0, 0
         with np.errstate(all="ignore"):
             for batch in range(first, last):
@@ -197,14 +223,17 @@ class NumpyEngine:
                 if not np.isfinite(loss):
                     return TrainResult(float("nan"), skipped, False)
                 total += float(loss) * len(rows)
-                self.flat = self.flat + optimizer.update(gradient).astype(self.dtype)
+                step = optimizer.update(gradient, offset + batch)
+                self.flat = self.flat + step.astype(self.dtype)
+                optimizer.follow(self.flat)
         return TrainResult(total, skipped, True)
 
     def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
         totals = []
-        for order in orders:
+        for epoch, order in enumerate(orders):
             n_batches = -(-len(order) // batch_size)
-            result = self.train(dataset, order, batch_size, optimizer, alpha, 0, n_batches)
+            rest = (alpha, 0, n_batches, epoch * n_batches)
+            result = self._train(dataset, order, batch_size, optimizer, *rest)
             totals.append(result.loss)
             if not result.finite:
                 break

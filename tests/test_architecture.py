@@ -117,6 +117,7 @@ def test_type_checkers_know_the_name_of_every_entry():
     for literal, offered in (
         (_types.ActivationName, formulas.hidden_activations()),
         (_types.RegressionLossName, formulas.regression_losses()),
-        (_types.StochasticSolverName, formulas.SOLVERS),
+        (_types.ClassificationLossName, formulas.classification_losses()),
+        (_types.StochasticSolverName, formulas.offered_solvers()),
     ):
         assert list(_types.names(literal)) == list(offered)

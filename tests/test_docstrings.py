@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from numpydoc.validate import ERROR_MSGS, validate
 
+from entries_of_tests import registries_kept
+
 ROOT = Path(__file__).parents[1]
 MODULES = ("nnjit", "nnjit.functional", "nnjit.inspection", "nnjit.exceptions")
 
@@ -73,6 +75,7 @@ def test_examples_run(name, monkeypatch, capsys):
     examples = [example for test in found for example in test.examples]
     assert examples, "no example"
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    for test in found:
-        runner.run(test)
+    with registries_kept():
+        for test in found:
+            runner.run(test)
     assert runner.failures == 0, capsys.readouterr().out

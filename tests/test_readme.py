@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from entries_of_tests import registries_kept
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -19,8 +21,12 @@ def run_example(number):
     for name in ("onnxruntime", "skl2onnx"):
         if name in EXAMPLES[number]:
             pytest.importorskip(name, reason="the example needs pip install 'nnjit[onnx]'")
+    if "Display" in EXAMPLES[number]:
+        pyplot = pytest.importorskip("matplotlib.pyplot", reason="the example draws")
+        pyplot.switch_backend("Agg")
+        pyplot.close("all")  # those of other tests, of which there are warnings
     names = {}
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, registries_kept():
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", message=r"device='auto' runs on the CPU")
         exec(compile(EXAMPLES[number], f"README, example {number + 1}", "exec"), names)
@@ -57,7 +63,10 @@ def test_named_notebooks_are_there(name):
 @pytest.mark.parametrize(
     "path, names",
     [
-        ("_types.py", ["ActivationName", "RegressionLossName", "StochasticSolverName"]),
+        (
+            "_types.py",
+            ["ActivationName", "RegressionLossName", "StochasticSolverName", "ScheduleName"],
+        ),
     ],
 )
 def test_where_to_add_something(path, names):

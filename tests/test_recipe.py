@@ -1,4 +1,4 @@
-"""The README's way to add an activation, a loss, a solver and a layer kind, followed to the letter.
+"""The README's way to add an activation, a loss, a solver and so on, followed to the letter.
 
 In a copy of the package; the code is the README's own.
 """
@@ -18,13 +18,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n# src/nnjit/(\S+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 # Names for type checkers, in `_types.py`.
 LITERALS = {
-    "ActivationName": "softplus",
+    "ScheduleName": "polynomial",
+    "ActivationName": "relu6",
     "RegressionLossName": "cubic",
-    "StochasticSolverName": "adagrad",
+    "StochasticSolverName": "adamax",
 }
 FILES = ["tests/formulas", "tests/backends/test_entries.py", "tests/layers/test_kinds.py"]
+FILES += ["tests/training/test_schedules.py"]
 NAMES = "test_type_checkers_know_the_name_of_every_entry"
-ADDED = ["softplus", "cubic", "adagrad", "scaling"]
+ADDED = ["relu6", "cubic", "adamax", "scaling", "polynomial"]
 
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
 
@@ -75,7 +77,10 @@ def add_names(path):
     for literal, name in LITERALS.items():
         assert f"`{literal}`" in README
         source, count = re.subn(
-            rf"^({literal}: TypeAlias = Literal\[.*)\]$", rf'\1, "{name}"]', source, flags=re.M
+            rf"^({literal}: TypeAlias = Literal\[[^\]]*?),?\s*\]$",
+            rf'\1, "{name}"]',
+            source,
+            flags=re.M,
         )
         assert count == 1, literal
     path.write_text(source, encoding="utf-8")
@@ -86,6 +91,7 @@ def test_an_addition_is_one_function_in_one_file_or_one_folder():
     assert paths == [
         *(f"formulas/{name}.py" for name in ("activations", "losses", "solvers")),
         *(f"layers/scaling/{name}.py" for name in ("__init__", "spec", "cpu")),
+        "training/schedules.py",
     ]
     assert not (ROOT / "src/nnjit/layers/scaling").exists()
     for path, code in BLOCKS[:3]:
@@ -108,16 +114,16 @@ def test_the_tests_over_the_registries_take_them_up(python):
     passed = generic_tests(
         python, "-k", " or ".join([*ADDED, "registry", "every_kind", NAMES]), NUMBA_DISABLE_JIT="1"
     )
-    assert passed["softplus"] >= 8 and passed["cubic"] >= 4
-    assert passed["adagrad"] >= 3 and passed["scaling"] >= 10
+    assert passed["relu6"] >= 8 and passed["cubic"] >= 4
+    assert passed["adamax"] >= 3 and passed["scaling"] >= 10 and passed["polynomial"] >= 6
 
 
 @jit_only
 @pytest.mark.slow
 def test_the_compiled_tests_over_the_registries_take_them_up(python):
     passed = generic_tests(python)
-    assert passed["softplus"] >= 8 and passed["cubic"] >= 4
-    assert passed["adagrad"] >= 3 and passed["scaling"] >= 15
+    assert passed["relu6"] >= 8 and passed["cubic"] >= 4
+    assert passed["adamax"] >= 3 and passed["scaling"] >= 15 and passed["polynomial"] >= 6
 
 
 ESTIMATORS = """
@@ -131,7 +137,7 @@ from nnjit.inspection._network import loss_gradient
 rng = np.random.default_rng(0)
 X = rng.standard_normal((60, 3))
 y = X @ [1.0, -2.0, 0.5]
-added = dict(activation="softplus", loss="cubic", solver="adagrad")
+added = dict(activation="relu6", loss="cubic", solver="adamax")
 warnings.simplefilter("error")
 model = MLPRegressor(hidden_layer_sizes=(8,), learning_rate_init=0.1, max_iter=30, tol=0,
                      n_iter_no_change=99, batch_size=20, random_state=0, **added)
@@ -142,17 +148,22 @@ with warnings.catch_warnings():
     assert whole.score(X, y) > 0.9
     model.set_params(checkpoint="halfway", max_iter=15).fit(X, y)
     resumed = model.set_params(max_iter=30).fit(X, y)
+    scheduled = model.set_params(checkpoint=None, learning_rate="polynomial", power_t=2).fit(X, y)
+    rates = scheduled.learning_rate_curve_
+    assert len(rates) == 30 and 0 < rates[-1] < 1e-3 < rates[0] < 0.1, rates
+    model.set_params(learning_rate="constant").fit(X, y)
 assert check_gradient(model, X, y).error < 1e-6
 np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
 assert all(np.isfinite(a).all() for a in loss_gradient(model, X, y).weights)
-for call in (model.to_sklearn, lambda: model.set_params(activation="softminus").fit(X, y)):
+for call in (model.to_sklearn, lambda: model.set_params(activation="relu7").fit(X, y)):
     try:
         call()
     except ValueError as error:
-        assert "softplus" in str(error), error
+        assert "relu6" in str(error), error
     else:
         raise AssertionError("nothing was refused")
-assert "softplus" in MLPClassifier.__doc__ and "cubic" in MLPRegressor.__doc__
+assert "polynomial" in MLPClassifier.__doc__
+assert "relu6" in MLPClassifier.__doc__ and "cubic" in MLPRegressor.__doc__
 """
 
 
@@ -163,7 +174,7 @@ def test_estimators_fit_with_them(python):
 
 LAYERS = """
 import numpy as np
-from nnjit.backends.cuda.arguments import why_not
+from nnjit.backends.cuda.arguments import why_no_layers as why_not
 from nnjit.backends.select import make_engine
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 import nnjit
+from nnjit.formulas import hidden_activations
 
 from .cases import CASES, estimator, make_data
 
@@ -40,7 +41,7 @@ class Fit(_Quiet):
 class Activation(_Quiet):
     """What the activations cost beside ReLU."""
 
-    params = (["identity", "logistic", "tanh", "relu"], ["float32", "float64"])
+    params = (list(hidden_activations()), ["float32", "float64"])
     param_names = ("activation", "dtype")
 
     def setup(self, activation, dtype):
@@ -53,10 +54,49 @@ class Activation(_Quiet):
         self.fit()
 
 
+class Dropout(_Quiet):
+    """What dropout behind both hidden layers costs beside none."""
+
+    params = ([0.0, 0.2, 0.5], ["float32", "float64"])
+    param_names = ("dropout", "dtype")
+    timeout = 300
+
+    def setup(self, dropout, dtype):
+        case = CASES["10000x784, 512-512, 128"]
+        self.X, self.y = make_data(case, dtype)
+        self.model = estimator(nnjit, case, dropout=dropout)
+        self.fit()
+
+    def time_fit(self, dropout, dtype):
+        self.fit()
+
+
+class Layers(_Quiet):
+    """What normalization and residual layers cost beside dense ones."""
+
+    params = (["plain", "batch", "layer", "residual"], ["float32", "float64"])
+    param_names = ("layers", "dtype")
+
+    def setup(self, layers, dtype):
+        options = {
+            "plain": {},
+            "batch": {"normalization": "batch"},
+            "layer": {"normalization": "layer"},
+            "residual": {"residual": True},
+        }
+        case = CASES["20640x8, 64-64, 64"]
+        self.X, self.y = make_data(case, dtype)
+        self.model = estimator(nnjit, case, **options[layers])
+        self.fit()
+
+    def time_fit(self, layers, dtype):
+        self.fit()
+
+
 class Solver(_Quiet):
     """Digits-sized fits with each solver."""
 
-    params = ["adam", "sgd", "lbfgs"]
+    params = ["adam", "sgd", "lbfgs", "adamw", "rmsprop", "lion", "adagrad"]
     param_names = ("solver",)
 
     def setup(self, solver):
@@ -66,6 +106,27 @@ class Solver(_Quiet):
         self.fit()
 
     def time_fit(self, solver):
+        self.fit()
+
+
+class SolverOption(_Quiet):
+    """What solvers and options cost beside plain Adam where the parameters are many."""
+
+    _OPTIONS = {
+        "adam": {}, "adamw": {"solver": "adamw"}, "amsgrad": {"amsgrad": True},
+        "clip_norm": {"clip_norm": 1.0}, "average": {"average": 0.999},
+    }  # fmt: skip
+    params = list(_OPTIONS)
+    param_names = ("option",)
+    timeout = 300
+
+    def setup(self, option):
+        case = CASES["10000x784, 512-512, 128"]
+        self.X, self.y = make_data(case, "float32")
+        self.model = estimator(nnjit, case, **self._OPTIONS[option])
+        self.fit()
+
+    def time_fit(self, option):
         self.fit()
 
 

@@ -2,9 +2,11 @@
 
 `MLPClassifier` and `MLPRegressor` take the place of those of `sklearn.neural_network`;
 `RBFClassifier` and `RBFRegressor` are radial-basis-function networks;
+`HiddenFeatures` is a transformer that gives a network's hidden layer;
 `nnjit.functional` has the kernels as functions of arrays. Importing compiles nothing and does not
 load Numba: that happens at the first fit, or when `functional` is first used.
-`nnjit.inspection` has plots and a gradient check.
+`nnjit.inspection` has plots and a gradient check; `register_activation`, `register_loss` and
+`register_solver` take formulas of your own.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from nnjit.core.jobs import threads as _threads  # noqa: F401  (watches forks fr
 from nnjit.estimators.mlp import MLPClassifier, MLPRegressor
 
 __all__ = [
+    "HiddenFeatures",
     "MLPClassifier",
     "MLPRegressor",
     "RBFClassifier",
@@ -24,15 +27,22 @@ __all__ = [
     "__version__",
     "functional",
     "inspection",
+    "register_activation",
+    "register_loss",
+    "register_solver",
     "show_versions",
 ]
 
 # What is imported when it is first asked for, and where it is; modules by their own names.
 _LATER = {
+    "HiddenFeatures": "nnjit.estimators.hidden_features",
     "RBFClassifier": "nnjit.estimators.radial",
     "RBFRegressor": "nnjit.estimators.radial",
     "functional": None,
     "inspection": None,
+    "register_activation": "nnjit.formulas.own",
+    "register_loss": "nnjit.formulas.own",
+    "register_solver": "nnjit.formulas.own",
 }
 
 
@@ -55,7 +65,9 @@ def show_versions() -> None:
 
 if TYPE_CHECKING:
     from nnjit import functional, inspection
+    from nnjit.estimators.hidden_features import HiddenFeatures
     from nnjit.estimators.radial import RBFClassifier, RBFRegressor
+    from nnjit.formulas.own import register_activation, register_loss, register_solver
 else:  # a checker that saw this function would take every name for a module
 
     def __getattr__(name):

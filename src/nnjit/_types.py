@@ -11,7 +11,10 @@ __all__ = [
     "Array",
     "FloatArray",
     "ActivationName",
+    "ClassificationLossName",
     "MatrixLike",
+    "NormalizationName",
+    "OutputName",
     "RegressionLossName",
     "ScheduleName",
     "SolverName",
@@ -33,11 +36,33 @@ class SparseMatrix(Protocol):
 
 MatrixLike: TypeAlias = ArrayLike | SparseMatrix
 
-ActivationName: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
-RegressionLossName: TypeAlias = Literal["squared_error", "poisson"]
-StochasticSolverName: TypeAlias = Literal["sgd", "adam"]
+NormalizationName: TypeAlias = Literal["batch", "layer"]
+ActivationName: TypeAlias = Literal[
+    "identity",
+    "logistic",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "mish",
+    "softplus",
+    "hard_tanh",
+    "softsign",
+]
+RegressionLossName: TypeAlias = Literal[
+    "squared_error", "poisson", "absolute_error", "huber", "quantile", "gamma", "log_cosh"
+]
+ClassificationLossName: TypeAlias = Literal["log_loss", "squared_error", "focal"]
+# Output activations that a regressor may be given.
+OutputName: TypeAlias = Literal["identity", "logistic", "tanh", "softplus", "exp"]
+StochasticSolverName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop", "lion", "adagrad"]
 SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]
-ScheduleName: TypeAlias = Literal["constant", "invscaling", "adaptive"]
+ScheduleName: TypeAlias = Literal[
+    "constant", "invscaling", "adaptive", "plateau", "cosine", "one_cycle", "exponential", "step"
+]
 
 
 def names(choice: Any) -> tuple[str, ...]:

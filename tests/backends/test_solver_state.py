@@ -31,9 +31,9 @@ class State(SolverState):
 
     n_parameters = N
 
-    def __init__(self, rule, **hyperparameters):
-        super().__init__(rule, hyperparameters)
-        self.kept = {name: np.zeros(N) for name in rule.vectors}
+    def __init__(self, rule, average=None, **hyperparameters):
+        super().__init__(rule, hyperparameters, average)
+        self.kept = {name: np.zeros(N) for name in self.vector_names}
 
     def _read(self, name):
         return self.kept[name].copy()
@@ -90,6 +90,24 @@ def test_the_form_that_states_had_is_read(rule):
     np.testing.assert_array_equal(state.clock, [2.0, 0.25, 0.125][: 1 + len(rule.powers)])
     for name, vector in zip(rule.vectors, (first, second), strict=False):
         np.testing.assert_array_equal(state.kept[name], vector)
+
+
+def test_an_average_is_one_vector_more():
+    given, taken, without = after_average(), State(ADAM, average=0.5), State(ADAM)
+    assert list(given.state()["vectors"]) == ["mean", "square", "average"]
+    taken.load_state(given.state())
+    np.testing.assert_array_equal(taken.kept["average"], [4.0] * N)
+    assert without.averages() is None  # of an engine that keeps none
+    with pytest.raises(ValueError, match="'mean', 'square', 'average', but 'adam' has 'mean', 's"):
+        without.load_state(given.state())
+    with pytest.raises(ValueError, match="are 'mean', 'square', but .* has .*'square', 'average'"):
+        taken.load_state(after_steps(ADAM).state())
+
+
+def after_average():
+    state = State(ADAM, average=0.5)
+    state.kept["average"][:] = 4.0
+    return state
 
 
 def of_another_solver():

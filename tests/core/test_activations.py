@@ -1,11 +1,13 @@
 """Array kernels of the activations against the oracle, in place, and as twins."""
 
+import numba
 import numpy as np
 import pytest
 
 import naive
 from nnjit.core.arrays import activations
 from nnjit.core.arrays.activations import PIECE
+from nnjit.core.compiler.units import call
 from nnjit.core.maps.activations import backward_unit, derivative_unit, value_unit
 from nnjit.formulas import ACTIVATIONS
 
@@ -123,6 +125,45 @@ def test_value_does_not_depend_on_the_position(name, dtype):
     for make in (value_unit, derivative_unit):
         alone = [transformed(make, name, x[i : i + 1]) for i in range(len(x))]
         assert transformed(make, name, x).tobytes() == np.concatenate(alone).tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", sorted(naive.MORE_ACTIVATIONS))
+def test_activations_that_scikit_learn_does_not_have(name, dtype):
+    """Value, derivative and backward by whatever they read, at all sizes."""
+    value, slope = naive.MORE_ACTIVATIONS[name]
+    limits = {"rtol": 16 * np.finfo(dtype).eps, "atol": 16 * np.finfo(dtype).eps}
+    for size in SIZES:
+        z, delta = numbers(size, dtype), numbers(size, dtype, seed=1)
+        h = transformed(value_unit, name, z)
+        np.testing.assert_allclose(h, value(z.astype(np.float64)), **limits)
+        slopes = slope(z.astype(np.float64))
+        np.testing.assert_allclose(transformed(derivative_unit, name, z), slopes, **limits)
+        expected = delta * slopes
+        backward_in_place(name, z, h, delta)
+        np.testing.assert_allclose(delta, expected, **limits)
+
+
+@numba.njit
+def run_backward(unit, z_at, h_at, delta_at, n):
+    call(unit, (z_at, h_at, delta_at, n))
+
+
+def backward_in_place(name, z, h, delta):
+    unit = backward_unit(name, z.dtype == np.float32).address
+    run_backward(unit, z.ctypes.data, h.ctypes.data, delta.ctypes.data, len(delta))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", sorted(naive.MORE_ACTIVATIONS))
+def test_backward_does_not_depend_on_the_position(name, dtype):
+    z, delta = numbers(131, dtype), numbers(131, dtype, seed=1)
+    h = transformed(value_unit, name, z)
+    alone = delta.copy()
+    for i in range(len(z)):
+        backward_in_place(name, z[i : i + 1], h[i : i + 1], alone[i : i + 1])
+    backward_in_place(name, z, h, delta)
+    assert delta.tobytes() == alone.tobytes()
 
 
 def test_relu_keeps_nan():

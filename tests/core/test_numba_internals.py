@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import operator
 import re
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -264,6 +265,33 @@ def test_without_one_of_numbas_names_kernels_are_compiled_and_right(name):
     said = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
     assert len(said) == (not module.trusted())  # once, and only if it matters
     assert all("compiled in the ordinary way" in text for text in said)
+
+
+def test_python_that_calls_a_helper_is_refused():
+    """Before a kernel called it and after; in a process of its own, which could crash."""
+    code = (
+        "import numpy as np\n"
+        "from nnjit.core import scalar\n"
+        "from nnjit.core.compiler.jit import elementwise, inline, kernel, vectorized, viewing\n"
+        "def refused(helper, *values):\n"
+        "    try:\n"
+        "        helper(*values)\n"
+        "    except TypeError as error:\n"
+        "        assert 'which Python cannot call' in str(error), error\n"
+        "    else:\n"
+        "        raise SystemExit('called')\n"
+        "def double(x):\n"
+        "    return x + x\n"
+        "for decorate in (inline, elementwise, vectorized, viewing, scalar.helper):\n"
+        "    helper = decorate(double)\n"
+        "    refused(helper, 1.0)\n"
+        "    assert kernel(lambda x: helper(x))(2.0) == 4.0\n"
+        "    refused(helper, 1.0)\n"
+        "refused(scalar.exp, np.float32(1))\n"
+        "refused(scalar.clip, 1.0, 0.0, 2.0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_with_all_names_there_is_nothing_to_say():

@@ -119,3 +119,39 @@ def test_a_driver_that_breaks_is_reported(monkeypatch):
     monkeypatch.setattr(_cuda, "_numba_cuda", Broken)
     assert "does not answer (OSError: libcuda is broken)" in _cuda.why_unavailable()
     assert _cuda.device_count() == 0
+
+
+@pytest.fixture
+def not_loaded(request, monkeypatch):
+    """Numba's CUDA fails when it first compiles, or already when it is imported."""
+    monkeypatch.setattr(select, "_said", set())
+    if request.param == "import":
+        name = "nnjit.backends.cuda._cuda"
+        monkeypatch.delitem(sys.modules, name)
+        monkeypatch.delattr("nnjit.backends.cuda._cuda")
+        monkeypatch.setattr("nnjit.backends.cuda.__path__", [])
+        return "ModuleNotFoundError: No module named"
+
+    def try_out():
+        raise AttributeError("module 'numpy' has no attribute 'row_stack'")
+
+    _cuda._why_not_loaded.cache_clear()
+    request.addfinalizer(_cuda._why_not_loaded.cache_clear)
+    monkeypatch.setattr(_cuda, "SIMULATED", False)
+    monkeypatch.setattr(_cuda, "_numba_cuda", SimpleNamespace(is_available=lambda: True))
+    monkeypatch.setattr(_cuda, "_try_out", try_out)
+    return "AttributeError: module 'numpy' has no attribute 'row_stack'"
+
+
+@pytest.mark.parametrize("not_loaded", ["import", "first compilation"], indirect=True)
+def test_a_numba_cuda_that_cannot_be_loaded_is_a_reason_as_any_other(not_loaded):
+    reason = rf"numba-cuda cannot be loaded \({not_loaded}"
+    model = nnjit.MLPRegressor(device="cuda", **SMALL)
+    with pytest.raises(RuntimeError, match=f"device='cuda' cannot be used: {reason}.*pip install"):
+        model.fit(X, Y)
+    assert not hasattr(model, "coefs_")
+    model = nnjit.MLPRegressor(device="auto", random_state=0, **SMALL)
+    with pytest.warns(UserWarning, match=f"device='auto' runs on the CPU: {reason}"):
+        quietly(model.fit, X, Y)
+    expected = quietly(nnjit.MLPRegressor(random_state=0, **SMALL).fit, X, Y)
+    np.testing.assert_array_equal(model.coefs_[0], expected.coefs_[0])

@@ -327,10 +327,19 @@ def more_entries(monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["one block", "grid"], indirect=True)
+def test_gradient_through_every_activation_is_that_of_differences(form, more_entries):
+    """All in one network, each layer with its own; some keep z, some do not."""
+    hidden = dict.fromkeys([*HIDDEN, "silu", "softplus"])
+    assert_gradient_is_that_of_differences([*hidden, "relu"], ("squared_error", "identity"))
+
+
+@pytest.mark.parametrize("form", ["one block"], indirect=True)
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
-def test_gradient_of_every_entry_is_that_of_differences(form, pair, more_entries):
-    """All activations in one network, each layer with its own; some keep z, some do not."""
-    hidden = [*HIDDEN, "silu", "softplus", "relu"]
+def test_gradient_of_every_loss_and_output_is_that_of_differences(form, pair, more_entries):
+    assert_gradient_is_that_of_differences(["silu", "relu"], pair)
+
+
+def assert_gradient_is_that_of_differences(hidden, pair):
     layers = [Dense(2 + number % 2, name) for number, name in enumerate(hidden)]
     engine = CudaEngine(Network(3, (*layers, Dense(2)), *pair), np.float64)
     rng, n = np.random.default_rng(0), 4
@@ -350,13 +359,17 @@ def test_gradient_of_every_entry_is_that_of_differences(form, pair, more_entries
 @pytest.mark.parametrize("solver", [*SOLVERS, "plain", "three"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_steps_of_every_solver_are_those_of_its_formulas(form, solver, dtype, more_entries):
-    """Whatever vectors and powers it has; cut into calls, and on from a state that was kept."""
+    """Whatever vectors, powers and rates it has, and what is of penalized parameters alone.
+
+    Cut into calls, and on from a state that was kept.
+    """
     coefs, intercepts, X, y, _, _ = problem("multinomial", dtype, 8, (3, 4, 3))
     engine = cuda_engine("multinomial", "silu", (3, 4, 3), dtype)
     engine.pack(in_layers(coefs, intercepts))
     dataset, optimizer = engine.dataset(X, y), engine.optimizer(solver)
     entry, expected = optimizer.solver, packed(coefs, intercepts)
     vectors, powers = [np.zeros(expected.size)] * len(entry.vectors), [1.0] * len(entry.powers)
+    penalized = np.arange(expected.size) < sum(coef.size for coef in coefs)
     for step in range(3):
         _, gradient = engine.loss_gradient(expected, dataset, 0.1)
         engine.pack(in_layers(*apart_of(engine, expected)))
@@ -366,9 +379,12 @@ def test_steps_of_every_solver_are_those_of_its_formulas(form, solver, dtype, mo
             entry.hyperparameters,
             [power * entry.hyperparameters[name] for power, name in zip(powers, entry.powers)],
         )
-        rate_of, step_of = entry.numpy()
-        rate = rate_of(0.01, *settings.values(), *powers) if rate_of else 0.01
-        expected, *vectors = step_of(expected, gradient, *vectors, rate, *settings.values())
+        rates = entry.step_rates(0.01, settings, powers)
+        own = [
+            np.where(penalized, value, 0.0) if name in entry.penalized else value
+            for name, value in settings.items()
+        ]
+        expected, *vectors = entry.numpy().step(expected, gradient, *vectors, *rates, *own)
         got = np.concatenate([a.ravel() for a in in_packing(engine)])
         limits = {"rtol": tolerance(dtype), "atol": tolerance(dtype)}
         np.testing.assert_allclose(got, expected, **limits)
@@ -379,6 +395,33 @@ def test_steps_of_every_solver_are_those_of_its_formulas(form, solver, dtype, mo
             np.testing.assert_allclose(ours, theirs, **limits)
         optimizer = engine.optimizer(solver)
         optimizer.load_state(state)
+
+
+@pytest.mark.parametrize("form", FORMS, indirect=True)
+@pytest.mark.parametrize("solver", ["sgd", "adamw"])
+def test_each_minibatch_may_have_a_rate_of_its_own(form, solver):
+    units, n, batch, results = (3, 4, 2), 9, 4, []
+    rates, runs = np.array([0.1, 0.01, 0.05, 0.02, 0.2]), [(0, 2), (2, 3), (1, 3)]
+    coefs, intercepts, X, y, _, _ = problem("squared_error", np.float64, n, units)
+    for together in (False, True):
+        engine = cuda_engine("squared_error", "tanh", units, np.float64)
+        engine.pack(in_layers(coefs, intercepts))
+        dataset, optimizer = engine.dataset(X, y), engine.optimizer(solver)
+        assert optimizer.rates is None
+        arguments, left = (dataset, np.arange(n), batch, optimizer, 0.1), list(rates)
+        for first, last in runs:
+            here = [left.pop(0) for _ in range(first, last)]
+            if together:
+                optimizer.rates = np.array(here)
+                engine.train(*arguments, first, last)
+            else:
+                for number, optimizer.learning_rate in enumerate(here, first):
+                    engine.train(*arguments, number, number + 1)
+        results.append(engine.unpack())
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="2 rates for 3 minibatches"):
+        engine.train(*arguments, 0, 3)
 
 
 def in_packing(engine):
@@ -428,7 +471,7 @@ def test_unknown_names_and_pairs_are_errors_that_list_what_there_is():
 
     with pytest.raises(ValueError, match=r"activation must be one of .*'tanh'.*, got 'tanh2'"):
         made("tanh2", "squared_error", "identity")
-    with pytest.raises(ValueError, match=r"'poisson' does not go with .*'identity'.*'poisson' w"):
+    with pytest.raises(ValueError, match=r"'poisson' does not go with .*'identity'; it goes w"):
         made("tanh", "poisson", "identity")
     engine = made("tanh", "squared_error", "identity")
     with pytest.raises(ValueError, match=r"solver must be one of .*'adam'.*, got 'gradient'"):
@@ -474,7 +517,11 @@ def test_sizes_choose_the_form(monkeypatch):
     large = choice.choose((784, 2048, 2048, 10), 4096, np.float32)
     assert (large.form, large.tile) == ("grid", choice.LARGE_TILE)
     assert choice.choose((784, 2048, 2048, 10), 4096, np.float64).tile == choice.GRID_TILE
-    assert choice.choose((784, 512, 512, 10), 128, np.float32).tile == choice.GRID_TILE
+    for units, rows in [((784, 512, 512, 10), 128), ((784, 100, 10), 200)]:
+        made = choice.choose(units, rows, np.float32)
+        assert (made.form, made.tile) == ("grid", choice.SMALL_TILE)
+    assert choice.choose((64, 100, 10), 200, np.float32).form == "slices"
+    assert choice.choose((784, 512, 512, 10), 1024, np.float32).tile == choice.GRID_TILE
     assert choice.prediction_tile(65536, 100, True) == choice.LARGE_TILE
     assert choice.prediction_tile(65536, 10, True) == choice.GRID_TILE
     for units in [(4, 10, 3), (7, 16, 16, 3), (8, 64, 64, 1), (784, 100, 10)]:

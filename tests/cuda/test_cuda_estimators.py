@@ -1,5 +1,6 @@
 """MLPClassifier and MLPRegressor with device='cuda'."""
 
+import math
 import pickle
 import warnings
 
@@ -12,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import nnjit
+from entries_of_tests import registries_kept
 from nnjit.backends import select
 from nnjit.backends.cuda import _cuda, memory
 from nnjit.layers.network import mlp
@@ -319,3 +321,41 @@ def test_sizes_that_do_not_fit_the_network_are_refused_by_the_engine():
     for labels in (y + 1, y - 1, y[1:]):  # a label is where a gradient is written
         with pytest.raises(ValueError, match="The target has"):
             engine.dataset(X, labels)
+
+
+def test_formulas_of_ones_own_are_there_as_well():
+    def bent(z):
+        return 0.5 * (math.sqrt(z * z + 1.0) - 1.0) + z
+
+    def bent_slope(z):
+        return 0.5 * z / math.sqrt(z * z + 1.0) + 1.0
+
+    def rounded(y, p):
+        return math.sqrt(1.0 + (p - y) * (p - y)) - 1.0
+
+    def rounded_slope(y, p):
+        return (p - y) / math.sqrt(1.0 + (p - y) * (p - y))
+
+    def heavy(w, g, mean, rate, beta_1):
+        mean = beta_1 * mean + (1.0 - beta_1) * g
+        return w - rate * mean, mean
+
+    X = np.random.default_rng(0).standard_normal((12, 3))
+    y = np.tanh(X[:, 0] - X[:, 1])
+    with registries_kept():
+        nnjit.register_activation("bent", bent, bent_slope)
+        nnjit.register_loss("rounded", rounded, rounded_slope)
+        nnjit.register_solver("heavy", heavy, vectors=("mean",), hyperparameters={"beta_1": 0.9})
+        given = {"loss": "rounded", "activation": ("bent", "mish"), "solver": "heavy"}
+        fits = [
+            quietly(
+                nnjit.MLPRegressor(
+                    hidden_layer_sizes=(4, 3), max_iter=2, random_state=0, device=device, **given
+                ).fit,
+                X,
+                y,
+            )
+            for device in ("cpu", "cuda")
+        ]
+    for ours, theirs in zip(*[fit.coefs_ for fit in fits]):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-10)

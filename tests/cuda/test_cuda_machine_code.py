@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from numba import types
 
-from entries_of_tests import FOCAL, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
+from entries_of_tests import FOCAL, PAIRS, PLAIN, SILU, SOFTPLUS, SQUARES, THREE
 from nnjit.backends.cuda import _cuda, choice, kernels
 from nnjit.backends.cuda import softmax as device_softmax
 from nnjit.backends.cuda.arguments import Buffers, Matrix, Net, Samples, Schedule
 from nnjit.backends.cuda.optimizer import GRADIENT
 from nnjit.backends.cuda.scalars import Formulas
-from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
+from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS, find_loss
 
 ARCHITECTURE = (9, 0)
 INTEGER = types.int64
@@ -58,10 +58,10 @@ def arguments(real):
     r, d = vector(real), vector(types.float64)
     i4, i8, n = vector(types.int32), vector(INTEGER), INTEGER
     return {
-        "net": types.BaseTuple.from_types([i8, n, n, n, n, n, n], Net),
-        "samples": types.BaseTuple.from_types([r, n, n, i4, i8, r, i4, r, n, i8], Samples),
+        "net": types.BaseTuple.from_types([i8, n, n, n, n, n, n, d], Net),
+        "samples": types.BaseTuple.from_types([r, n, n, i4, i8, r, n, i4, r, n, i8], Samples),
         "schedule": types.BaseTuple.from_types([n] * len(Schedule._fields), Schedule),
-        "buffers": types.BaseTuple.from_types([r, r, r, r, d, d, d, d, d], Buffers),
+        "buffers": types.BaseTuple.from_types([r, r, r, r, *[d] * 7], Buffers),
         "matrix": types.BaseTuple.from_types([r, n, n, n], Matrix),
         "r": r,
         "i4": i4,
@@ -69,8 +69,8 @@ def arguments(real):
     }
 
 
-def formulas(hidden, loss, solver):
-    return Formulas(tuple(hidden), loss, solver)
+def formulas(hidden, loss, solver, drops=False):
+    return Formulas(tuple(hidden), loss, solver, drops)
 
 
 # Beside the usual network, everything that there is and what somebody might add.
@@ -78,7 +78,11 @@ USUAL = formulas([ACTIVATIONS["relu"]], LOSSES["log_loss", "softmax"], SOLVERS["
 EVERY_ACTIVATION = sorted(
     [*ACTIVATIONS.values(), SILU, SOFTPLUS], key=lambda entry: entry.epilogue is not None
 )
-EVERY_LOSS = [*LOSSES.values(), SQUARES, FOCAL]
+MADE_UP = [SQUARES, FOCAL]
+EVERY_LOSS = [
+    *(find_loss(*pair) for pair in PAIRS if pair not in {(e.name, e.output) for e in MADE_UP}),
+    *MADE_UP,
+]
 EVERY_SOLVER = [*SOLVERS.values(), GRADIENT, PLAIN, THREE]
 
 
@@ -97,6 +101,7 @@ def kernels_and_signatures(dtype):
     }  # fmt: skip
     large = kernels.prediction_kernels(single, choice.LARGE_TILE, USUAL)
     forward = t.n, t.net, t.r, t.matrix, t.r, t.n
+    made["small grid"] = kernels.grid_kernel(single, choice.SMALL_TILE, USUAL), epoch
     made["large grid"] = kernels.grid_kernel(single, choice.LARGE_TILE, USUAL), epoch
     made["large forward"] = large.forward, forward
     made["grid"] = kernels.grid_kernel(single, grid, USUAL), epoch
@@ -110,6 +115,10 @@ def kernels_and_signatures(dtype):
     made["finish"] = prediction.finish, (t.net, t.r, t.n, t.r, t.n, t.n, t.i4)
     made["jacobian"] = device_softmax._jacobian(dtype), (t.r, t.n, t.n, t.r)
     made["vjp"] = device_softmax._vjp(), (t.r, t.n, t.n, t.r, t.n, t.n, t.n, t.n, t.r)
+    dropping = formulas(USUAL.hidden, USUAL.loss, USUAL.solver, True)
+    drawn = t.n, t.net, t.schedule, t.buffers, t.n, t.n, t.n
+    made["drop"], made["drop deltas"] = (phases.drop_values, drawn), (phases.drop_deltas, drawn)
+    made["grid with dropout"] = kernels.grid_kernel(single, grid, dropping), epoch
     return made | entry_kernels(single, t, forward)
 
 
@@ -135,12 +144,16 @@ NAMES = [
     *(f"slices {flags}" for flags in [(False, True, True), (True, True, True),
                                       (True, True, False), (True, False, False)]),
     "grid", "gather", "forward", "predicting forward", "output", "backward", "weigh", "update",
-    "finish", "jacobian", "vjp", "forward of all activations", "backward of all activations",
+    "finish", "jacobian", "vjp", "drop", "drop deltas", "grid with dropout",
+    "forward of all activations", "backward of all activations",
     *(f"output of {entry.name}, {entry.output}" for entry in EVERY_LOSS),
     *(f"update of {entry.name}" for entry in EVERY_SOLVER),
 ]  # fmt: skip
 # The rest of these take as long to compile as all others together.
-QUICK = {("slices (True, True, True)", np.float32), ("grid", np.float32)}
+QUICK = {
+    ("slices (True, True, True)", np.float32), ("grid", np.float32),
+    ("grid with dropout", np.float32),
+}  # fmt: skip
 
 
 def case(name, dtype):
@@ -152,6 +165,7 @@ def case(name, dtype):
 CASES = [
     *(case(name, dtype) for dtype in DTYPES for name in NAMES),
     case("large grid", np.float32),
+    case("small grid", np.float32),
     case("large forward", np.float32),
 ]
 each_kernel = pytest.mark.parametrize("name, dtype", CASES)
@@ -160,8 +174,8 @@ each_kernel = pytest.mark.parametrize("name, dtype", CASES)
 @functools.cache
 def ptx_of(dtype, name):
     kernel, signature = kernels_and_signatures(dtype)[name]
-    ptx, _ = _cuda.cuda.compile_ptx(kernel.py_func, signature, cc=ARCHITECTURE, abi="numba")
-    return ptx
+    with _cuda.uncontracted():
+        return _cuda.cuda.compile_ptx(kernel.py_func, signature, cc=ARCHITECTURE, abi="numba")[0]
 
 
 def instructions(ptx, pattern):
@@ -178,13 +192,13 @@ def ptxas():
 def test_kernels_compile_to_arithmetic_of_their_precision(name, dtype):
     """Nothing of a float32 network is computed in float64 but sums of losses and their like.
 
-    Inner products are fused multiply-adds, accumulators stay in registers, and every helper is
-    inlined.
+    Inner products are fused multiply-adds and nothing else is, so that a formula has the same bits
+    in every kernel; accumulators stay in registers, and every helper is inlined.
     """
     ptx = ptx_of(dtype, name)
     other = "f64" if dtype == np.float32 else "f32"
     if (
-        name.split()[0] not in ("slices", "grid", "output", "weigh", "update")
+        name.split()[0] not in ("slices", "grid", "output", "weigh", "update", "drop")
         and "grid" not in name
     ):
         assert f".{other}" not in ptx
@@ -192,15 +206,29 @@ def test_kernels_compile_to_arithmetic_of_their_precision(name, dtype):
         assert not instructions(ptx, r"(?:add|mul|fma|div|sqrt)\S*\.f32")
     else:
         # Loss and weight of a row, squared weights, the clock and Adam's correction.
-        assert len(instructions(ptx, r"fma\S*\.f64")) <= 1
+        assert not instructions(ptx, r"fma\S*\.f64")
         assert len(instructions(ptx, r"(?:div|sqrt)\S*\.f64")) <= 3
     assert not instructions(ptx, r"(?:ld|st)\.local")
     assert not re.search(r"^\.func", ptx, re.MULTILINE)
     assert not re.search(r"\bred\.|\batom\.", ptx)  # no atomics: their order is not fixed
+    # What is not marked may be contracted when it is assembled.
+    assert not instructions(ptx, r"(?:add|sub|mul)(?!\.rn)[.a-z]*\.f(?:32|64)")
+    fused = len(instructions(ptx, r"fma\.rn\.f(?:32|64)"))
+    tile = tile_of(name)
+    if tile is None:
+        assert fused == 0
+    else:
+        assert fused and fused % (tile.per_m * tile.per_n) == 0
+
+
+def tile_of(name):
+    """The tile of the products in a kernel, if there are any."""
+    if name.startswith("slices"):
+        return choice.SLICE_TILE
     if {"grid", "forward", "backward"} & set(name.split()):
-        tile = choice.LARGE_TILE if "large" in name else choice.GRID_TILE
-        product = tile.per_m * tile.per_n
-        assert len(instructions(ptx, rf"fma\.rn\.{'f32' if other == 'f64' else 'f64'}")) >= product
+        tiles = {"large": choice.LARGE_TILE, "small": choice.SMALL_TILE}
+        return tiles.get(name.split()[0], choice.GRID_TILE)
+    return None
 
 
 @pytest.mark.skipif(ptxas() is None, reason="no ptxas")
@@ -217,7 +245,7 @@ def test_kernels_assemble_within_registers_and_shared_memory(name, dtype, tmp_pa
     shared = re.search(r"(\d+) bytes smem", done.stderr)
     print(name, np.dtype(dtype), registers, "registers", spilled, "bytes spilled")
     assert registers <= 65536 // choice.GRID_TILE.threads
-    assert spilled <= {"grid": 128, "large grid": 256}.get(name, 0)
+    assert spilled <= {"grid": 128, "grid with dropout": 128, "large grid": 256}.get(name, 0)
     assert shared is None or int(shared[1]) <= choice.SHARED_BYTES
 
 
@@ -253,10 +281,10 @@ def test_the_types_compiled_for_are_those_of_a_launch(dtype):
     i4, i8 = array(types.int32), array(INTEGER)
     t = arguments(real)
     given = {
-        "net": Net(i8, 2, 8, 11, 9, 4, 17),
-        "samples": Samples(r, 3, 1, i4, i8, r, i4, r, int(True), i8),
-        "schedule": Schedule(4, 10, 3, 4, 4),
-        "buffers": Buffers(r, r, r, r, d, d, d, d, d),
+        "net": Net(i8, 2, 8, 11, 9, 4, 17, d),
+        "samples": Samples(r, 3, 1, i4, i8, r, 1, i4, r, int(True), i8),
+        "schedule": Schedule(4, 10, 3, 4, 4, 0),
+        "buffers": Buffers(r, r, r, r, *[d] * 7),
         "matrix": Matrix(r, 0, 3, 1),
         "n": 7,
     }

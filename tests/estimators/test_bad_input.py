@@ -80,7 +80,6 @@ BAD_PARAMETERS = [
     {"batch_size": 0},
     {"batch_size": 2.5},
     {"batch_size": "all"},
-    {"learning_rate": "cosine"},
     {"learning_rate_init": 0.0},
     {"power_t": -1},
     {"max_iter": 0},
@@ -107,6 +106,8 @@ BAD_PARAMETERS = [
     {"n_iter_no_change": 2.5},
     {"max_fun": 0},
 ]
+# These take more than scikit-learn's, and the message lists what they take.
+TAKE_MORE = {"activation", "solver"}
 KINDS = ["binary", "multiclass", "multilabel", "regression", "multioutput", "poisson"]
 
 
@@ -115,9 +116,10 @@ def fingerprint(estimator):
     return joblib.hash(estimator.__dict__)
 
 
-def sorted_options(message):
-    """Sort a set in a message: its order changes with Python's hash seed."""
-    return re.sub(r"\{(.*?)\}", lambda m: ", ".join(sorted(m[1].split(", "))), message)
+def words_and_options(message):
+    """A message without the sets in it, and what is in these."""
+    found = re.findall(r"\{(.*?)\}", message)
+    return re.sub(r"\{.*?\}", "", message), {one for part in found for one in part.split(", ")}
 
 
 def check(ours, theirs, method, *args, may_pass=False, same_words=True, **kwargs):
@@ -132,7 +134,10 @@ def check(ours, theirs, method, *args, may_pass=False, same_words=True, **kwargs
     assert issubclass(got[0], TypeError | ValueError)
     if same_words:
         assert got[0] is expected[0]
-        assert sorted_options(got[1]) == sorted_options(expected[1])
+        (words, options), (their_words, their_options) = map(
+            words_and_options, (got[1], expected[1])
+        )
+        assert words == their_words and options >= their_options
     assert fingerprint(ours) == before
 
 
@@ -187,6 +192,8 @@ def test_targets(kind, bad):
         assert outcome(ours.fit, X, bad_y)[0] is ValueError
         assert fingerprint(ours) == before
         return
+    if bad == "multilabel of counts" and kind in CLASSIFICATION:
+        return  # which are columns of classes here: see test_label_columns.py
     # Of labels scikit-learn's network prints all, or has Python's words: see test_labels.py.
     same_words = kind not in CLASSIFICATION or bad not in BETTER_WORDS
     check(ours, theirs, "fit", X, bad_y, may_pass=True, same_words=same_words)
@@ -215,11 +222,12 @@ def test_parameters(kind, parameters):
     ours, theirs = pair(kind, max_iter=3)
     for estimator in (ours, theirs):
         estimator.set_params(**parameters)
-    check(ours, theirs, "fit", X, y)
+    same_words = not TAKE_MORE & parameters.keys()
+    check(ours, theirs, "fit", X, y, same_words=same_words)
     ours, theirs, X, y = fitted_pair(kind)
     for estimator in (ours, theirs):
         estimator.set_params(**parameters)
-    check(ours, theirs, "fit", X, y)
+    check(ours, theirs, "fit", X, y, same_words=same_words)
 
 
 def test_failure_after_drawing_leaves_generators_where_they_were():

@@ -75,26 +75,30 @@ def test_callbacks_are_told_of_every_epoch(solver):
     assert recorder.events == ["setup", "begin fit", *epochs, "end fit", "teardown"]
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "how", [{"solver": "adam"}, {"solver": "lbfgs"}, {"average": 0.9}], ids=str
+)
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "regression"])
-def test_estimator_of_each_epoch_is_that_of_a_shorter_fit(kind, solver):
+def test_estimator_of_each_epoch_is_that_of_a_shorter_fit(kind, how):
     X, y = problem(kind)
     recorder = Recorder()
-    model = network(kind, solver=solver).set_callbacks(recorder).fit(X, y)
+    model = network(kind, **how).set_callbacks(recorder).fit(X, y)
     assert len(recorder.estimators) == model.n_iter_ + 1
     for epoch, at_epoch in enumerate(recorder.estimators[:-1], start=1):
-        shorter = network(kind, solver=solver, max_iter=epoch).fit(X, y)
+        shorter = network(kind, max_iter=epoch, **how).fit(X, y)
         np.testing.assert_array_equal(at_epoch.predict(X), shorter.predict(X))
         assert at_epoch.n_iter_ == epoch
         np.testing.assert_allclose(at_epoch.loss_, shorter.loss_, rtol=1e-12)
     np.testing.assert_array_equal(recorder.estimators[-1].predict(X), model.predict(X))
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_callbacks_change_nothing(solver):
+@pytest.mark.parametrize(
+    "how", [{"solver": "adam"}, {"solver": "lbfgs"}, {"average": 0.9}], ids=str
+)
+def test_callbacks_change_nothing(how):
     X, y = problem("multiclass")
-    with_callback = network(solver=solver).set_callbacks(Recorder()).fit(X, y)
-    without = network(solver=solver).fit(X, y)
+    with_callback = network(**how).set_callbacks(Recorder()).fit(X, y)
+    without = network(**how).fit(X, y)
     for a, b in zip(with_callback.coefs_, without.coefs_):
         np.testing.assert_array_equal(a, b)
     left = set(vars(with_callback)) - set(vars(without))

@@ -13,6 +13,7 @@ CLASSIFIERS = [
     MLPClassifier(solver="sgd", learning_rate="adaptive", learning_rate_init=0.1, max_iter=100),
     MLPClassifier(hidden_layer_sizes=(), max_iter=300, learning_rate_init=0.01),
     MLPClassifier(hidden_layer_sizes=(9, 4), activation="tanh", shuffle=False, max_iter=300),
+    MLPClassifier(loss="squared_error", label_smoothing=0.05, learning_rate_init=0.01),
 ]
 REGRESSORS = [
     MLPRegressor(max_iter=100),
@@ -21,6 +22,8 @@ REGRESSORS = [
     MLPRegressor(solver="sgd", tol=1e-2, learning_rate_init=0.01, momentum=0.5),
     MLPRegressor(loss="poisson", solver="lbfgs", activation="tanh"),
     MLPRegressor(hidden_layer_sizes=(30, 20), activation="tanh", shuffle=False),
+    MLPRegressor(loss="huber", solver="lbfgs", max_iter=100),
+    MLPRegressor(loss="gamma", solver="lbfgs", activation="tanh", max_iter=100),
 ]
 RADIAL = [
     RBFClassifier(max_iter=50),

@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions, m
 import nnjit
 from nnjit import MLPClassifier, MLPRegressor
 from nnjit.estimators import parameters as groups
+from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._declaration import (
     Kind,
     interval,
@@ -25,9 +26,10 @@ from nnjit.estimators._declaration import (
     parameter_group,
     with_parameters,
 )
+from nnjit.formulas import offered_solvers
 
 PUBLIC = [thing for thing in map(vars(nnjit).get, nnjit.__all__)
-          if inspect.isclass(thing) and issubclass(thing, BaseEstimator)]  # fmt: skip
+          if inspect.isclass(thing) and issubclass(thing, NetworkEstimator)]  # fmt: skip
 TWINS = ["MLPClassifier", "MLPRegressor"]
 X, Y = np.eye(6), np.arange(6) % 2
 
@@ -43,7 +45,8 @@ def arguments(cls):
 def test_constructor_is_that_of_scikit_learn_with_more_by_name(name):
     ours = arguments(getattr(nnjit, name))
     theirs = arguments(getattr(peer, name))
-    assert list(ours) == [*theirs, "checkpoint", "checkpoint_interval", "device"]
+    assert [name for name in ours if name in theirs] == list(theirs)
+    assert {"warmup", "scoring", "restore_best", "checkpoint", "device"} <= {*ours} - {*theirs}
     for one in ours.values():
         expected = theirs.get(one.name)
         assert one.kind == (one.KEYWORD_ONLY if expected is None else expected.kind)
@@ -78,7 +81,8 @@ def test_docstring_lists_the_parameters_in_the_order_of_the_constructor(cls):
 @pytest.mark.parametrize("cls", PUBLIC)
 def test_help_shows_the_constructor(cls):
     text = pydoc.plain(pydoc.render_doc(cls))
-    assert "solver: Literal['sgd', 'adam', 'lbfgs'] = 'adam'" in text
+    names = ", ".join(map(repr, [*offered_solvers(), "lbfgs"]))
+    assert f"solver: Literal[{names}] = 'adam'" in text
     assert "validation_fraction : float, default=0.1\n" in text
 
 
@@ -110,7 +114,7 @@ class ByHand:
     "call",
     [
         lambda cls: cls(alfa=1),
-        lambda cls: cls((3,), loss="log_loss"),
+        lambda cls: cls((3,), quantile=0.5),
         lambda cls: cls((3,), "tanh", 0.1),
         lambda cls: cls((3,), "tanh", activation="relu"),
     ],
@@ -230,7 +234,9 @@ def test_own_parameters_come_before_the_shared_ones_and_positions_first():
     class Radial(All, BaseEstimator):
         pass
 
-    shared = [n for n in arguments(MLPClassifier) if n not in ("hidden_layer_sizes", "activation")]
+    alone = groups.Architecture, groups.HiddenLayers, groups.ClassWeights
+    own = {name for group in (*alone, groups.ClassificationLoss) for name in group._own_parameters}
+    shared = [name for name in arguments(MLPClassifier) if name not in own]
     assert list(arguments(Radial)) == ["n_centers", "width", *shared]
     assert Radial(3).n_centers == 3
 

@@ -22,7 +22,8 @@ def test_entries_are_found_by_name():
     for name, entry in SOLVERS.items():
         assert find_solver(name) is entry
     for (name, output), entry in LOSSES.items():
-        assert find_loss(name, output) is entry
+        if output is not None:
+            assert find_loss(name, output) is entry
 
 
 @pytest.mark.parametrize("find", [find_activation, find_solver])
@@ -39,17 +40,51 @@ def test_an_unknown_loss_is_an_error_that_lists_the_losses():
         find_loss("mse", "identity")
 
 
-@pytest.mark.parametrize("output", ["softmax", "no such", None])
-def test_a_pair_that_does_not_go_together_is_an_error_that_lists_those_that_do(output):
+@pytest.mark.parametrize("output", ["identity", "tanh", "no such", None])
+def test_a_pair_that_does_not_go_together_is_an_error_that_lists_what_does(output):
     with pytest.raises(ValueError, match="'poisson' does not go with") as caught:
         find_loss("poisson", output)
-    for loss, theirs in LOSSES:
-        assert f"{loss!r} with {theirs!r}" in str(caught.value)
+    for name in registry.outputs_of("poisson"):
+        assert repr(name) in str(caught.value)
+    for name in registry.losses_of(output):
+        assert repr(name) in str(caught.value)
 
 
 def test_every_output_activation_of_a_loss_is_known():
     for _, output in LOSSES:
-        assert output == "softmax" or find_activation(output)
+        assert output in (None, "softmax") or find_activation(output)
+
+
+def test_a_loss_of_the_output_is_joined_to_every_activation_that_stays_in_its_range():
+    entry = find_loss("huber", "tanh")
+    assert entry.by_output and entry.link is find_activation("tanh")
+    assert entry is find_loss("huber", "tanh")
+    assert entry.parameters == LOSSES["huber", None].parameters
+    assert {"exp", "softplus", "logistic"} <= set(registry.outputs_of("gamma"))
+    assert not {"identity", "tanh", "softmax"} & set(registry.outputs_of("gamma"))
+    assert find_loss("squared_error_of_classes", "softmax").link is None
+    for name, output in registry.known_pairs():
+        assert output in registry.outputs_of(name) and name in registry.losses_of(output)
+
+
+def test_a_pair_made_by_itself_goes_before_the_joined_one():
+    assert not find_loss("poisson", "exp").by_output
+    assert find_loss("poisson", "softplus").by_output
+    assert find_loss("squared_error", "identity").gradient_of_sum
+    assert find_loss("squared_error", "tanh").gradient_of_mean
+
+
+def test_parameters_of_a_loss_are_one_number_or_one_for_each_output():
+    entry = find_loss("quantile", "identity")
+    assert entry.settings((), 2) == [(0.5,), (0.5,)]
+    assert entry.settings([("quantile", 0.1)], 2) == [(0.1,), (0.1,)]
+    assert entry.settings([("quantile", (0.1, 0.9))], 2) == [(0.1,), (0.9,)]
+    with pytest.raises(ValueError, match=re.escape("parameters ['quantile'], got 'q'")):
+        entry.settings([("q", 0.1)], 2)
+    with pytest.raises(ValueError, match="for each of 3 outputs"):
+        entry.settings([("quantile", (0.1, 0.9))], 3)
+    with pytest.raises(ValueError, match="'focal' is not one number"):
+        find_loss("focal", "softmax").settings([("focal_gamma", (1.0, 2.0))], 2)
 
 
 def formula(*reads):
@@ -89,6 +124,25 @@ def test_powers_are_of_hyperparameters():
         registry.Solver("odd", lambda m: (None, formula("z")), powers=("beta",))
 
 
+def test_traits_of_a_solver_name_what_it_has():
+    made = (None, formula("z"))
+    with pytest.raises(ValueError, match="penalized of the solver 'odd' are of its hyperparam"):
+        registry.Solver("odd", lambda m: made, penalized=("decay",))
+    with pytest.raises(ValueError, match=r"squares of .* its vectors \['a'\], got \['b'\]"):
+        registry.Solver("odd", lambda m: made, vectors=("a",), squares=("b",))
+    with pytest.raises(ValueError, match="a vector of the solver 'odd' is called 'average'"):
+        registry.Solver("odd", lambda m: made, vectors=("average",))
+
+
+def test_rates_of_a_step_are_a_tuple():
+    adam, adamw = find_solver("adam"), find_solver("adamw")
+    assert find_solver("sgd").step_rates(0.5, {}, ()) == (0.5,)
+    (rate,) = adam.step_rates(0.5, adam.hyperparameters, (0.9, 0.999))
+    assert rate == pytest.approx(0.5 * 0.001**0.5 / 0.1)
+    rates = adamw.step_rates(0.5, adamw.hyperparameters, (0.9, 0.999))
+    assert rates == pytest.approx((0.5 / 0.1, 0.001**-0.5, 0.5))
+
+
 def test_entries_do_not_change():
     with pytest.raises(AttributeError):
         find_activation("relu").gain = 1.0
@@ -106,7 +160,11 @@ def test_what_is_offered_comes_from_the_entries():
     assert "log_loss" not in registry.regression_losses()
     assert registry.outputs_of("log_loss") == ("logistic", "softmax")
     assert registry.outputs_of("no such") == ()
-    assert registry.losses_of("exp") == ("poisson",)
+    assert registry.losses_of("exp")[:2] == ("poisson", "gamma")
+    assert registry.losses_of("identity")[0] == "squared_error"
+    assert registry.default_output("poisson") == registry.default_output("gamma") == "exp"
+    assert registry.default_output("huber") == registry.default_output("squared_error")
+    assert list(registry.classification_losses()) == ["log_loss", "squared_error", "focal"]
 
 
 def test_activations_say_whether_they_saturate_or_die():

@@ -109,6 +109,49 @@ def test_learning_rate_is_that_of_the_fit(house, schedule, regression, capsys):
         assert len(announced) - len(drawn) <= 1  # lowered after the last epoch
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle", "step"])
+def test_the_rate_of_each_epoch_and_both_losses_are_drawn(schedule, wine):
+    X, y = StandardScaler().fit_transform(wine.data), wine.target
+    network = nnjit.MLPClassifier(
+        (5,), learning_rate=schedule, learning_rate_step=4, max_iter=12, random_state=0
+    )
+    network.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+    display = rendered(LossCurveDisplay.from_estimator(network))
+    assert [panel.get_ylabel() for panel in display.axes_] == [
+        "loss", "validation accuracy", "learning rate",
+    ]  # fmt: skip
+    drawn = [line.get_ydata() for line in (*display.lines_, display.validation_line_)]
+    recorded = (
+        network.loss_curve_, network.validation_scores_,
+        network.learning_rate_curve_, network.validation_loss_curve_,
+    )  # fmt: skip
+    for values, expected in zip(drawn, recorded, strict=True):
+        np.testing.assert_array_equal(values, expected)
+    assert display.axes_[2].get_yscale() == ("log" if schedule == "step" else "linear")
+    assert display.validation_line_.get_linestyle() == "--"
+    legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert legend == ["training", "validation"]
+    network.set_params(scoring="loss").fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+    second = rendered(LossCurveDisplay.from_estimator(network, name="b", ax=display.axes_[:2]))
+    assert len(second.axes_) == 2  # the score would be the loss once more
+    assert second.lines_[0].get_color() != display.lines_[0].get_color()
+    assert second.validation_line_.get_color() == second.lines_[0].get_color()
+    network.set_params(scoring="f1_macro").fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+    third = LossCurveDisplay.from_estimator(network)
+    assert third.axes_[1].get_ylabel() == "validation f1_macro"
+
+
+def test_shorter_curves_are_of_the_last_epochs():
+    display = LossCurveDisplay(
+        [4.0, 3.0, 2.0, 1.0], validation_loss=[2.5, 1.5], validation_score=[0.5, 0.4],
+        learning_rate=[0.1],
+    )  # fmt: skip
+    rendered(display.plot())
+    epochs = [line.get_xdata().tolist() for line in (*display.lines_, display.validation_line_)]
+    assert epochs == [[1, 2, 3, 4], [3, 4], [4], [3, 4]]
+    assert texts(display.axes_[1]) == ["best 0.500, epoch 3"]
+
+
 @pytest.mark.parametrize("n_epochs", [1, 2, 3, 4, 12, 60, 230, 2000])
 @pytest.mark.parametrize("given", [False, True])
 def test_ticks_are_whole_epochs_from_1(n_epochs, given):

@@ -81,6 +81,39 @@ def test_gradient_is_that_of_the_engine(kind, activation):
     np.testing.assert_allclose(flat / outputs, check.gradient, rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.parametrize("method, residual", [("batch", True), ("layer", False), (None, True)])
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+def test_values_and_gradient_of_other_layers_are_those_of_the_engine(kind, method, residual):
+    network, X, y = fitted(
+        kind, hidden_layer_sizes=(6, 5, 5), activation="tanh", alpha=0.0, normalization=method,
+        residual=residual,
+    )  # fmt: skip
+    outputs = _network.layer_values(network, X)[-1]
+    expected = getattr(network, "predict_proba", network.predict)(X).reshape(len(X), -1)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-6)
+    ours = _network.loss_gradient(network, X, y)
+    flat = np.concatenate([g.ravel() for g in (*ours.weights, *ours.biases)])
+    check = check_gradient(network, X, y, n_parameters=None)
+    assert check.error < 1e-6 and len(check.indices) == network._give_parameters()[0].n_parameters
+    found = check.gradient  # weights first, then biases among scales and shifts
+    n_weights = sum(g.size for g in ours.weights)
+    np.testing.assert_allclose(flat[:n_weights], found[:n_weights], rtol=1e-7, atol=1e-10)
+    if method is None:
+        np.testing.assert_allclose(flat, found, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_displays_take_normalized_networks(residual):
+    network, X, y = fitted(
+        "multiclass", hidden_layer_sizes=(6, 5, 5), normalization="batch", residual=residual
+    )
+    values = ActivationDisplay.from_estimator(network, X).values
+    assert [v.shape[1] for v in values] == [6, 5, 5]
+    assert all((v >= 0).all() for v in values)  # ReLU's, without the inputs that are added
+    assert len(NetworkDisplay.from_estimator(network, X[:1]).units_) == 5
+    assert len(GradientFlowDisplay.from_estimator(network, X, y).weight_points_.get_ydata()) == 4
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_check_gradient_agrees_with_differences(kind):
     network, X, y = fitted(kind, activation="tanh", alpha=0.1)
@@ -313,7 +346,10 @@ def test_what_is_no_network_cannot_be_looked_at(kind, house):
     with pytest.raises(ValueError, match=r"X has 6 features, but coefs_\[0\] has shape \(7, 7\)"):
         _network.find_network(network, X)
     network.__dict__.update(good)
-    network.out_activation_ = "tanh"
+    if kind == "regression":
+        network.loss = "poisson"  # of outputs that are not negative
+    else:
+        network.out_activation_ = "tanh"
     for gradient in (_network.loss_gradient, check_gradient)[: 1 + (house is nnjit)]:
         with pytest.raises(ValueError, match="does not go with loss"):
             gradient(network, X, y)

@@ -415,8 +415,8 @@ def test_values_that_the_other_side_does_not_know_are_refused():
     class Newer(peer.MLPRegressor):
         _parameter_constraints = {**peer.MLPRegressor._parameter_constraints, "loss": [str]}
 
-    with pytest.raises(ValueError, match="nnjit's MLPRegressor cannot .*'loss'.*huber"):
-        nnjit.MLPRegressor.from_sklearn(Newer(loss="huber"))
+    with pytest.raises(ValueError, match="nnjit's MLPRegressor cannot .*'loss'.*cauchy"):
+        nnjit.MLPRegressor.from_sklearn(Newer(loss="cauchy"))
     with pytest.raises(ValueError, match="scikit-learn's MLPClassifier cannot .*'activation'.*gel"):
         nnjit.MLPClassifier(activation="gelu").to_sklearn()
 
@@ -491,7 +491,7 @@ def test_metadata_requests_go_along(direction):
         source, _, convert = direction("binary")
         source.set_fit_request(sample_weight=True).set_partial_fit_request(classes="labels")
         routes = convert(source).get_metadata_routing()
-        assert routes.fit.requests == {"sample_weight": True}
+        assert routes.fit.requests["sample_weight"] is True
         assert routes.partial_fit.requests["classes"] == "labels"
 
 
@@ -513,3 +513,32 @@ def test_there_and_back_many_times_changes_nothing():
     for _ in range(50):
         model = nnjit.MLPClassifier.from_sklearn(model.to_sklearn())
     np.testing.assert_array_equal(model.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_batch_normalization_becomes_a_part_of_the_weights(kind, activation):
+    X, y = problem(kind)
+    parameters = {**NETWORK, "activation": activation, "normalization": "batch", "random_state": 0}
+    ours = quietly(pair(kind)[0].set_params(**parameters).fit, X, y)
+    with pytest.warns(UserWarning, match="has no parameter normalization: left out"):
+        theirs = ours.to_sklearn()
+    check_is_fitted(theirs)
+    assert_same_outputs(ours, theirs, X, rtol=1e-11)
+    theirs.partial_fit(X, y)  # goes on without
+    with pytest.warns(UserWarning, match="has no parameter normalization"):
+        assert not np.shares_memory(ours.coefs_[0], ours.to_sklearn().coefs_[0])
+
+
+@pytest.mark.parametrize(
+    "parameters, named",
+    [
+        ({"normalization": "layer"}, "normalization='layer' cannot be taken over"),
+        ({"residual": True, "hidden_layer_sizes": (5, 5)}, "residual=True cannot be taken over"),
+    ],
+)
+def test_layers_that_scikit_learn_does_not_have_are_refused_by_name(parameters, named):
+    X, y = problem("regression")
+    ours = quietly(nnjit.MLPRegressor(**{**NETWORK, **parameters}, random_state=0).fit, X, y)
+    with pytest.raises(ValueError, match=named):
+        ours.to_sklearn()

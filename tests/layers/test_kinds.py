@@ -29,15 +29,20 @@ every_precision = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def network(kind, number, place):
+    """A network with the layer, which has below it those that it may lead around."""
     below = (Dense(5, "tanh"),) if place == "second" else ()
     layer = find_kind(kind).examples()[number]
-    return Network(INPUTS, (*below, layer, Dense(OUTPUTS)), "squared_error", "identity")
+    width = below[-1].units if below else INPUTS
+    around = (Dense(width, "relu"),) * getattr(layer, "span", 0)
+    return Network(INPUTS, (*below, *around, layer, Dense(OUTPUTS)), "squared_error", "identity")
 
 
 def parameters(network, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    shapes = [one.shape for _, one in network.parameters()]
-    return [(rng.standard_normal(shape) / 2).astype(dtype) for shape in shapes]
+    rng, found = np.random.default_rng(seed), []
+    for _, one in network.parameters():
+        values = (rng.standard_normal(one.shape) / 2).astype(dtype)
+        found.append(np.abs(values) if one.name == "variance" else values)
+    return found
 
 
 def samples(dtype, n, seed=1):
@@ -66,14 +71,14 @@ def predictions(kind, number, place, dtype, x):
     return engine.predict(x)
 
 
-def trained(kind, number, place, dtype, n=100, batch=40):
-    """Parameters and losses after two epochs of Adam."""
+def trained(kind, number, place, dtype, n=100, batch=40, epochs=2):
+    """Parameters and losses after some epochs of Adam."""
     made = network(kind, number, place)
     engine = make_engine(made, dtype)
     engine.pack(parameters(made, dtype))
-    optimizer = engine.optimizer("adam")
+    optimizer = engine.optimizer("adam", seed=11)
     optimizer.learning_rate = 0.01
-    orders = np.array([np.random.default_rng(k).permutation(n) for k in range(2)])
+    orders = np.array([np.random.default_rng(k).permutation(n) for k in range(epochs)])
     losses = engine.train_epochs(engine.dataset(*samples(dtype, n)), orders, batch, optimizer, 0.1)
     return engine.unpack(), losses
 
@@ -144,8 +149,10 @@ def test_a_row_is_predicted_the_same_in_any_company(kind, number, place, dtype):
 @every_place
 @every_precision
 def test_training_lowers_the_loss(kind, number, place, dtype):
-    _, losses = trained(kind, number, place, dtype)
-    assert losses[1] < losses[0]
+    # the losses of a layer that draws at random go up and down
+    epochs = 30 if network(kind, number, place).is_random else 2
+    _, losses = trained(kind, number, place, dtype, epochs=epochs)
+    assert losses[-1] < losses[0]
 
 
 @jit_only

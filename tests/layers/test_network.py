@@ -1,6 +1,7 @@
 """A network as data: sizes, parameters and their order, work, and what a file keeps of it."""
 
 import json
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -57,6 +58,29 @@ def test_the_text_of_a_network_tells_all_of_it():
     assert "radial(6, normalized=True)" in str(RADIAL)
 
 
+def test_layers_are_counted_by_their_matrices():
+    network = mlp(
+        4, (4, 6, 6), 2, "relu", "squared_error", "identity", normalization="batch", residual=True
+    )
+    assert [layer.kind for layer in network.layers] == [
+        "dense", "normalization", "residual", "dense", "normalization",
+        "dense", "normalization", "residual", "dense",
+    ]  # fmt: skip
+    assert network.sizes == (4, 4, 4, 4, 6, 6, 6, 6, 6, 2)
+    assert network.widths == (4, 4, 6, 6, 2)
+    assert network.shortcuts == ((0, 2), (5, 7))
+    assert network.joins_rows and not MLP.joins_rows and not MLP.shortcuts
+    assert MLP.widths == MLP.sizes and RADIAL.widths == RADIAL.sizes
+
+
+def test_the_packing_has_at_its_end_what_no_solver_trains():
+    network = mlp(4, (3,), 2, "relu", "squared_error", "identity", normalization="batch")
+    named = network.parameters()
+    assert [named[number][1].name for number in network.packing()] == [
+        "weights", "weights", "biases", "scale", "shift", "biases", "mean", "variance",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("network", [MLP, RADIAL], ids=["mlp", "radial"])
 def test_a_network_goes_through_json_and_back(network):
     assert Network.from_state(json.loads(json.dumps(network.to_state()))) == network
@@ -100,6 +124,35 @@ def test_a_network_ends_in_a_dense_layer_without_activation():
         Network(2, (Dense(3, "tanh"),), "squared_error", "identity")
 
 
+class Behind(NamedTuple):
+    """A layer without units of its own."""
+
+    kind: str
+
+    def outputs(self, inputs):
+        return inputs
+
+    def parameters(self, inputs):
+        return ()
+
+
+def test_a_hidden_layer_ends_where_the_next_one_begins():
+    assert MLP.hidden_ends == (1, 2) and RADIAL.hidden_ends == (1,)
+    assert mlp(8, (), 3, "relu", "log_loss", "softmax").hidden_ends == ()
+    drop, norm, add = map(Behind, ("dropout", "normalization", "residual"))
+    layers = (drop, Dense(5), norm, drop, Dense(5), norm, add, Dense(2))
+    network = Network(5, layers, "squared_error", "identity")
+    assert network.hidden_ends == (4, 7)
+
+
+def test_the_first_layers_are_a_network_without_a_loss():
+    first = MLP.first(1)
+    assert first.sizes == (8, 16) and first.layers == MLP.layers[:1]
+    assert first.parameters() == MLP.parameters()[:2]
+    with pytest.raises(ValueError, match="ends in a dense layer"):
+        MLP.first(0)
+
+
 def test_every_kind_is_found_under_its_name():
     assert {"dense", "radial"} <= set(kinds())
     for name in kinds():
@@ -117,3 +170,21 @@ def test_other_networks_are_refused_as_mlps():
     for network in (RADIAL, mixed):
         with pytest.raises(ValueError, match="Dense layers of one activation are needed"):
             as_mlp(network)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((("quantile", float("nan")),), "finite numbers"),
+        ((("quantile", (0.1, "0.9")),), "finite numbers"),
+        ((("quantile", 0.1), ("quantile", 0.2)), "given twice"),
+    ],
+)
+def test_parameters_of_a_loss_that_are_no_numbers_or_given_twice_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        mlp(2, (), 2, "relu", "quantile", "identity", loss_parameters=options)
+
+
+def test_the_text_of_a_network_names_the_parameters_of_its_loss():
+    made = mlp(2, (), 1, "relu", "huber", "identity", loss_parameters=[("huber_delta", 2.0)])
+    assert str(made).endswith("loss 'huber', huber_delta=2.0")

@@ -19,6 +19,7 @@ from nnjit.training.initialization import glorot_uniform
 from nnjit.training.solvers import make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, ScoreMonitor
+from nnjit.training.watching import Watch
 from numpy_engine import make_engine
 
 N_SAMPLES, N_FEATURES, N_OUTPUTS = 50, 4, 2
@@ -42,7 +43,10 @@ def run(engine=None, state=None, sample_weight=None, **changes):
             or make_solver("adam", learning_rate_init=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
             monitor=changes.pop("monitor", None) or LossMonitor(1e-4, math.inf),
             order=np.arange(N_SAMPLES),
+            rate_curve=[] if changes.pop("keep_rates", False) else None,
         )
+    stop_after = changes.pop("stop_after", None)
+    hook = None if stop_after is None else StopAfter(stop_after)
     plan = {
         "batch_size": 8,
         "alpha": 0.01,
@@ -54,8 +58,24 @@ def run(engine=None, state=None, sample_weight=None, **changes):
     dataset = engine.dataset(X, y, sample_weight)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        loop.run_epochs(engine, dataset, state, EpochPlan(**{**plan, **changes}), sample_weight)
+        loop.run_epochs(
+            engine, dataset, state, EpochPlan(**{**plan, **changes}), sample_weight, hook
+        )
+    engine.data = X, y
     return engine, state
+
+
+class StopAfter:
+    """Has a run stop after some epochs."""
+
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def begin(self):
+        pass
+
+    def end(self, engine, state):
+        return state.epoch == self.epochs
 
 
 def parameters(engine):
@@ -372,14 +392,14 @@ def test_score_monitor_keeps_the_weights_of_the_best_epoch():
     engine, _ = run(max_epochs=1)
     seen = []
 
-    class Recording(ScoreMonitor):
+    class Recording(Watch):
         def evaluate(self, engine):
             seen.append(parameters(engine))
-            return next(scores)
+            return next(scores), math.nan
 
-    monitor = Recording(None, None, 0.0, 10, scores=[], best_weights=None)
+    monitor = ScoreMonitor(Recording(None, None, scores=[]), 0.0, 10, best_weights=None)
     run(engine=engine, monitor=monitor, max_epochs=5)
-    assert monitor.scores == [0.1, 0.7, 0.3, 0.7, 0.2]
+    assert monitor.watch.scores == [0.1, 0.7, 0.3, 0.7, 0.2]
     assert monitor.best == 0.7
     engine.pack(monitor.best_weights)
     np.testing.assert_array_equal(parameters(engine), seen[1])

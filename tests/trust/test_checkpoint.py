@@ -1,5 +1,6 @@
 """Checkpoints: cut off at any moment, a fit goes on to the same bits."""
 
+import copy
 import io
 import json
 import os
@@ -33,6 +34,20 @@ SETTINGS = {
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "nesterovs_momentum": False},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.3, "tol": 1e-3},
     "in order": {"shuffle": False},
+    "adamw": {"solver": "adamw", "clip_norm": 0.1},
+    "amsgrad": {"amsgrad": True, "clip_value": 0.01},
+    "average": {"average": 0.9},
+    "average, early stopping": {
+        "solver": "lion", "average": 0.5, "early_stopping": True, "validation_fraction": 0.3,
+    },
+    "normalization": {"normalization": "batch", "residual": True, "hidden_layer_sizes": (6, 6)},
+    "normalization, early stopping": {
+        "normalization": "batch", "early_stopping": True, "validation_fraction": 0.3,
+    },
+    "cosine": {"learning_rate": "cosine", "warmup": 5},
+    "callable": {"learning_rate": lambda step, steps: 0.01 / (1 + step), "solver": "sgd"},
+    "plateau": {"learning_rate": "plateau", "tol": 10.0, "n_iter_no_change": 1, "warmup": 0.3},
+    "loss as score": {"early_stopping": True, "scoring": "loss", "restore_best": False},
 }  # fmt: skip
 
 
@@ -65,12 +80,14 @@ def cut_off(monkeypatch, epochs, function, *args):
 
 
 def assert_same_bits(a, b):
-    for x, y in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
+    (_, ours), (_, theirs) = a._give_parameters(), b._give_parameters()
+    for x, y in zip(ours, theirs, strict=True):
         assert x.dtype == y.dtype
         np.testing.assert_array_equal(x, y)
     for name in (
         "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_",
         "n_iter_", "t_", "n_skipped_batches_", "_no_improvement_count", "_converged",
+        "learning_rate_curve_", "validation_loss_curve_",
     ):  # fmt: skip
         assert getattr(a, name) == getattr(b, name), name
     ours, theirs = (m._random_state.get_state(legacy=False)["state"] for m in (a, b))
@@ -91,11 +108,61 @@ def test_going_on_gives_the_bits_of_an_uninterrupted_fit(kind, settings, monkeyp
         resumed = quietly(model_of(kind, **parameters).fit, X, y)
         assert_same_bits(resumed, whole)
         for model in (whole, resumed):  # and they go on alike
-            model = pickle.loads(pickle.dumps(model))
+            model = copy.deepcopy(model)
             if not model.early_stopping:
                 model.partial_fit(X, y)
         path.unlink()
         (tmp_path / "run.previous").unlink()
+
+
+def test_the_file_has_the_parameters_and_their_average(tmp_path):
+    path, model = saved(tmp_path, average=0.9, solver="rmsprop")
+    arrays = file_format.read(str(path))[1]
+    average = arrays["solver.vectors.average"]
+    fitted = [*model.coefs_, *model.intercepts_]
+    np.testing.assert_array_equal(average, np.concatenate([a.ravel() for a in fitted]))
+    assert (arrays["parameters.0.weights"] != model.coefs_[0]).any()
+    np.testing.assert_array_equal(arrays["parameters.0.weights"], model._optimizer.parameters[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("solver.vectors.average"),
+        lambda arrays: arrays["solver.vectors.average"].fill(np.inf),
+        lambda arrays: arrays.update({"solver.vectors.average": np.zeros(3)}),
+    ],
+)
+def test_an_average_that_no_run_has_is_refused(change, tmp_path):
+    path, model = saved(tmp_path, average=0.9)
+    (tmp_path / "run.previous").unlink()
+    rewritten(path, lambda meta, arrays: change(arrays))
+    with pytest.raises(ValueError, match="No checkpoint can be read"):
+        clone(model).fit(*problem("multiclass"))
+
+
+def test_parameters_that_a_file_does_not_name_have_their_defaults(monkeypatch, tmp_path):
+    """It was written before they came."""
+    path, whole = saved(tmp_path)
+    rewritten(path, lambda meta, arrays: meta["identity"].pop("clip_norm"))
+    assert_same_bits(quietly(clone(whole).fit, *problem("multiclass")), whole)
+    with pytest.raises(ValueError, match="is of another run: clip_norm differ"):
+        clone(whole).set_params(clip_norm=1.0).fit(*problem("multiclass"))
+
+
+@pytest.mark.parametrize("options", [
+    {"loss": "quantile", "quantile": [0.1, 0.9]}, {"loss": "huber", "huber_delta": 0.3},
+    {"output_activation": "tanh", "loss": "log_cosh"},
+])  # fmt: skip
+def test_other_losses(options, monkeypatch, tmp_path):
+    X, y = problem("regression")
+    whole = quietly(model_of("regression", **options).fit, X, y)
+    path = tmp_path / "run"
+    model = model_of("regression", checkpoint=path, checkpoint_interval=1, **options)
+    cut_off(monkeypatch, 4, model.fit, X, y)
+    assert_same_bits(quietly(clone(model).fit, X, y), whole)
+    with pytest.raises(ValueError, match="loss"):
+        clone(model).set_params(loss="absolute_error").fit(X, y)
 
 
 @pytest.mark.parametrize("form", ["float32", "sparse", "fortran", "weighted"])
@@ -210,7 +277,7 @@ def test_another_run_is_refused_and_named(change, named, tmp_path):
 
 def test_solvers_and_methods_without_checkpoints(tmp_path):
     X, y = problem("regression")
-    with pytest.raises(ValueError, match="checkpoint needs solver"):
+    with pytest.raises(ValueError, match="checkpoint needs a stochastic solver"):
         model_of("regression", solver="lbfgs", checkpoint=tmp_path / "run").fit(X, y)
     model_of("regression", checkpoint=tmp_path / "run").partial_fit(X, y)
     assert not list(tmp_path.iterdir())
@@ -528,6 +595,14 @@ def test_every_value_is_checked_before_it_is_used(change, stopped_early):
         model.fit(X, y)
     assert vars(model) == parameters
     assert len(str(error.value)) < 1000 and str(error.value).isprintable()
+
+
+def test_a_negative_variance_is_refused(tmp_path):
+    path, model = saved(tmp_path, normalization="batch")
+    (tmp_path / "run.previous").unlink()
+    rewritten(path, element("parameters.1.variance", 0, -1.0))
+    with pytest.raises(ValueError, match="No checkpoint can be read .*variance is negative"):
+        clone(model).fit(*problem("multiclass"))
 
 
 def test_a_generator_is_looked_up_by_no_strangers_name(tmp_path, monkeypatch):
@@ -963,3 +1038,47 @@ def test_killed_fifty_times(tmp_path):
             for p in tmp_path.iterdir()} == {True}  # fmt: skip
     resumed = run_python(KILLED, path, epoch + 20)
     assert resumed == run_python(KILLED, "", epoch + 20)
+
+
+# Curves that are in a file where there is something to record
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        array("rates", lambda a: a[:-1]),
+        array("rates", lambda a: a.astype(np.float32)),
+        missing("validation_losses"),
+        array("validation_losses", lambda a: a[None]),
+        array("scores", lambda a: np.append(a, 0.0)),
+        missing("scores"),
+        value("rate", 0.002),
+        value("steps", lambda n: n - 1),
+    ],
+)
+def test_curves_that_no_run_has_are_refused(change, tmp_path):
+    X, y = problem("multiclass")
+    model = model_of("multiclass", checkpoint=tmp_path / "run", learning_rate="cosine", warmup=3)
+    quietly(model.fit, X, y, X_val=X[:9], y_val=y[:9])
+    rewritten(tmp_path / "run", change)
+    with pytest.raises(ValueError, match="No checkpoint can be read"):
+        clone(model).fit(X, y, X_val=X[:9], y_val=y[:9])
+
+
+def test_a_file_from_before_rates_were_recorded_is_gone_on_from(monkeypatch, tmp_path):
+    X, y = problem("multiclass")
+    settings = {**SETTINGS["adaptive"], "checkpoint": tmp_path / "run", "checkpoint_interval": 1}
+    cut_off(monkeypatch, 4, model_of("multiclass", **settings).fit, X, y)
+
+    def older(meta, arrays):
+        del arrays["rates"]
+        for name in ("warmup", "scoring", "restore_best", "learning_rate_decay"):
+            del meta["identity"][name]
+
+    rewritten(tmp_path / "run", older)
+    (tmp_path / "run.previous").unlink()
+    resumed = quietly(model_of("multiclass", **settings).fit, X, y)
+    whole = quietly(model_of("multiclass", **SETTINGS["adaptive"]).fit, X, y)
+    np.testing.assert_array_equal(resumed.coefs_[0], whole.coefs_[0])
+    assert np.isnan(resumed.learning_rate_curve_[:4]).all()
+    assert resumed.learning_rate_curve_[4:] == whole.learning_rate_curve_[4:]

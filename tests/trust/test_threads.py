@@ -28,6 +28,18 @@ def test_bits_over_layers_and_numbers_of_threads(layer, count, serial_digests):
     assert output.split() == serial_digests + ([layer] if count > 1 else [])
 
 
+def test_bits_of_other_losses_over_numbers_of_threads():
+    found = {
+        run_python(
+            "import workload as w; print(w.losses('float32'), w.losses('float64'))",
+            NUMBA_NUM_THREADS=count,
+            NNJIT_TEST_DRIVER="serial" if count == 1 else "parallel",
+        )
+        for count in (1, 2, 4)
+    }
+    assert len(found) == 1
+
+
 @pytest.mark.slow
 def test_more_threads_than_cores(serial_digests):
     count = 4 * (os.cpu_count() or 1)

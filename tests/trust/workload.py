@@ -55,6 +55,22 @@ def large(dtype="float64", seed=0):
     return digest(classifier(random_state=seed).fit(X, y), np.tile(X, (8, 1)))
 
 
+def losses(dtype="float64"):
+    """Fit by losses of every form, as `large` does."""
+    from nnjit import MLPRegressor
+
+    X, y = data(dtype)
+    found = [
+        digest(classifier(loss="squared_error", label_smoothing=0.1).fit(X, y), X),
+        digest(classifier(loss="focal").fit(X, y), X),
+    ]
+    for options in ({"loss": "quantile", "quantile": [0.9, 0.1]}, {"output_activation": "tanh"}):
+        model = MLPRegressor(hidden_layer_sizes=(150,), max_iter=2, random_state=0, **options)
+        model.predict_proba = model.fit(X, X[:, 0]).predict
+        found.append(digest(model, X))
+    return hashlib.sha256("".join(found).encode()).hexdigest()[:16]
+
+
 def digest(model, X):
     """Hash of the parameters, the losses and the predictions, to the bit."""
     parts = [*model.coefs_, *model.intercepts_, model.loss_curve_, model.predict_proba(X)]

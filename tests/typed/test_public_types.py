@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 import nnjit
-from nnjit import MLPClassifier, MLPRegressor, inspection
+from nnjit import HiddenFeatures, MLPClassifier, MLPRegressor, inspection
 from nnjit import functional as F
 from nnjit.exceptions import TrainingWarning
 
@@ -35,6 +35,10 @@ def test_classifier() -> None:
     assert_type(model.get_params(), dict[str, Any])
     assert_type(model.coefs_, list[Floats])
     assert_type(model.classes_, NDArray[Any])
+    assert_type(model.activations(X, layer=0), Floats)
+    features = HiddenFeatures(MLPClassifier((4,), max_iter=1, class_weight={0: 2.0}), layer=0)
+    assert_type(features, HiddenFeatures)
+    assert_type(HiddenFeatures(model, prefit=True).transform(X), Floats)
     assert_type(model.n_iter_, int)
     assert_type(model.alpha, float)
     assert_type(model.early_stopping, bool)
@@ -60,7 +64,7 @@ def test_mistakes_are_found() -> None:
     with pytest.raises(TypeError):
         MLPRegressor().fit(X)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="activation"):
-        F.dense_forward(X, X.T, activation="gelu")  # type: ignore[arg-type]
+        F.dense_forward(X, X.T, activation="swish")  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
         nnjit.functionals  # type: ignore[attr-defined]  # noqa: B018
 
@@ -68,15 +72,17 @@ def test_mistakes_are_found() -> None:
 def test_mistakes_in_a_constructor_are_found() -> None:
     with pytest.raises(TypeError, match="'alpa'"):
         MLPClassifier(alpa=0.1)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="'loss'"):
-        MLPClassifier(loss="log_loss")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="'quantile'"):
+        MLPClassifier(quantile=0.5)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="from 1 to 3 positional"):
         MLPClassifier((3,), "tanh", "adam")  # type: ignore[call-arg]
     for model in (
         MLPClassifier(alpha="0.1"),  # type: ignore[arg-type]
         MLPClassifier(early_stopping=None),  # type: ignore[arg-type]
         MLPRegressor((3,)),  # type: ignore[arg-type]
-        MLPRegressor("huber"),  # type: ignore[arg-type]
+        MLPRegressor("hubert"),  # type: ignore[arg-type]
+        MLPRegressor(output_activation="relu"),  # type: ignore[arg-type]
+        MLPClassifier(loss="huber"),  # type: ignore[arg-type]
         MLPRegressor(device=0),  # type: ignore[arg-type]
     ):
         with pytest.raises(ValueError, match="parameter of MLP"):

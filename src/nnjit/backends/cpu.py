@@ -49,7 +49,7 @@ class CpuEngine:
         self._views = self.layout.views(self.parameters)
         self._programs = {}
         self._current = None
-        self._forward = None
+        self._forward = self._sampling = None
         self._full_batch = None
 
     @functools.cached_property
@@ -59,12 +59,13 @@ class CpuEngine:
 
     @functools.cached_property
     def loss_parameters(self):
-        """Parameters of the loss, float64 in the order of its entry."""
-        return np.array(list(self.loss_entry.parameters.values()), np.float64)
+        """Parameters of the loss, float64: for each output, in the order of its entry."""
+        given, outputs = self.network.loss_parameters, self.network.outputs
+        return np.array(self.loss_entry.settings(given, outputs), np.float64)
 
-    def _program(self, sparse, training):
+    def _program(self, sparse, training, sampling=False):
         """The network's `Program` for these; made once."""
-        key = sparse, training
+        key = sparse, training, sampling
         if key not in self._programs:
             self._programs[key] = make_program(self.network, self.dtype, *key)
         return self._programs[key]
@@ -94,21 +95,44 @@ class CpuEngine:
         ----------
         X : ndarray or CSR matrix of shape (n_samples, n_features)
         y : ndarray
-            (n_samples,) class numbers for a loss of classes, else (n_samples, n_outputs).
+            (n_samples,) class numbers for a softmax, (n_samples, n_groups) where there are
+            several, else (n_samples, n_outputs), or (n_samples, 1) where all outputs have the
+            same target.
         sample_weight : ndarray of shape (n_samples,), optional
         """
-        labels = self.loss_entry.classes
+        labels = self.loss_entry.labels
         check_columns(X, self.network.inputs)
-        check_targets(y, sample_weight, X.shape[0], self.network.outputs, labels)
+        check_targets(
+            y, sample_weight, X.shape[0], self.network.outputs, labels, self.network.groups
+        )
         data, keep = as_data(X, self.dtype)
         data = fill_targets(data, y, sample_weight, labels, self.dtype)
         return Dataset(data, X.shape[0], keep)
 
     # -- training -----------------------------------------------------------------------
 
-    def optimizer(self, name, **hyperparameters):
-        """New optimizer state for `train`, of a solver by its name in `nnjit.formulas`."""
-        return Optimizer(find_solver(name), hyperparameters, self.layout, self.dtype)
+    def optimizer(
+        self, name, *, clip_norm=None, clip_value=None, average=None, seed=0, **hyperparameters
+    ):
+        """New optimizer state for `train`.
+
+        Parameters
+        ----------
+        name : str
+            Of a solver in `nnjit.formulas`.
+        clip_norm, clip_value : float, optional
+            Most of the norm of a minibatch's gradient, or of each of its elements.
+        average : float, optional
+            Decay rate of an average of the parameters.
+        seed : int, default=0
+            What layers draw at random follows from it and the number of the step.
+        **hyperparameters : float
+            Those of the solver that are not to be at their defaults.
+        """
+        return Optimizer(
+            find_solver(name), hyperparameters, self.layout, self.dtype,
+            clip_norm=clip_norm, clip_value=clip_value, average=average, seed=seed,
+        )  # fmt: skip
 
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
         """Minibatches first..last-1 of the epoch that visits the samples as in `order`.
@@ -158,7 +182,7 @@ class CpuEngine:
 
     @staticmethod
     def _run(plan, orders, epochs, alpha, first, last):
-        plan.begin(orders, epochs, alpha)
+        plan.begin(orders, epochs, alpha, first, last)
         if plan.parallel:
             plan.tuner.run(plan.run, first, last)
         else:
@@ -238,6 +262,34 @@ class CpuEngine:
             sum of their elements overflows.
         """
         return self._predict(X, "activation")
+
+    def predict_samples(self, X, n, seed):
+        """Outputs of n passes that draw as training does: Monte Carlo dropout.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+        n : int
+        seed : int
+            From 0 on. What pass k draws for row i follows from seed, k and i.
+
+        Returns
+        -------
+        ndarray of shape (n, n_samples, n_outputs)
+        """
+        check_columns(X, self.network.inputs)
+        rows = X.shape[0]
+        out = np.empty((n, rows, self.network.outputs), self.dtype)
+        data, _keep = as_data(X, self.dtype)
+        sparse = data.x_column == 0
+        plan = self._sampling
+        if plan is None or not plan.serves(rows, sparse):
+            program = self._program(sparse, training=False, sampling=True)
+            plan = self._sampling = ForwardPlan(self, program, rows)
+        for number in range(n if rows else 0):
+            plan.sample(seed, number)
+            plan.run(data, rows, out[number], False)
+        return out
 
     def _predict(self, X, output):
         check_columns(X, self.network.inputs)

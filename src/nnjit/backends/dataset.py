@@ -20,8 +20,8 @@ class Data(NamedTuple):
     x_column: int  # elements from one column to the next (0 for CSR)
     indices: np.ndarray  # CSR column numbers, int32
     indptr: np.ndarray  # CSR row starts, int64
-    targets: np.ndarray  # (n * outputs,) row-major
-    labels: np.ndarray  # (n,) class numbers, int32
+    targets: np.ndarray  # (n * outputs,) row-major, or (n,): the same for all outputs
+    labels: np.ndarray  # (n,) class numbers, int32, of each group of outputs in turn
     weights: np.ndarray  # (n,) sample weights
 
 
@@ -61,7 +61,7 @@ def check_columns(X, n_features):
         raise ValueError(f"X has {X.shape[1]} features, but the network has {n_features} inputs.")
 
 
-def check_targets(y, sample_weight, n_rows, n_outputs, labels):
+def check_targets(y, sample_weight, n_rows, n_outputs, labels, groups=()):
     """Refuse targets and weights that kernels would read outside of, and labels without an output.
 
     Parameters
@@ -70,19 +70,29 @@ def check_targets(y, sample_weight, n_rows, n_outputs, labels):
     sample_weight : ndarray or None
     n_rows, n_outputs : int
     labels : bool
-        Whether `y` holds class numbers.
+        Whether `y` holds class numbers; else it may have one column for all outputs.
+    groups : tuple of int
+        Outputs of each group where there are several, with a column of class numbers each.
     """
-    shape = (n_rows,) if labels else (n_rows, n_outputs)
-    if y.shape != shape:
+    shape = (n_rows, n_outputs)
+    if labels:
+        shape = (n_rows, len(groups)) if groups else (n_rows,)
+    if y.shape != shape and (labels or y.shape != (n_rows, 1)):
         raise ValueError(f"The target has shape {y.shape}, but {shape} is needed.")
-    if labels and n_rows and not 0 <= y.min() <= y.max() < n_outputs:
-        raise ValueError(
-            f"The target has class numbers from {y.min()} to {y.max()}, but the network has "
-            f"{n_outputs} outputs."
-        )
+    if labels and n_rows:
+        for column, outputs in zip(y.T.reshape(-1, n_rows), groups or (n_outputs,), strict=True):
+            _check_labels(column, outputs)
     if sample_weight is not None and sample_weight.shape != (n_rows,):
         raise ValueError(
             f"The sample weights have shape {sample_weight.shape}, but {(n_rows,)} is needed."
+        )
+
+
+def _check_labels(y, n_outputs):
+    if not 0 <= y.min() <= y.max() < n_outputs:
+        raise ValueError(
+            f"The target has class numbers from {y.min()} to {y.max()}, but the network has "
+            f"{n_outputs} outputs."
         )
 
 
@@ -106,5 +116,5 @@ def fill_targets(data, y, sample_weight, labels, dtype):
     if sample_weight is not None:
         data = data._replace(weights=canonical(sample_weight, dtype))
     if labels:
-        return data._replace(labels=canonical(y, np.int32))
+        return data._replace(labels=canonical(y.T, np.int32))
     return data._replace(targets=canonical(y, dtype))

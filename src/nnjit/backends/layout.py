@@ -1,10 +1,10 @@
 """Where a network's parameters lie in one flat buffer, and the values of a block of rows.
 
 Parameters are one flat array in scikit-learn's packing order, all that are penalized (the weight
-matrices) and then the others, so that gradients, vectors of a solver and updates are single sweeps.
-A matrix is row-major; where its rows would be a multiple of 512 bytes apart they are set one vector
-further apart, because power-of-two strides fall into few cache sets. The padding is zero and stays
-zero.
+matrices), then the others, and last what no solver trains, so that gradients, vectors of a solver
+and updates are single sweeps. A matrix is row-major; where its rows would be a multiple of 512
+bytes apart they are set one vector further apart, because power-of-two strides fall into few cache
+sets. The padding is zero and stays zero.
 
 Values are feature-major: those of a layer for a block of rows are (values, stride), vectors running
 along the samples, so that no layer is padded in its units and softmax and the losses vectorize over
@@ -31,6 +31,7 @@ class Place(NamedTuple):
     penalized: bool
     start: int
     row: int  # elements from one row to the next; 1 for a vector
+    trained: bool
 
     @property
     def stop(self):
@@ -49,6 +50,7 @@ class Layout(NamedTuple):
     places: tuple[Place, ...]
     n_flat: int  # elements of the flat buffer, padding included
     n_penalized: int  # of these, the first so many
+    n_trained: int  # those that the solver moves: the first so many
 
     def views(self, flat):
         """All parameters in a flat array."""
@@ -57,6 +59,11 @@ class Layout(NamedTuple):
     def packed_views(self, flat):
         """The same in packing order."""
         return [place.view(flat) for place in sorted(self.places, key=lambda place: place.start)]
+
+    @property
+    def trained(self):
+        """The places of the parameters that the solver moves."""
+        return [place for place in self.places if place.trained]
 
     def of(self, layer):
         """The places of one layer's parameters."""
@@ -87,20 +94,23 @@ def make_layout(network, dtype):
     for layer, parameter in network.parameters():
         piece = number[layer] = number.get(layer, -1) + 1
         found.append((layer, piece, parameter))
-    places, start, n_penalized = {}, 0, 0
-    for penalized in (True, False):
+    places, start, ends = {}, 0, []
+    for section in ((True, True), (True, False), (False, False)):
         for layer, piece, parameter in found:
-            if parameter.penalized != penalized:
+            if section != (parameter.trained, parameter.penalized):
                 continue
             row = 1
             if len(parameter.shape) == 2:
                 columns = parameter.shape[1]
                 row = columns + (lanes_of(dtype) if columns * itemsize % _BAD_STRIDE == 0 else 0)
-            place = Place(layer, piece, parameter.shape, penalized, start, row)
+            place = Place(
+                layer, piece, parameter.shape, parameter.penalized, start, row, parameter.trained
+            )  # fmt: skip
             places[layer, piece], start = place, place.stop
-        n_penalized = start if penalized else n_penalized
+        ends.append(start)
+    n_penalized, n_trained, n_flat = ends
     ordered = tuple(places[layer, piece] for layer, piece, _ in found)
-    return Layout(ordered, start, n_penalized)
+    return Layout(ordered, n_flat, n_penalized, n_trained)
 
 
 def aligned_empty(n, dtype):

@@ -13,9 +13,10 @@ from nnjit.core.jobs import job, prediction, threads, training
 from nnjit.core.jobs.driver import open_job, runner
 from nnjit.core.jobs.job import Block, Chunk, Job, Phase
 from nnjit.core.jobs.records import address_of
+from nnjit.core.maps.groups import GROUP_LOSSES, GROUP_OUTPUTS
 from nnjit.core.maps.losses import loss_unit
 from nnjit.core.maps.outputs import output_unit, overflows
-from nnjit.core.maps.solvers import gradient_unit, solver_unit
+from nnjit.core.maps.solvers import average_unit, gradient_unit, solver_unit
 from nnjit.core.simd import TILE
 
 __all__ = ["ForwardPlan", "GradientPlan", "TrainPlan"]
@@ -80,6 +81,26 @@ class _Plan:
         if engine.network.output != "identity":
             self._set(output_at=output_unit(engine.network.output, program.single).address)
         self._at = address_of(self._table)
+
+    def _keep_groups(self, engine):
+        """Enter a record for each of several softmaxes, when all that they share is entered."""
+        sizes = engine.network.groups
+        if not sizes:
+            return
+        last, count = self._program.of_layer[-1], len(sizes)
+        groups, steps = np.repeat(self._table, count), np.repeat(last, count)
+        first = np.cumsum([0, *sizes[:-1]])
+        steps["output_row"] += first
+        steps["delta_row"] += first
+        at = address_of(steps) + steps.itemsize * np.arange(count)
+        groups["steps_at"] = address_of(at) + at.itemsize * np.arange(count)
+        groups["n_steps"], groups["outputs"] = 1, sizes
+        groups["labels_at"] += 4 * self._integers[Job.places["n_samples"]] * np.arange(count)
+        self._kept["steps of groups"] = steps, at
+        self._keep(groups=groups)
+        self._set(n_groups=count, output_at=GROUP_OUTPUTS.address)
+        if self._program.training:
+            self._set(loss_at=GROUP_LOSSES.address)
 
     def _set(self, **fields):
         for name, value in fields.items():
@@ -146,6 +167,10 @@ class ForwardPlan(_Plan):
         self._keep(order=np.arange(self._rows))
         self._keep_claims(0)
         self._set(output_overflows=overflows(engine.network.output, program.single))
+        if program.sampling:
+            self._clock = np.zeros(1)
+            self._keep(clock=self._clock)
+        self._keep_groups(engine)
 
     def serves(self, n, sparse):
         """Whether n rows fit these buffers and threads."""
@@ -155,6 +180,11 @@ class ForwardPlan(_Plan):
             parallel = n >= self._work_needed
             return self._rows == BLOCK_ROWS and parallel == (self._workers > 1)
         return n <= self._rows < 2 * n + BLOCK_ROWS // 8
+
+    def sample(self, seed, number):
+        """Have the next run draw what belongs to a sample of predictions."""
+        self._set(seed=seed)
+        self._clock[job.STEPS] = number
 
     def run(self, data, n, out, logits):
         """Write the outputs of n rows to `out`; whether all is surely finite, see predict_block."""
@@ -189,6 +219,8 @@ class _BackwardPlan(_Plan):
         self._work = _work(engine)
         rows, self.n_parts = _blocks(self._work, batch_size, lanes_of(self._dtype))
         self.parallel = self.n_parts > 1
+        if network.joins_rows:  # one block is the whole minibatch, and threads share the update
+            rows, self.n_parts = round_up(batch_size, lanes_of(self._dtype)), 1
         self._fused = (
             fusing
             and batch_size <= rows * self.n_parts
@@ -201,10 +233,13 @@ class _BackwardPlan(_Plan):
         self._keep_samples(data, dataset.n_samples)
         self._keep(targets=data.targets, labels=data.labels, weights=data.weights)
         self._keep(loss_parameters=engine.loss_parameters)
-        self._keep_workspaces(rows, self._workers, self.n_parts if self._fused else self._workers)
+        apart = self._fused or self.n_parts == 1  # a workspace for each part, not for each thread
+        self._keep_workspaces(rows, self._workers, self.n_parts if apart else self._workers)
+        mean, columns = self._takes_mean(engine.loss_entry), data.targets.size
         self._set(
             loss_at=loss_unit(network.loss, network.output, program.single).address,
-            delta_scale=1.0,
+            delta_scale=1.0 / network.outputs if mean else 1.0,
+            target_columns=columns // max(1, dataset.n_samples),
             n_parts=self.n_parts,
             batch_size=batch_size,
             n_order=n_order,
@@ -214,6 +249,11 @@ class _BackwardPlan(_Plan):
         self._losses, self._squares = np.zeros(self.n_parts), np.zeros(self._n_chunks)
         self._keep(losses=self._losses, squares=self._squares)
         self._keep_claims(max(self.n_parts, self._n_chunks))
+
+    @staticmethod
+    def _takes_mean(loss):
+        """Whether the gradient is that of the mean over the outputs, not of the sum."""
+        return loss.gradient_of_mean
 
     def _keep_chunks(self, layout):
         """Cut the parameters into chunks, and make what their gradient is written to."""
@@ -227,7 +267,7 @@ class _BackwardPlan(_Plan):
             chunks = _plain_chunks(layout, self.parallel)
             self._keep(partials=aligned_zeros(self.n_parts * layout.n_flat, self._dtype))
         self._n_chunks = len(chunks)
-        pieces = [_piece(place) for place in _last_first(layout.places)]
+        pieces = [_piece(place) for place in _last_first(layout.trained)]
         self._set(n_chunks=len(chunks), n_pieces=len(pieces))
         self._keep(chunks=_chunk_table(chunks, steps), pieces=_chunk_table(pieces, steps))
 
@@ -244,7 +284,9 @@ class TrainPlan(_BackwardPlan):
     def __init__(self, engine, program, dataset, n_order, batch_size, optimizer):
         self._for = n_order, batch_size
         batch_size = min(batch_size, n_order)
-        super().__init__(engine, program, dataset, n_order, batch_size, fusing=True)
+        clips = optimizer.clips
+        # a whole gradient is there at once, before anything moves, where it is clipped
+        super().__init__(engine, program, dataset, n_order, batch_size, fusing=not clips)
         self.optimizer, entry = optimizer, optimizer.solver
         self._keep_solver(
             solver_unit(entry.name, program.single).address,
@@ -253,27 +295,60 @@ class TrainPlan(_BackwardPlan):
             optimizer.clock,
             [list(entry.hyperparameters).index(name) for name in entry.powers],
         )
+        if optimizer.average is not None:
+            self._set(
+                average_at=average_unit(program.single).address,
+                average_share=1.0 - optimizer.average,
+            )
+        if clips:
+            self._keep_clipping(optimizer)
         self._keep_phases(
             training.units(program.single),
             ("weigh_task", "after_update", 1),
             ("gradient_task", "after_gradients", 2),
+            *([("clip_task", "after_clip", 3)] if clips else ()),
             ("update_task", "after_update", 1),
         )
         self.epoch_batches = -(-n_order // batch_size)
         self._set(epoch_batches=self.epoch_batches)
+        self._keep_groups(engine)
         self.epoch_losses, self.order = np.zeros(0), None
 
-    def begin(self, orders, epochs, alpha):
-        """Visit the samples in the order of each epoch, int64 arrays that are kept."""
+    def _keep_clipping(self, optimizer):
+        norm, value = optimizer.clip_norm, optimizer.clip_value
+        self._set(
+            finished=1, clip_norm=0.0 if norm is None else norm,
+            clip_value=np.inf if value is None else value,
+        )  # fmt: skip
+        self._keep(gradient_squares=np.zeros(self._n_chunks))
+
+    def begin(self, orders, epochs, alpha, first, last):
+        """Visit the samples in the order of each epoch, int64 arrays that are kept.
+
+        The optimizer's rates, if it has any, are those of the minibatches first..last-1.
+        """
         if orders is not self.order:
             self.order = orders
             self._keep(order=orders)
-        self._set(epochs=epochs, rate=self.optimizer.learning_rate, alpha=alpha)
+        rate, rates_at = self.optimizer.learning_rate, self._rates(first, last)
+        self._set(
+            epochs=epochs, rate=rate, rates_at=rates_at, alpha=alpha, seed=self.optimizer.seed
+        )
         if len(self.epoch_losses) < epochs:
             self.epoch_losses = np.zeros(epochs)
             self._keep(epoch_losses=self.epoch_losses)
         self.epoch_losses[:] = 0.0
         self.report[job.LOSS], self.report[job.SKIPPED], self.report[job.FINITE] = 0.0, 0.0, 1.0
+
+    def _rates(self, first, last):
+        """Where minibatch 0 would have its rate; 0 where all have the same."""
+        rates = self.optimizer.rates
+        if rates is None:
+            return 0
+        if rates.dtype != np.float64 or rates.shape != (last - first,) or rates.strides != (8,):
+            raise ValueError(f"One rate is needed for each of {last - first} minibatches.")
+        self._kept["rates"] = rates
+        return address_of(rates) - 8 * first
 
     def run(self, parallel, first, last):
         """Minibatches first..last-1, by all threads or by one; False after a loss not finite."""
@@ -300,8 +375,6 @@ class GradientPlan(_BackwardPlan):
         round_ = self._rows * self.n_parts
         length = max(1, int(PRODUCTS_PER_CALL / self._work / round_)) * round_
         self._runs = -(-n // length)
-        if engine.loss_entry.mean_over_outputs:
-            self._set(delta_scale=1.0 / engine.network.outputs)
         self._set(batch_size=length, epoch_batches=self._runs, epochs=1, accumulates=1)
         self.vector = aligned_zeros(engine.layout.n_flat, self._dtype)
         nothing = np.zeros(1)
@@ -313,6 +386,11 @@ class GradientPlan(_BackwardPlan):
             ("update_task", "after_all", 1),
         )
         self._keep(order=np.arange(n))
+        self._keep_groups(engine)
+
+    @staticmethod
+    def _takes_mean(loss):
+        return loss.mean_over_outputs
 
     def gradient(self, weight, alpha):
         """Loss over all samples, of this weight together; the gradient goes to `vector`."""
@@ -368,7 +446,7 @@ def _last_first(places):
 def _plain_chunks(layout, parallel):
     """Chunks of about equal size, those of the penalized parameters first."""
     chunks = []
-    sections = (0, layout.n_penalized, 1), (layout.n_penalized, layout.n_flat, 0)
+    sections = (0, layout.n_penalized, 1), (layout.n_penalized, layout.n_trained, 0)
     for start, stop, penalized in sections:
         size = CHUNK_SIZE
         if parallel:
@@ -382,7 +460,7 @@ def _fused_chunks(layout, size):
     """Chunks of whole rows of one matrix, in multiples of the tile, and whole vectors."""
     chunks, height = [], TILE.rows
     size = min(size, layout.n_penalized // FUSED_CHUNKS)
-    for place in sorted(layout.places, key=lambda place: place.start):
+    for place in sorted(layout.trained, key=lambda place: place.start):
         if len(place.shape) == 1:
             chunks.append(_piece(place))
             continue

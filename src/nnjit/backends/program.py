@@ -11,7 +11,10 @@ and, if it likes,
 
 - ``ROWS_ALONE``: the gradient of some rows of a matrix can be had without the others;
 - ``MASKS_INPUTS``: its backward pass can end in the derivative of a ReLU below;
-- ``VARIANTS``: names of modules beside it with units of their own, 'csr' where it takes CSR rows.
+- ``VARIANTS``: names of modules beside it with units of their own, 'csr' where it takes CSR rows;
+- ``reads_outputs(layer)``: whether its backward pass reads its outputs as they were;
+- ``IN_PLACE``: it changes delta in place, and the values too if the layer below reads them no more;
+- ``TRAINING_ONLY``: in a prediction its outputs are its inputs, unless samples are drawn.
 """
 
 import functools
@@ -50,30 +53,37 @@ class Program:
     addresses : ndarray of int64
         Of the steps.
     of_layer : list of ndarray
-        The record of each layer.
+        The record of each layer, None for one that is left out.
+    first : int
+        Number of the first layer that is not.
     rows : Rows
     scratch : int
         Elements of the scratch for each row of a block, sample-major.
     """
 
-    def __init__(self, network, layout, dtype, sparse, training):
+    def __init__(self, network, layout, dtype, sparse, training, sampling=False):
         self.network, self.layout, self.dtype = network, layout, np.dtype(dtype)
-        self.sparse, self.training = sparse, training
+        self.sparse, self.training, self.sampling = sparse, training, sampling
         self.single = self.dtype == np.float32
         self.sizes = network.sizes
-        self._starts = np.cumsum([0, *self.sizes]).tolist()
         self._kept = np.cumsum(
             [0, *[layer.kept(n) for layer, n in zip(network.layers, self.sizes, strict=False)]]
         ).tolist()
         self._kinds = [_cpu(layer.kind) for layer in network.layers]
+        self._left_out = [self._leaves_out(kind) for kind in self._kinds]
+        self.first = self._left_out.index(False)
         self._check_input()
-        self.rows = _rows(self._starts[-1], self.sizes[0], self._kept[-1], training)
+        self._starts, n_values = self._value_rows()
+        self._delta_starts, n_deltas = self._delta_rows()
+        self.rows = _rows(n_values, n_deltas if training else 0, self._kept[-1], training)
         self.scratch = 0
         self.of_layer = [
-            kind.make_step(self, number, layer)
-            for number, (kind, layer) in enumerate(zip(self._kinds, network.layers, strict=True))
+            None if left_out else kind.make_step(self, number, layer)
+            for number, (kind, layer, left_out) in enumerate(
+                zip(self._kinds, network.layers, self._left_out, strict=True)
+            )
         ]
-        self.steps = self.of_layer if sparse else [self._input(), *self.of_layer]
+        self.steps = [*([] if sparse else [self._input()]), *self._in_order()]
         self.addresses = np.array([address_of(step) for step in self.steps], np.int64)
 
     @property
@@ -81,9 +91,62 @@ class Program:
         """Whether every kind can compute the gradient of some rows of a matrix alone."""
         return all(getattr(kind, "ROWS_ALONE", False) for kind in self._kinds)
 
+    @property
+    def lanes(self):
+        """Rows of one vector."""
+        return lanes_of(self.dtype)
+
+    def _in_order(self):
+        """The steps of the layers, and in training of what joins deltas in front of them."""
+        for number, step in enumerate(self.of_layer):
+            for first, last in self.network.shortcuts:
+                if first == number and self.training and self.delta_row(first) >= 0:
+                    yield self._kinds[last].make_join(self, first, last)
+            if step is not None:
+                yield step
+
     def _check_input(self):
-        if self.sparse and "csr" not in getattr(self._kinds[0], "VARIANTS", ()):
-            raise ValueError(f"A {self.network.layers[0].kind} layer takes no sparse rows.")
+        if self.sparse and "csr" not in getattr(self._kinds[self.first], "VARIANTS", ()):
+            kind = self.network.layers[self.first].kind
+            raise ValueError(f"A {kind} layer takes no sparse rows.")
+
+    def _leaves_out(self, kind):
+        """Whether layers of a kind are none for this program."""
+        return getattr(kind, "TRAINING_ONLY", False) and not (self.training or self.sampling)
+
+    def _value_rows(self):
+        """Where the inputs and the values of each layer begin, and the number of all rows."""
+        starts, total = [0], self.sizes[0]
+        for number, size in enumerate(self.sizes[1:]):
+            if self._left_out[number] or self._in_place(number):
+                starts.append(starts[-1])
+            else:
+                starts.append(total)
+                total += size
+        return starts, total
+
+    def _in_place(self, number):
+        """Whether a layer's outputs take the place of its inputs."""
+        if not getattr(self._kinds[number], "IN_PLACE", False):
+            return False
+        if any(first == number for first, _ in self.network.shortcuts):
+            return False  # a residual layer reads the inputs later
+        if number == 0 or not self.training:
+            return True
+        reads = getattr(self._kinds[number - 1], "reads_outputs", lambda layer: True)
+        return not reads(self.network.layers[number - 1])
+
+    def _delta_rows(self):
+        """The same for their deltas, from 0 on; -1 where no parameter lies below."""
+        starts, total, asked = [-1], 0, False
+        for number, (layer, size) in enumerate(
+            zip(self.network.layers, self.sizes[1:], strict=True)
+        ):
+            in_place = asked and getattr(self._kinds[number], "IN_PLACE", False)
+            asked = asked or bool(layer.parameters(self.sizes[number]))
+            starts.append(starts[-1] if in_place else total if asked else -1)
+            total += size if asked and not in_place else 0
+        return starts, total
 
     def _input(self):
         step = Step.table(1)
@@ -99,12 +162,22 @@ class Program:
         step["kept_row"] = self.rows.kept + self._kept[number] if kept else -1
         step["forward_at"] = units["forward"].address
         if self.training:
-            delta = self.rows.delta - self.sizes[0]
-            step["delta_row"] = delta + self._starts[number + 1]
-            step["input_delta_row"] = delta + self._starts[number] if number > 0 else -1
-            step["backward_at"] = units["backward"].address
-            step["gradient_at"] = units["gradient"].address
+            step["delta_row"] = self.delta_row(number + 1)
+            step["input_delta_row"] = self.delta_row(number)
+            if step["delta_row"] >= 0:
+                step["backward_at"] = units["backward"].address
+            if "gradient" in units:  # else it has no parameters
+                step["gradient_at"] = units["gradient"].address
         return step
+
+    def input_row(self, number):
+        """Where the values begin that come into a layer."""
+        return self._starts[number]
+
+    def delta_row(self, number):
+        """Where their deltas begin, in training; -1 where nobody asks for them."""
+        start = self._delta_starts[number]
+        return self.rows.delta + start if start >= 0 else -1
 
     def take_scratch(self, columns):
         """Reserve sample-major scratch; (its start and stride, in elements of each row)."""
@@ -113,11 +186,15 @@ class Program:
         return start, stride
 
     def masks_below(self, number):
-        """Whether a layer's backward pass ends in the derivative of a ReLU below it."""
+        """Whether a layer's backward pass ends in the derivative of a ReLU below it.
+
+        It does not where that layer's delta is a sum, of which this is only the first term.
+        """
         below = self.network.layers[number - 1] if number > 0 else None
         activation = getattr(below, "activation", None)
         return bool(
             activation
+            and all(first != number for first, _ in self.network.shortcuts)
             and find_activation(activation).epilogue == "relu"
             and getattr(self._kinds[number], "MASKS_INPUTS", False)
         )
@@ -132,7 +209,7 @@ class Program:
         return self.rows.scratch * stride + whole * self.scratch
 
 
-def make_program(network, dtype, sparse, training):
+def make_program(network, dtype, sparse, training, sampling=False):
     """The `Program` of a network; a search makes many engines of the same few networks.
 
     Parameters
@@ -141,22 +218,22 @@ def make_program(network, dtype, sparse, training):
     dtype : numpy dtype
     sparse, training : bool
         Whether rows are CSR; whether there is a backward pass.
+    sampling : bool
+        Whether a prediction draws what training draws.
     """
     names = {getattr(layer, "activation", None) for layer in network.layers} - {None}
     entries = tuple(map(find_activation, sorted(names)))  # one may take another's place
-    return _make_program(network, np.dtype(dtype), sparse, training, entries)
+    return _make_program(network, np.dtype(dtype), sparse, training, sampling, entries)
 
 
 @functools.lru_cache(maxsize=64)
-def _make_program(network, dtype, sparse, training, entries):
-    return Program(network, make_layout(network, dtype), dtype, sparse, training)
+def _make_program(network, dtype, sparse, training, sampling, entries):
+    return Program(network, make_layout(network, dtype), dtype, sparse, training, sampling)
 
 
-def _rows(total, inputs, kept, training):
+def _rows(values, deltas, kept, training):
     """Rows of a workspace: inputs and values, and in training their deltas and weights."""
-    delta = ones = total
-    if training:
-        ones = total + total - inputs
+    delta, ones = values, values + deltas
     spare = ones + 2 if training else ones
     return Rows(spare + 2, delta, ones, ones + 1, spare, spare + 2 + kept)
 

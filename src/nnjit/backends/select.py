@@ -11,7 +11,7 @@ __all__ = ["is_device_name", "make_engine", "on_device", "resolve"]
 _DEVICE = re.compile(r"cuda(?::(\d+))?")
 
 
-def make_engine(network, dtype, device="cpu", ready=False):
+def make_engine(network, dtype, device="cpu", ready=False, solver=None, options=()):
     """Engine for one network.
 
     Parameters
@@ -21,6 +21,10 @@ def make_engine(network, dtype, device="cpu", ready=False):
         Precision of everything.
     device, ready
         See `resolve`.
+    solver : str, optional
+        Name of the solver's entry, where the network is to be trained.
+    options : sequence of str
+        What else the solver will be asked for, by the names that `optimizer` has.
 
     Returns
     -------
@@ -29,14 +33,14 @@ def make_engine(network, dtype, device="cpu", ready=False):
     Raises
     ------
     RuntimeError, ValueError
-        See `resolve`; and where the device has no code for a kind of layer, unless the CPU will
-        do, which is said once.
+        See `resolve`; and where the device has no code for a kind of layer, a formula or an
+        option, unless the CPU will do, which is said once.
     """
     ordinal = resolve(device, ready)
     if ordinal is not None:
         from nnjit.backends.cuda.engine import CudaEngine, why_not
 
-        reason = why_not(network)
+        reason = why_not(network, dtype, solver, options)
         if reason is None:
             return CudaEngine(network, dtype, ordinal)
         if not (device == "auto" or ready):
@@ -77,15 +81,8 @@ def resolve(device, ready=False):
         return None
     if not isinstance(device, str) or not is_device_name(device):
         raise ValueError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', got {device!r}.")
-    if "nnjit.backends.cuda._cuda" not in sys.modules:
-        with undisturbed():
-            import nnjit.backends.cuda._cuda  # noqa: F401
-    from nnjit.backends.cuda import _cuda
-
     ordinal = 0 if device == "auto" else int(_DEVICE.fullmatch(device)[1] or 0)
-    reason = _cuda.why_unavailable()
-    if reason is None and ordinal >= (count := _cuda.device_count()):
-        reason = f"there are {count} CUDA devices, numbered from 0"
+    reason = _why_no_cuda(ordinal)
     if reason is None:
         return ordinal
     if device == "auto" or ready:
@@ -93,8 +90,24 @@ def resolve(device, ready=False):
         return None
     raise RuntimeError(
         f"device={device!r} cannot be used: {reason}. A GPU needs NVIDIA's driver and "
-        "pip install 'nnjit[cuda]'; device='auto' falls back to the CPU."
+        "pip install 'nnjit[cuda]', with versions of numba-cuda, Numba and NumPy that fit each "
+        "other; device='auto' falls back to the CPU."
     )
+
+
+def _why_no_cuda(ordinal):
+    """None if there is a CUDA device of that number which works, else the reason in words."""
+    try:
+        if "nnjit.backends.cuda._cuda" not in sys.modules:
+            with undisturbed():
+                import nnjit.backends.cuda._cuda  # noqa: F401
+        from nnjit.backends.cuda import _cuda
+    except Exception as error:  # numba-cuda beside a NumPy or Numba that it does not fit
+        return f"numba-cuda cannot be loaded ({type(error).__name__}: {error})"
+    reason = _cuda.why_unavailable()
+    if reason is None and ordinal >= (count := _cuda.device_count()):
+        reason = f"there are {count} CUDA devices, numbered from 0"
+    return reason
 
 
 _said = set()

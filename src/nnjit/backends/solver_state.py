@@ -16,18 +16,26 @@ class SolverState:
     solver : nnjit.formulas.registry.Solver
     hyperparameters : dict
         The entry has defaults for those that are left out.
+    average : float, optional
+        Decay rate of an average of the parameters, which is one vector more.
+    seed : int, default=0
+        Of what layers draw in training, from 0 on.
 
     Attributes
     ----------
     learning_rate : float
         Base rate, read at every call of an engine's `train`.
+    rates : ndarray of float64 or None
+        One base rate for each minibatch of the next call instead, in order.
     settings : ndarray of float64
         The hyperparameters in the order of the entry.
     clock : ndarray of float64
         Steps done, then the powers that the entry asks for; compiled code moves it on.
+    vector_names : tuple of str
+        Those of the entry, and 'average' if there is one.
     """
 
-    def __init__(self, solver, hyperparameters):
+    def __init__(self, solver, hyperparameters, average=None, seed=0):
         unknown = sorted(hyperparameters.keys() - solver.hyperparameters.keys())
         if unknown:
             raise TypeError(
@@ -35,8 +43,11 @@ class SolverState:
                 f"it has {', '.join(solver.hyperparameters) or 'none'}."
             )
         settings = {**solver.hyperparameters, **hyperparameters}
-        self.solver = solver
+        self.solver, self.average = solver, average
+        self.vector_names = (*solver.vectors, *(() if average is None else ("average",)))
         self.learning_rate = 0.0
+        self.seed = int(seed)
+        self.rates = None
         self.settings = np.array(list(settings.values()), np.float64)
         self.clock = np.array([0.0, *[1.0] * len(solver.powers)])
 
@@ -45,20 +56,29 @@ class SolverState:
         """Steps done."""
         return int(self.clock[0])
 
+    def averages(self):
+        """Copies of the parameters' averages, in the order that an engine's `unpack` has.
+
+        None where none are kept, or before the first step.
+        """
+        return None
+
     def state(self):
         """Copies of everything a later `load_state` needs to go on bit for bit.
 
         Returns
         -------
         dict
-            'learning_rate', 'steps', 'powers' (float64, in the order of the entry) and 'vectors',
-            a packed vector by name, without padding, so that it fits another machine or engine.
+            'learning_rate', 'steps', 'powers' (float64, in the order of the entry), 'vectors', a
+            packed vector by name, without padding, so that it fits another machine or engine, and
+            'seed'.
         """
         return {
             "learning_rate": np.float64(self.learning_rate),
             "steps": self.t,
             "powers": self.clock[1:].copy(),
-            "vectors": {name: self._read(name) for name in self.solver.vectors},
+            "vectors": {name: self._read(name) for name in self.vector_names},
+            "seed": self.seed,
         }
 
     def load_state(self, state):
@@ -75,13 +95,14 @@ class SolverState:
             self._write(name, vector)
         self.learning_rate = float(state["learning_rate"])
         self.clock[0], self.clock[1:] = state["steps"], state["powers"]
+        self.seed = int(state.get("seed", 0))  # states of earlier versions have none
 
     def _check(self, state):
         what = "The optimizer state is for another network or solver"
-        if set(state["vectors"]) != set(self.solver.vectors):
+        if set(state["vectors"]) != set(self.vector_names):
             raise ValueError(
                 f"{what}: its vectors are {_listed(state['vectors'])}, but {self.solver.name!r} "
-                f"has {_listed(self.solver.vectors)}."
+                f"has {_listed(self.vector_names)}."
             )
         arrays = [(*item, self.n_parameters) for item in state["vectors"].items()]
         for name, array, size in [*arrays, ("powers", state["powers"], len(self.solver.powers))]:

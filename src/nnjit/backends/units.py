@@ -3,8 +3,8 @@
 import importlib
 
 from nnjit.core.jobs import driver, prediction, training
-from nnjit.core.maps import activations, inputs, losses, outputs, solvers
-from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS
+from nnjit.core.maps import activations, groups, inputs, losses, outputs, solvers
+from nnjit.formulas import ACTIVATIONS, SOLVERS, known_pairs
 from nnjit.layers.registry import kinds
 
 __all__ = ["FAMILIES", "all_units"]
@@ -32,14 +32,17 @@ def all_units(single):
         if entry.hidden and name != "identity":
             yield "activation", name, activations.value_unit(name, single)
             yield "activation", f"{name}, backward", activations.backward_unit(name, single)
-    for name, output in LOSSES:
+    for name, output in known_pairs():
         yield "loss", f"{name}, {output}", losses.loss_unit(name, output, single)
-    for output in dict.fromkeys(output for _, output in LOSSES):
+    yield "loss", "groups", groups.GROUP_LOSSES
+    for output in dict.fromkeys(output for _, output in known_pairs()):
         if output != "identity":
             yield "output", output, outputs.output_unit(output, single)
+    yield "output", "groups", groups.GROUP_OUTPUTS
     for name in SOLVERS:
         yield "solver", name, solvers.solver_unit(name, single)
     yield "solver", "gradient", solvers.gradient_unit(single)
+    yield "solver", "average", solvers.average_unit(single)
 
 
 def _modules(kind):

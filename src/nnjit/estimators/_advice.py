@@ -139,9 +139,12 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
             f"({network.learning_rate_init:g}) is too large. Try {lower}."
         )
         return
-    hidden = engine.network.layers[:-1]
-    entries = [ACTIVATIONS.get(getattr(layer, "activation", "")) for layer in hidden]
-    if not entries or not all(entry and entry.dies for entry in entries):
+    # dropout is none of the layers: predictions leave it out
+    hidden = [one for one in engine.network.layers[:-1] if not getattr(one, "random", False)]
+    if any(layer.kind != "dense" for layer in hidden):
+        return
+    entries = [ACTIVATIONS[layer.activation] for layer in hidden]
+    if not any(entry.dies for entry in entries):
         return
     if len(losses) <= RISEN_AFTER or X.shape[0] < 2:
         return
@@ -159,13 +162,13 @@ def advise_on_outcome(network: Any, engine: Any, X: Any, losses: list[float]) ->
 
 
 def _dead_layer(parameters: list[Any], activations: list[Any], values: Any) -> int | None:
-    """Return the number of the first hidden layer whose units are 0 for all rows, from 1.
+    """Return the number of the first hidden layer whose units are dead for all rows, from 1.
 
     The parameters are those of dense layers with these activations: weights and biases in turn.
     """
     layers = zip(parameters[:-2:2], parameters[1:-2:2], activations)
     for depth, (weights, biases, activation) in enumerate(layers, start=1):
         values = activation.numpy().value(np.asarray(values @ weights) + biases)
-        if not values.any():
+        if activation.dies and not values.any():
             return depth
     return None

@@ -48,15 +48,15 @@ def native(array: Any) -> Any:
     return array.astype(dtype.newbyteorder("="))
 
 
-def engine_input(X: Any, dtype: np.dtype[Any]) -> Any:
+def engine_input(X: Any, dtype: np.dtype[Any], name: str = "X") -> Any:
     """Return validated `X` as the engine takes it: dense, or CSR, of type `dtype`.
 
-    CSC is converted to CSR here, once, since minibatches gather rows.
+    Messages call it `name`. CSC is converted to CSR here, once, since minibatches gather rows.
     """
     if sp.issparse(X):
         _check_indices(X)
         X = X.tocsr()
-    return to_dtype(X, dtype, "X")
+    return to_dtype(X, dtype, name)
 
 
 def _check_indices(X: Any) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from nnjit._types import Array
-from nnjit.formulas import ACTIVATIONS, hidden_activations
+from nnjit.estimators._names import hidden_layer_activations
+from nnjit.formulas import ACTIVATIONS
 
-HIDDEN_ACTIVATIONS = hidden_activations()
-# What a network may be told to end in; a fit chooses among fewer.
-KNOWN_OUTPUTS = (*ACTIVATIONS, "softmax")
+# What a normalization has, in the order of its parameters; the first two are learned.
+NORMALIZATION = ("scale", "shift", "mean", "variance")
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -53,7 +53,8 @@ def checked_parameters(
             f"{shapes[0][0]} inputs."
         )
     _check_numbers(network, shapes)
-    _check_activations(network)
+    hidden_layer_activations(getattr(network, "activation", None), len(shapes) - 1)
+    check_output_activation(network)
     coefs = [as_floats(w, f"coefs_[{i}]") for i, w in enumerate(weights)]
     return coefs, [as_floats(b, f"intercepts_[{i}]") for i, b in enumerate(biases)]
 
@@ -75,6 +76,66 @@ def _check_numbers(network: Any, shapes: list[tuple[int, ...]]) -> None:
         )
 
 
+def normalization_arrays(entries: Any) -> list[list[Any]]:
+    """Return what is in `normalization_`, in the order of a network's parameters, unchecked."""
+    return [[entry[name] for name in NORMALIZATION if name in entry] for entry in entries]
+
+
+def checked_normalization(network: Any, units: Sequence[int]) -> list[list[Array]]:
+    """Return the arrays of a fitted MLP's normalizations, one list for each hidden layer.
+
+    Parameters
+    ----------
+    network : estimator
+    units : sequence of int
+        Units of each layer, the inputs first.
+
+    Returns
+    -------
+    list of list of ndarray
+        Scale and shift, and for 'batch' the running mean and variance, of type float32 or float64
+        each. Empty where the network has no normalization.
+
+    Raises
+    ------
+    ValueError
+        If what was assigned is no normalization of these layers.
+    """
+    entries = getattr(network, "normalization_", [])
+    if not isinstance(entries, (list, tuple)) or len(entries) not in (0, len(units) - 2):
+        raise ValueError(
+            "normalization_ must be a list of dicts, one for each of the "
+            f"{len(units) - 2} hidden layers, got {entries!r:.200}."
+        )
+    known = [{*NORMALIZATION[:2]}, {*NORMALIZATION}]
+    if any(not isinstance(entry, Mapping) or set(entry) not in known for entry in entries) or any(
+        set(entry) != set(entries[0]) for entry in entries
+    ):
+        raise ValueError(
+            "Each dict in normalization_ has 'scale' and 'shift', and for 'batch' also 'mean' and "
+            f"'variance', got {entries!r:.200}."
+        )
+    return [
+        [
+            _checked_vector(entry[name], f"normalization_[{i}][{name!r}]", units[i + 1])
+            for name in NORMALIZATION
+            if name in entry
+        ]
+        for i, entry in enumerate(entries)
+    ]
+
+
+def _checked_vector(values: Any, name: str, units: int) -> Array:
+    if _shape_of(values, name) != (units,):
+        raise ValueError(
+            f"{name} has shape {_shape_of(values, name)}, but the layer has {units} units."
+        )
+    vector = as_floats(values, name)
+    if "'variance'" in name and (vector < 0).any():
+        raise ValueError(f"{name} has negative numbers.")
+    return vector
+
+
 def units_of(coefs: Sequence[Array]) -> list[int]:
     """Return the number of units of each layer, the inputs first."""
     return [coefs[0].shape[0], *(weights.shape[1] for weights in coefs)]
@@ -86,13 +147,15 @@ def refuse_non_finite(attributes: Mapping[str, Any]) -> None:
     Parameters
     ----------
     attributes : dict
-        Arrays, and lists of arrays, by name.
+        Arrays, and lists or dicts of these, by name.
     """
     for name, value in attributes.items():
-        listed = isinstance(value, list)
-        for i, array in enumerate(value if listed else [value]):
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name}{f'[{i}]' * listed} contains NaN or infinity.")
+        if isinstance(value, list):
+            refuse_non_finite({f"{name}[{i}]": one for i, one in enumerate(value)})
+        elif isinstance(value, dict):
+            refuse_non_finite({f"{name}[{key!r}]": one for key, one in value.items()})
+        elif not np.isfinite(value).all():
+            raise ValueError(f"{name} contains NaN or infinity.")
 
 
 def _is_number(value: Any, expected: int) -> bool:
@@ -161,11 +224,9 @@ def _check_shapes(shapes: list[tuple[int, ...]], bias_shapes: list[tuple[int, ..
         )
 
 
-def _check_activations(network: Any) -> None:
-    for attribute, known in (
-        ("activation", HIDDEN_ACTIVATIONS),
-        ("out_activation_", KNOWN_OUTPUTS),
-    ):
-        name = getattr(network, attribute, None)
-        if not isinstance(name, str) or name not in known:
-            raise ValueError(f"{attribute} must be one of {list(known)}, got {name!r}.")
+def check_output_activation(network: Any) -> None:
+    """Refuse an output activation that nobody knows; a fit chooses among fewer."""
+    known = [*ACTIVATIONS, "softmax"]
+    name = getattr(network, "out_activation_", None)
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"out_activation_ must be one of {known}, got {name!r}.")

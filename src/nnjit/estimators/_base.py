@@ -10,7 +10,7 @@ import functools
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from nnjit._types import Array, MatrixLike
+from nnjit._types import Array, FloatArray, MatrixLike
 from nnjit._warnings import warn
 from nnjit.backends import select
 from nnjit.estimators._advice import advise_on_classes, advise_on_input, advise_on_outcome
@@ -28,13 +28,15 @@ from nnjit.estimators._arrays import (
     common_dtype,
     engine_input,
     pack_parameters,
+    to_dtype,
     unpack_parameters,
 )
 from nnjit.estimators._assigned import refuse_non_finite
 from nnjit.estimators._callbacks import CallbackSupport, current_report, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._dates import refuse_dates
-from nnjit.estimators._device import host_rows, host_target, rows_on_device, take
+from nnjit.estimators._device import host_rows, host_target, rows_on_device
+from nnjit.estimators._hidden import hidden_activations
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import prediction_engine, refuse_overflow
@@ -46,13 +48,21 @@ from nnjit.estimators._validation import (
     validate_parameters,
     validate_sample_weight,
 )
+from nnjit.estimators._watching import (
+    Given,
+    ValidationRows,
+    check_validation,
+    held_out_rows,
+    make_watch,
+    scorer_of,
+)
 from nnjit.estimators.parameters import Training
-from nnjit.formulas import SOLVERS, find_solver, losses_of
+from nnjit.formulas import LOSSES, SOLVERS, find_loss, find_solver, losses_of, offered_solvers
 from nnjit.layers.network import Network
 from nnjit.training.engine import Engine
 from nnjit.training.lbfgs import minimize_lbfgs
 from nnjit.training.loop import run_epochs
-from nnjit.training.solvers import StochasticSolver, make_solver
+from nnjit.training.solvers import SCIKIT_LEARNS, StochasticSolver, draw_seed, make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
 from nnjit.training.validation import Rows, ValidationSplit, split_rows
@@ -69,6 +79,9 @@ NON_FINITE = (
 # Where an estimator's parameter has another name than the hyperparameter of a solver's entry.
 _PARAMETER_OF = {"nesterov": "nesterovs_momentum"}
 
+# What any stochastic solver may be asked for beside its hyperparameters, if it is not None.
+_SOLVER_OPTIONS = ("clip_norm", "clip_value", "average")
+
 _ATTRIBUTES = """
 loss_ : float
     Loss of the last epoch.
@@ -77,10 +90,15 @@ best_loss_ : float or None
     plateau; None with early stopping.
 loss_curve_ : list of float
     Loss of each epoch of the stochastic solvers.
+learning_rate_curve_ : list of float or None
+    Learning rate of the last step of each epoch; None where all steps have the same.
 validation_scores_ : list of float or None
-    `score` of the held-out rows after each epoch; None without early stopping.
+    What `scoring` says of the validation rows after each epoch; None where there are none.
+validation_loss_curve_ : list of float or None
+    Loss of the validation rows after each epoch, without the penalty, where they were given to
+    ``fit`` or `scoring` is 'loss'; else None.
 best_validation_score_ : float or None
-    Highest of these; None without early stopping.
+    Highest of the scores; None without early stopping.
 t_ : int
     Rows trained on by the stochastic solvers: epochs times rows.
 n_skipped_batches_ : int
@@ -94,13 +112,37 @@ n_iter_ : int
 n_layers_ : int
     Number of layers, input and output included.
 n_outputs_ : int
-    Number of output units.
+    Number of output units, those of all columns together.
 """
 _REFERENCES = """
 I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
 ICML 2013 ('sgd').
 
 D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015 ('adam').
+
+S. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond", ICLR 2018 (`amsgrad`).
+
+I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019 ('adamw').
+
+T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", Neural Networks for Machine Learning, 2012
+('rmsprop').
+
+X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023 ('lion').
+
+J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods for online learning and stochastic
+optimization", JMLR 12, 2011 ('adagrad').
+
+R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks",
+ICML 2013 (`clip_norm`).
+
+B. Polyak and A. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal
+on Control and Optimization 30, 1992 (`average`).
+
+I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017
+('cosine').
+
+L. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large
+learning rates", 2018 ('one_cycle').
 
 R. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound constrained
 optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
@@ -110,8 +152,10 @@ optimization", SIAM Journal on Scientific Computing 16, 1995 ('lbfgs').
 _LEARNED = (
     "loss_",
     "loss_curve_",
+    "learning_rate_curve_",
     "best_loss_",
     "validation_scores_",
+    "validation_loss_curve_",
     "best_validation_score_",
     "n_skipped_batches_",
     "_optimizer",
@@ -156,7 +200,9 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     loss_: float
     best_loss_: float | None
     loss_curve_: list[float]
+    learning_rate_curve_: list[float] | None
     validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
     best_validation_score_: float | None
     t_: int
     n_skipped_batches_: int
@@ -254,10 +300,27 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
         """Return the function that scores outputs on held-out rows."""
 
+    def _row_weights(self, target: Array, sample_weight: Array | None) -> Array | None:
+        """Return the weights of the rows in the loss, None where all are 1."""
+        return sample_weight
+
+    @abstractmethod
+    def _check_validation_target(self, y: Any) -> Array:
+        """Return y_val, checked, as the engine takes it."""
+
     # Fitting
 
     @checks_parameters
-    def fit(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: MatrixLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network on X and y.
 
         Parameters
@@ -266,9 +329,17 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             Training rows. float32 is computed in float32, anything else in float64. With a CUDA
             device, arrays that lie there (CuPy's, PyTorch's) are used where they are.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or values for a regressor.
+            Class labels, or values for a regressor. For a classifier several columns are a
+            multilabel indicator, if of two numbers, or classes of their own each.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the loss; all 1 if None.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation rows, whose score and loss are recorded after each epoch. With
+            `early_stopping` they take the place of rows held out; without they change nothing.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their class labels or values.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights in the score and the loss; all 1 if None.
 
         Returns
         -------
@@ -286,21 +357,36 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         -----
         After an error the estimator is as it was before the call.
         """
+        given = Given(X_val, y_val, sample_weight_val)
+        # A subclass may override `_fit` as scikit-learn has it.
+        more = {} if all(one is None for one in given) else {"validation": given}
         with report_fit(self, X, y, sample_weight), unchanged_on_error(self):
-            self._fit(X, y, sample_weight=sample_weight, incremental=False)
+            self._fit(X, y, sample_weight=sample_weight, incremental=False, **more)
         return self
 
     def _check_solver(self) -> bool:
-        if self.solver not in SOLVERS:
+        if self.solver not in offered_solvers():
             raise AttributeError(
                 "partial_fit is only available for stochastic"
                 f" optimizers. {self.solver} is not stochastic."
             )
         return True
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+        validation: Given | None = None,
+    ) -> Self:
+        self._check_solver_options()
+        self._check_schedule()
+        scorer_of(self)  # refuses a wrong name
+        given = Given(X, y, sample_weight)
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if not fresh:
+            self._leave_averages()
             _, arrays = self._give_parameters()
             refuse_non_finite(self._as_attributes(arrays))
             self._take_parameters(arrays)
@@ -308,6 +394,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         X = host_rows(X) if rows is None else rows.stand_in()
         X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
         sample_weight = validate_sample_weight(host_target(sample_weight), X)
+        watched = None if validation is None else check_validation(self, validation, target)
+        sample_weight = self._row_weights(target, sample_weight)
         self._random_state = self._random_stream(incremental)
         outputs = self._output_count(target)
         if fresh:
@@ -317,7 +405,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             self._check_output()
         self.n_outputs_ = outputs
         X = self._engine_rows(engine_input(X, self._parameter_dtype()) if rows is None else rows)
-        self._train(X, target, sample_weight, incremental, fresh)
+        watched = None if watched is None else self._watched_input(watched)
+        self._train(X, target, sample_weight, incremental, fresh, given, watched)
         if not all(np.isfinite(a).all() for a in self._present_parameters()[1]):
             raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
         return self
@@ -330,15 +419,29 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self.n_outputs_ = outputs
         self.out_activation_ = self._output_activation()
         network = self._network(X.shape[1], outputs)
-        self.n_layers_ = len(network.sizes)
+        self.n_layers_ = len(network.widths)
         self._take_parameters(self._initial_parameters(network, X, target, sample_weight, X.dtype))
 
+    def _watched_input(self, watched: ValidationRows) -> ValidationRows:
+        """Return checked validation rows as the engine takes them."""
+        X, target, dtype = watched.X, watched.target, self._parameter_dtype()
+        X = X if hasattr(X, "given") else engine_input(X, dtype, "X_val")
+        target = to_dtype(target, dtype, "y_val") if target.dtype.kind == "f" else target
+        return watched._replace(X=self._engine_rows(X), target=target)
+
     def _train(
-        self, X: Any, target: Array, sample_weight: Array | None, incremental: bool, fresh: bool
+        self,
+        X: Any,
+        target: Array,
+        sample_weight: Array | None,
+        incremental: bool,
+        fresh: bool,
+        given: Given,
+        watched: ValidationRows | None,
     ) -> None:
-        """Train the parameters that are there; X is as the engine takes it."""
+        """Train the parameters that are there; X, also that watched, is as the engine takes it."""
         if self.solver in SOLVERS:
-            self._train_stochastic(X, target, sample_weight, incremental, fresh)
+            self._train_stochastic(X, target, sample_weight, incremental, fresh, given, watched)
         else:
             self._train_lbfgs(X, target, sample_weight)
 
@@ -402,8 +505,23 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     def _engine_loss(self) -> str:
         """Return `loss`, or one that goes with the output where either was changed since fit."""
+        wanted = self._loss_name()
+        if (wanted, self.out_activation_) in LOSSES:
+            return wanted
         fitting = losses_of(self.out_activation_) or ("squared_error",)
-        return self.loss if self.loss in fitting else fitting[0]
+        return wanted if wanted in fitting else fitting[0]
+
+    def _loss_name(self) -> str:
+        """Return the name of the loss in the registry that the parameters ask for."""
+        name: str = self.loss
+        return name
+
+    def _loss_options(self) -> dict[str, Any]:
+        """Return `loss_parameters` and `groups` of the network, each where it is not empty."""
+        entry = find_loss(self._engine_loss(), self.out_activation_)
+        given = {name: _setting(getattr(self, name, one)) for name, one in entry.parameters.items()}
+        changed = [pair for pair in given.items() if pair[1] != entry.parameters[pair[0]]]
+        return {"loss_parameters": tuple(changed)} if changed else {}
 
     def _make_engine(self, ready: bool = False) -> Engine:
         """Return a new engine that holds a copy of the parameters.
@@ -413,6 +531,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         network, arrays = self._give_parameters()
         name = self._engine_device()
         device = {} if name == "cpu" else {"device": name, "ready": ready}
+        if device and not ready and self.solver in SOLVERS:
+            device |= {"solver": self._solver_entry(), "options": tuple(self._solver_options())}
         engine: Engine = select.make_engine(network, common_dtype(arrays), **device)
         engine.pack(arrays)
         return engine
@@ -446,6 +566,34 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             refuse_overflow(self, engine, X, outputs)
         return engine, X, outputs
 
+    def activations(self, X: MatrixLike, layer: int = -1) -> FloatArray:
+        """Return the outputs of a hidden layer.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as `predict` takes them.
+        layer : int, default=-1
+            Number of the hidden layer from 0, or negative from the last one.
+
+        Returns
+        -------
+        h : ndarray of shape (n_samples, units of the layer)
+            What the next layer reads: values behind the activation, in the precision of the
+            network. They are computed on the CPU.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        TypeError
+            If `layer` is no integer.
+        ValueError
+            If there is no such layer, X is invalid or has another number of columns than the rows
+            fitted on, or a value overflows.
+        """
+        return hidden_activations(self, X, layer)
+
     def _score_by(self, metric: Callable[..., float], X: Any, y: Any, sample_weight: Any) -> float:
         refuse_dates(sample_weight, "sample_weight")
         y, predicted, weights = map(host_target, (y, self.predict(X), sample_weight))
@@ -456,6 +604,51 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             raise
 
     # Solvers
+
+    def _solver_options(self) -> dict[str, float]:
+        """Return what the solver is asked for beside its hyperparameters."""
+        given = {name: getattr(self, name, None) for name in _SOLVER_OPTIONS}
+        return {name: float(value) for name, value in given.items() if value is not None}
+
+    def _solver_entry(self) -> str:
+        """Return the name of the solver's entry: its own, or that of the variant asked for."""
+        for name, entry in SOLVERS.items():
+            if entry.variant_of is not None and getattr(self, name, False):
+                if entry.variant_of != self.solver:
+                    raise ValueError(
+                        f"{name}=True is an option of solver={entry.variant_of!r}, got "
+                        f"solver={self.solver!r}."
+                    )
+                return name
+        return self.solver
+
+    def _check_solver_options(self) -> None:
+        """Refuse options that do not go with the solver, or with each other."""
+        self._solver_entry()
+        options = self._solver_options()
+        if self.solver not in SOLVERS:
+            for name, value in options.items():
+                raise ValueError(
+                    f"{name} needs a stochastic solver, got {name}={value!r} with "
+                    f"solver={self.solver!r}."
+                )
+        if {"clip_norm", "clip_value"} <= options.keys():
+            raise ValueError(
+                "Only one of clip_norm and clip_value can be given, got "
+                f"clip_norm={self.clip_norm!r} and clip_value={self.clip_value!r}."
+            )
+
+    def _check_schedule(self) -> None:
+        """Refuse a schedule where there are no steps; scikit-learn's own are not looked at."""
+        if self.solver in SOLVERS:
+            return
+        ignored = {"learning_rate": SCIKIT_LEARNS, "warmup": (0,)}
+        for name, values in ignored.items():
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"{name} needs a stochastic solver, got {name}={getattr(self, name)!r} with "
+                    f"solver={self.solver!r}."
+                )
 
     def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
         refuse_checkpoint(self)
@@ -485,27 +678,42 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self._take_parameters(unpack_parameters(network, outcome.parameters, engine.dtype))
 
     def _train_stochastic(
-        self, X: Any, target: Array, sample_weight: Array | None, incremental: bool, fresh: bool
+        self,
+        X: Any,
+        target: Array,
+        sample_weight: Array | None,
+        incremental: bool,
+        fresh: bool,
+        given: Given,
+        watched: ValidationRows | None,
     ) -> None:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         engine = self._make_engine()
-        checkpoint = None if incremental else open_checkpoint(self, X, target, sample_weight, fresh)
+        checkpoint = (
+            None if incremental else open_checkpoint(self, X, target, sample_weight, fresh, watched)
+        )
         rows, held_out = None, None
-        if self.early_stopping:
+        if self.early_stopping and watched is None:
             rows, held_out = self._hold_out(target, sample_weight, checkpoint)
-        monitor = self._make_monitor(engine, X, target, sample_weight, held_out, incremental, fresh)
+        monitor = self._make_monitor(
+            engine, X, target, sample_weight, held_out, incremental, fresh, given, watched
+        )
         # Held-out rows stay where they are: epochs visit the numbers of the others.
         order = np.arange(X.shape[0]) if rows is None else rows.astype(np.int64)
+        solver = self._make_solver(incremental)
         state = TrainingState(
             rng=self._random_state,
-            solver=self._make_solver(incremental),
+            solver=solver,
             monitor=monitor,
             order=order,
             samples_seen=getattr(self, "t_", 0),
             loss_curve=list(getattr(self, "loss_curve_", ())),
+            rate_curve=self._rate_curve(solver),
             skipped_batches=getattr(self, "n_skipped_batches_", 0) if incremental else 0,
         )
+        if engine.network.is_random and not state.solver.seed:  # partial_fit goes on with its own
+            state.solver.seed = draw_seed(self._random_state)
         plan = EpochPlan(
             batch_size=self._minibatch_rows(len(order)),
             alpha=self.alpha,
@@ -515,6 +723,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             # partial_fit does not validate parameters again: anything true may be here.
             verbose=int(self.verbose if isinstance(self.verbose, Integral) else bool(self.verbose)),
         )
+        if state.solver.parameters is not None:
+            engine.pack(state.solver.parameters)
         if checkpoint is not None:
             checkpoint.resume(engine, state)
             self._random_state = state.rng
@@ -529,6 +739,32 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             advise_on_outcome(
                 self, engine, X, state.loss_curve[len(state.loss_curve) - state.epoch :]
             )
+
+    def _leave_averages(self) -> None:
+        """Have the solver go on from what has been assigned since the averages were fitted.
+
+        Where nothing has, it goes on from the parameters that its last step reached.
+        """
+        solver: StochasticSolver | None = getattr(self, "_optimizer", None)
+        if solver is None or solver.arrays is None or solver.parameters is None:
+            return
+        network, given = self._give_parameters()
+        average = solver.arrays["vectors"]["average"]
+        if len(average) == network.n_parameters:  # else something has, of another shape
+            averages = unpack_parameters(network, average, average.dtype)
+            trained = [parameter.trained for _, parameter in network.parameters()]
+            left = [a if own else p for a, own, p in zip(averages, trained, given)]
+            # the attributes: of what they hold a parameter may be another function
+            fitted = self._as_attributes(left)
+            if all(_equal(value, getattr(self, name)) for name, value in fitted.items()):
+                return
+        self._optimizer = solver.copy()
+        self._optimizer.average_from(pack_parameters(network, given))
+
+    def _rate_curve(self, solver: StochasticSolver) -> list[float] | None:
+        """Return the rates recorded so far, None where none are to be recorded."""
+        kept = getattr(self, "learning_rate_curve_", None)
+        return None if kept is None and not solver.varies else list(kept or ())
 
     def _hold_out(
         self, target: Array, sample_weight: Array | None, checkpoint: Checkpoint | None
@@ -569,47 +805,60 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         held_out: NDArray[np.intp] | None,
         incremental: bool,
         fresh: bool,
+        given: Given,
+        watched: ValidationRows | None,
     ) -> Monitor:
         """Return what watches for a plateau, going on from the last call where there was one."""
         # After a plateau a further fit has the full patience again.
         restart = getattr(self, "_converged", False) and not incremental
         count = 0 if restart else getattr(self, "_no_improvement_count", 0)
-        if held_out is None:
+        if held_out is not None:
+            watched = held_out_rows(X, target, sample_weight, held_out, given)
+        scores, losses = (
+            getattr(self, name, None) for name in ("validation_scores_", "validation_loss_curve_")
+        )
+        watch = None if watched is None else make_watch(self, engine, watched, scores, losses)
+        if watch is None or not self.early_stopping:
             best = getattr(self, "best_loss_", None)
             if restart or best is None:
                 best = np.inf
-            return LossMonitor(self.tol, self.n_iter_no_change, best, count)
-        if sample_weight is not None:
-            sample_weight = sample_weight[held_out]
-            if sample_weight.sum() == 0:
-                raise ValueError("The sample weights of the rows held out for validation sum to 0.")
+            return LossMonitor(self.tol, self.n_iter_no_change, best, count, watch)
         monitor = ScoreMonitor(
-            self._make_score(target[held_out], sample_weight),
-            engine.rows(take(X, held_out)) if hasattr(engine, "rows") else X[held_out],
+            watch,
             self.tol,
             self.n_iter_no_change,
-            scores=list(getattr(self, "validation_scores_", None) or ()),
             best_weights=self._give_parameters()[1],
             count=count,
+            restore=self.restore_best,
         )
         if not fresh:
             # The weights that are there are the ones to beat, on these rows.
-            score = monitor.evaluate(engine)
+            score, _ = watch.evaluate(engine)
             monitor.best = score if np.isfinite(score) else -np.inf
         return monitor
+
+    def _number(self, name: str, default: Any) -> Any:
+        """Return the parameter of a name if there is one and it is a number, else the default."""
+        value = getattr(self, name, default)
+        return value if isinstance(value, Real) else default
 
     def _make_solver(self, incremental: bool) -> StochasticSolver:
         if incremental and hasattr(self, "_optimizer"):
             return self._optimizer.copy()
+        entry = self._solver_entry()
         hyperparameters = {
-            name: getattr(self, _PARAMETER_OF.get(name, name), default)
-            for name, default in find_solver(self.solver).hyperparameters.items()
+            name: self._number(_PARAMETER_OF.get(name, name), default)
+            for name, default in find_solver(entry).hyperparameters.items()
         }
         return make_solver(
-            self.solver,
+            entry,
             learning_rate_init=self.learning_rate_init,
             learning_rate=self.learning_rate,
             power_t=self.power_t,
+            options=self._solver_options(),
+            warmup=self.warmup,
+            learning_rate_decay=self.learning_rate_decay,
+            learning_rate_step=self.learning_rate_step,
             **hyperparameters,
         )
 
@@ -635,13 +884,15 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self._optimizer = state.solver
         self._no_improvement_count = monitor.count
         self._converged = state.converged
+        self.learning_rate_curve_ = state.rate_curve
+        watch = monitor.watch
+        self.validation_scores_ = None if watch is None else watch.scores
+        self.validation_loss_curve_ = None if watch is None else watch.curve
         if isinstance(monitor, ScoreMonitor):
-            self.validation_scores_ = monitor.scores
             self.best_validation_score_ = monitor.best
             self.best_loss_ = None
-            self._take_parameters(monitor.best_weights)
+            self._take_parameters(monitor.best_weights if monitor.restore else engine.unpack())
         else:
-            self.validation_scores_ = None
             self.best_validation_score_ = None
             self.best_loss_ = monitor.best
             self._take_parameters(engine.unpack())
@@ -650,13 +901,14 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         elif isinstance(monitor, ScoreMonitor) and not np.isfinite(monitor.best):
             warn(
                 "No epoch could be scored: the outputs for the validation rows overflow. The "
-                f"weights are the initial ones. {self._divergence_advice()}",
+                f"weights are the {'initial' if monitor.restore else 'last'} ones. "
+                f"{self._divergence_advice()}",
                 ConvergenceWarning,
             )
 
     def _report_divergence(self, state: TrainingState) -> None:
         where = f"The loss was not finite in epoch {state.epoch}."
-        if not self.early_stopping:
+        if not (self.early_stopping and self.restore_best):
             raise ValueError(f"{NON_FINITE} {where} {self._divergence_advice()}")
         restored = (
             "The weights of the best epoch before it are restored."
@@ -680,3 +932,20 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(checked(self, state))
+
+
+def _equal(value: Any, other: Any) -> bool:
+    """Whether two fitted attributes, arrays or lists or dicts of these, hold the same numbers."""
+    if isinstance(value, dict):
+        return value.keys() == other.keys() and all(
+            _equal(one, other[k]) for k, one in value.items()
+        )
+    if isinstance(value, list):
+        return len(value) == len(other) and all(map(_equal, value, other))
+    return np.array_equal(value, other)
+
+
+def _setting(value: Any) -> float | tuple[float, ...]:
+    """Return a parameter of the loss, one number or one for each output, as a network has it."""
+    numbers = tuple(map(float, np.ravel(value)))
+    return numbers if len(numbers) > 1 else numbers[0]

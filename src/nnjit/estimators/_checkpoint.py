@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from nnjit._types import Array
 from nnjit.estimators._arrays import common_dtype
 from nnjit.estimators._device import first_rows
+from nnjit.estimators._watching import ValidationRows
 from nnjit.layers.network import Network
 
 if TYPE_CHECKING:  # read only where a checkpoint is asked for
@@ -21,7 +24,12 @@ _FREE = ("checkpoint", "checkpoint_interval", "max_iter", "max_fun", "verbose", 
 
 
 def open_checkpoint(
-    estimator: Any, X: Any, target: Array, sample_weight: Array | None, fresh: bool
+    estimator: Any,
+    X: Any,
+    target: Array,
+    sample_weight: Array | None,
+    fresh: bool,
+    watched: ValidationRows | None = None,
 ) -> Checkpoint | None:
     """Return the checkpoint of a fit, or None if none is asked for.
 
@@ -33,6 +41,8 @@ def open_checkpoint(
         As the engine takes them.
     fresh : bool
         Whether training starts from random weights.
+    watched : ValidationRows or None
+        What fit was given to validate on, as the engine takes it.
 
     Returns
     -------
@@ -57,8 +67,15 @@ def open_checkpoint(
         first_rows(X, None),
         target,
         sample_weight,
-        np.asarray(getattr(estimator, "classes_", ())).astype(str),
+        *_classes_as_text(estimator),
     )
+    if watched is not None:
+        identity["the validation data"] = fingerprint(
+            first_rows(watched.X, None), watched.target, watched.sample_weight
+        )
+    solver = estimator._make_solver(incremental=False)
+    if solver.schedule.spans or not isinstance(solver.warmup, Integral):
+        identity["max_iter"] = _text(estimator.max_iter)
     network, arrays = estimator._give_parameters()
     identity["the layers"] = f"{list(network.sizes)} {common_dtype(arrays)}"
     if not fresh:  # a warm start
@@ -68,7 +85,7 @@ def open_checkpoint(
         estimator.checkpoint,
         estimator.checkpoint_interval,
         identity,
-        _terms(estimator, network, common_dtype(arrays), len(target), sample_weight),
+        _terms(estimator, network, common_dtype(arrays), len(target), sample_weight, watched),
         estimator._random_state,
     )
 
@@ -79,31 +96,62 @@ def _terms(
     dtype: np.dtype[Any],
     n_samples: int,
     sample_weight: Array | None,
+    watched: ValidationRows | None,
 ) -> RunTerms:
     """Return what the values in a file have to fit."""
     from nnjit.training.snapshot import RunTerms
 
+    solver, scored = estimator._make_solver(incremental=False), bool(estimator.early_stopping)
+    rates = estimator._rate_curve(solver)
+    losses = watched is not None or (scored and estimator.scoring == "loss")
     return RunTerms(
         n_samples=n_samples,
         sample_weight=sample_weight,
         network=network,
         dtype=dtype,
-        solver=estimator._make_solver(incremental=False),
+        solver=solver,
         shuffle=estimator.shuffle,
         patience=estimator.n_iter_no_change,
-        held_out=estimator.early_stopping,
+        held_out=scored and watched is None,
         samples_seen=getattr(estimator, "t_", 0),
         n_losses=len(getattr(estimator, "loss_curve_", ())),
         n_scores=len(getattr(estimator, "validation_scores_", None) or ()),
         count=getattr(estimator, "_no_improvement_count", 0),
+        defaults=_defaults(type(estimator)),
+        scored=scored,
+        watched=scored or watched is not None,
+        restores=scored and bool(estimator.restore_best),
+        n_rates=None if rates is None else len(rates),
+        n_validation_losses=(
+            len(getattr(estimator, "validation_loss_curve_", None) or ()) if losses else None
+        ),
     )
+
+
+def _defaults(kind: type) -> dict[str, str]:
+    """Return what an identity says of the parameters that are at their defaults."""
+    empty = inspect.Parameter.empty
+    return {
+        name: _text(one.default)
+        for name, one in inspect.signature(kind).parameters.items()
+        if one.default is not empty and name not in _FREE
+    }
+
+
+def _classes_as_text(estimator: Any) -> list[Array]:
+    """Return the classes as text, those of each column where there are several."""
+    classes = getattr(estimator, "classes_", ())
+    return [
+        np.asarray(one).astype(str) for one in (classes if isinstance(classes, list) else [classes])
+    ]
 
 
 def refuse_checkpoint(estimator: Any) -> None:
     """Raise if a checkpoint is asked for of a solver that has none."""
     if estimator.checkpoint is not None:
         raise ValueError(
-            "checkpoint needs solver='adam' or 'sgd': the state of L-BFGS is inside SciPy."
+            "checkpoint needs a stochastic solver, such as 'adam' or 'sgd': the state of L-BFGS is "
+            "inside SciPy."
         )
 
 
@@ -114,6 +162,21 @@ def _text(value: Any) -> str:
         return repr(int(value))
     if isinstance(value, float):
         return repr(float(value))
+    if isinstance(value, dict):
+        return repr({_text(key): _text(item) for key, item in value.items()})
+    if callable(value):
+        return _name(value)
     if hasattr(value, "__iter__") and not isinstance(value, str):
         return repr([_text(item) for item in value])
     return repr(value)
+
+
+def _name(value: Any) -> str:
+    """Return the qualified name of a function, or that of an object's class."""
+    if isinstance(value, functools.partial):
+        bound = sorted((name, _text(one)) for name, one in value.keywords.items())
+        return f"{_name(value.func)} of {[_text(one) for one in value.args]} {bound}"
+    if hasattr(value, "_score_func"):  # one of scikit-learn's scorers, whose text tells all
+        return repr(value)
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"

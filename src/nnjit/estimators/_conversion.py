@@ -25,17 +25,21 @@ class ScikitLearnConversion:
         Raises
         ------
         ValueError
-            If a parameter has a value that scikit-learn does not know.
+            If a parameter has a value that scikit-learn does not know, or the network has layer
+            normalization or residual layers, or was fitted on y with several columns of classes.
 
         Warns
         -----
         UserWarning
-            If a parameter that scikit-learn does not have (one of a subclass) is not at its
+            If a parameter that scikit-learn does not have (`class_weight`) is not at its
             default. `checkpoint`, `checkpoint_interval` and `device` do not change what is learned
             and are left out without a word.
 
         Notes
         -----
+        Batch normalization becomes a part of the weights: predictions are the same, and a further
+        fit goes on without it.
+
         With an int as `random_state`, scikit-learn's ``partial_fit`` shuffles the rows alike in
         every call, while here the random stream goes on. A ``RandomState`` goes on on both sides.
         Of a subclass, methods that it overrides are not there in scikit-learn's.

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
 
 from nnjit._types import Array
 from nnjit.estimators._arrays import native
+from nnjit.estimators._label_columns import LabelColumns, are_columns, fit_columns, same_columns
 
 
 def _plain_integers(y: Any) -> bool:
@@ -61,6 +64,17 @@ def _refuse_nat(y: Any) -> None:
         raise ValueError("Input y contains NaT.")
 
 
+def fit_labels(y: Any) -> LabelBinarizer | LabelColumns:
+    """Return what holds the classes of validated labels, in one column or in several.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the labels are no classes: continuous, None, of several types.
+    """
+    return fit_columns(y) if are_columns(y) else fit_binarizer(y)
+
+
 def fit_binarizer(y: Any) -> LabelBinarizer:
     """Return a `LabelBinarizer` fitted on validated labels.
 
@@ -102,6 +116,11 @@ def check_known_classes(y: Any, classes: Array, *, all_present: bool) -> None:
     ValueError, TypeError
     """
     _refuse_nat(y)
+    if are_columns(y):
+        raise ValueError(
+            f"y has {y.shape[1]} columns of classes, but the network was fitted on y with one, or "
+            "on a multilabel indicator."
+        )
     with explaining(y):
         found = np.unique(y) if _plain_integers(y) else unique_labels(y)
     if all_present:
@@ -134,23 +153,30 @@ def check_encoding(binarizer: Any, classes: Any) -> None:
     """
     kind = getattr(binarizer, "y_type_", None)
     encoded: Any = getattr(binarizer, "classes_", None)
-    same = np.array_equal(encoded, classes) if kind in ("binary", "multiclass") else kind
-    if not same or np.ndim(classes) != 1:
+    if isinstance(binarizer, LabelColumns):
+        fits = same_columns(classes, encoded)
+    else:
+        same = np.array_equal(encoded, classes) if kind in ("binary", "multiclass") else kind
+        fits = bool(same) and np.ndim(classes) == 1
+    if not fits:
         raise ValueError(
             f"classes_ is {classes}, but the network was fitted on the classes {encoded} "
             "(_label_binarizer). Training goes on with the classes of the fit only."
         )
 
 
-def encode(binarizer: LabelBinarizer, y: Any) -> Array:
+def encode(binarizer: LabelBinarizer | LabelColumns, y: Any) -> Array:
     """Return the labels as the engine takes them.
 
     Returns
     -------
     target : ndarray
-        Class indices, shape (n_samples,), for a multiclass problem; otherwise zeros and ones,
-        shape (n_samples, 1) for a binary and (n_samples, n_labels) for a multilabel one.
+        Class indices, shape (n_samples,), for a multiclass problem, and (n_samples, n_columns)
+        for several columns; otherwise zeros and ones, shape (n_samples, 1) for a binary and
+        (n_samples, n_labels) for a multilabel one.
     """
+    if isinstance(binarizer, LabelColumns):
+        return binarizer.encode(y)
     if y.ndim != 1 or binarizer.y_type_.startswith("multilabel"):
         return np.asarray(binarizer.transform(y), dtype=bool)
     classes = binarizer.classes_
@@ -161,12 +187,62 @@ def encode(binarizer: LabelBinarizer, y: Any) -> Array:
     return np.asarray(y == classes[1])[:, np.newaxis]
 
 
-def decode(binarizer: LabelBinarizer, output: Array) -> Any:
+def encode_known(binarizer: Any, y: Any, name: str) -> Array:
+    """Return labels that are those of a fit, or some of them, as the engine takes them.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer or LabelColumns
+        Of that fit.
+    y : array-like
+        As the user has them.
+    name : str
+        What the messages call them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are no such labels.
+    """
+    if isinstance(binarizer, LabelColumns):
+        y = check_array(native(y), dtype=None, input_name=name)
+        try:
+            binarizer.check(y, all_present=False)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        return binarizer.encode(y)
+    if binarizer.y_type_.startswith("multilabel"):
+        y = check_array(y, accept_sparse="csr", dtype=None, input_name=name)
+        if y.shape[1] != len(binarizer.classes_):
+            raise ValueError(
+                f"{name} has {y.shape[1]} labels, but y has {len(binarizer.classes_)}."
+            )
+        if not np.isin(y.data if sp.issparse(y) else y, (0, 1)).all():
+            raise ValueError(f"{name} must have only zeros and ones, as y has.")
+        return encode(binarizer, y)
+    y = column_or_1d(native(np.asarray(y)), warn=False)
+    _refuse_nat(y)
+    assert_all_finite(y, input_name=name)
+    unseen = _unseen(y, binarizer.classes_)
+    if unseen:
+        raise ValueError(f"{name} contains previously unseen labels: {unseen}")
+    return encode(binarizer, y.astype(binarizer.classes_.dtype, copy=False))
+
+
+def _unseen(y: Array, classes: Array) -> list[Any]:
+    """Return the labels that are no classes, each once."""
+    if _plain_integers(y) and _plain_integers(classes):
+        return list(np.setdiff1d(y, classes).tolist())
+    known = set(classes.tolist())
+    return [label for label in dict.fromkeys(y.tolist()) if label not in known]
+
+
+def decode(binarizer: Any, output: Array) -> Any:
     """Return the labels that the network's output says are most probable.
 
     Parameters
     ----------
-    binarizer : LabelBinarizer
+    binarizer : LabelBinarizer or LabelColumns
     output : ndarray of shape (n_samples, n_outputs)
         Activations of the output layer.
 
@@ -180,6 +256,8 @@ def decode(binarizer: LabelBinarizer, output: Array) -> Any:
     ValueError
         If the binarizer was assigned and does not go with the network's outputs.
     """
+    if isinstance(binarizer, LabelColumns):
+        return binarizer.decode(output)
     classes = np.asarray(getattr(binarizer, "classes_", None))
     kind, units = getattr(binarizer, "y_type_", None), output.shape[1]
     known = len(classes) if classes.ndim == 1 else 0

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from sklearn.base import _fit_context
 from sklearn.utils.metaestimators import available_if
 
-__all__ = ["checks_parameters", "for_stochastic_solvers"]
+__all__ = ["checks_own_parameters", "checks_parameters", "for_stochastic_solvers", "for_those_that"]
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -18,6 +18,16 @@ def checks_parameters(method: _Method) -> _Method:
     return cast(_Method, _fit_context(prefer_skip_nested_validation=True)(method))
 
 
+def checks_own_parameters(method: _Method) -> _Method:
+    """Have them validated by an estimator that fits another, which validates its own."""
+    return cast(_Method, _fit_context(prefer_skip_nested_validation=False)(method))
+
+
 def for_stochastic_solvers(method: _Method) -> _Method:
     """Hide a method from estimators whose solver has no minibatches."""
-    return cast(_Method, available_if(lambda estimator: estimator._check_solver())(method))
+    return for_those_that(lambda estimator: estimator._check_solver())(method)
+
+
+def for_those_that(check: Callable[[Any], bool]) -> Callable[[_Method], _Method]:
+    """Hide a method from estimators that a check returns false for, or raises an error."""
+    return cast(Callable[[_Method], _Method], available_if(check))

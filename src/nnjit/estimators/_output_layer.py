@@ -1,10 +1,11 @@
 """The last layer of a network alone, on values of the layer below that stay as they are.
 
-That is a linear model: its loss is convex, so that it needs no start and no rate.
+That is a linear model: its usual losses are convex, so that it needs no start and no rate.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,8 @@ def fit_output_layer(
     .. math:: \frac{1}{\sum_i w_i} \sum_i w_i \ell(y_i, h_i W + b)
               + \frac{\alpha}{2 \sum_i w_i} \|W\|^2
 
-    The squared error has a closed form (ridge regression); other losses are minimized by L-BFGS.
+    The squared error of an identity output has a closed form (ridge regression); what else there
+    is, is minimized by L-BFGS.
 
     Parameters
     ----------
@@ -72,9 +74,9 @@ def fit_output_layer(
     OutputLayer
         Arrays of the type of `hidden`.
     """
-    if network.loss == "squared_error":
+    if (network.loss, network.output) == ("squared_error", "identity"):
         return _ridge(hidden, target, alpha, sample_weight)
-    linear = Network(hidden.shape[1], (Dense(network.outputs),), network.loss, network.output)
+    linear = replace(network, inputs=hidden.shape[1], layers=(Dense(network.outputs),))
     engine = select.make_engine(linear, hidden.dtype)
     try:
         outcome = minimize_lbfgs(

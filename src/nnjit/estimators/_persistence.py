@@ -8,11 +8,14 @@ from typing import Any
 from nnjit._version import __version__
 from nnjit._warnings import warn
 from nnjit.backends.solver_state import in_present_form
+from nnjit.formulas.own import import_modules, modules_of
 from nnjit.formulas.registry import find_solver
 
 # Raised when a fitted estimator's private attributes change in a way that needs translation.
 STATE_FORMAT = 2
 _FORMAT, _VERSION = "_nnjit_state_format", "_nnjit_version"
+# Modules that register what is named and not the package's.
+_REGISTERED = "_nnjit_registered_in"
 
 
 def stamped(state: dict[str, Any]) -> dict[str, Any]:
@@ -26,7 +29,9 @@ def stamped(state: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
     """
-    return {**state, _FORMAT: STATE_FORMAT, _VERSION: __version__}
+    modules = modules_of(state)
+    registered = {_REGISTERED: modules} if modules else {}
+    return {**state, **registered, _FORMAT: STATE_FORMAT, _VERSION: __version__}
 
 
 def checked(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
@@ -49,6 +54,7 @@ def checked(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
     """
     state = dict(state)
     written, version = state.pop(_FORMAT, 0), state.pop(_VERSION, "before 0.1")
+    import_modules(state, state.pop(_REGISTERED, ()))
     name = type(estimator).__name__
     if written > STATE_FORMAT:
         raise ValueError(

@@ -12,13 +12,14 @@ from sklearn import get_config
 from nnjit._types import Array
 from nnjit.estimators._assigned import refuse_non_finite
 from nnjit.estimators._device import to_host
+from nnjit.formulas.registry import revision
 from nnjit.training.engine import Engine
 
 
 def _depends_on(estimator: Any, others: Any, arrays: list[Any]) -> tuple[Any, ...]:
     """Return what an engine, and the validity of its network, depend on."""
     types = tuple([(a.__class__, a.shape, a.dtype) for a in arrays])
-    return types, others, estimator.device
+    return types, others, estimator.device, revision()
 
 
 class _Engines(threading.local):

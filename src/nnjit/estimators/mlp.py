@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
+from sklearn import get_config
+from sklearn.utils import check_random_state
 
-from nnjit._types import Array, FloatArray
+from nnjit._types import Array, FloatArray, MatrixLike, NormalizationName
 from nnjit.estimators._arrays import common_dtype
-from nnjit.estimators._assigned import checked_parameters, units_of
+from nnjit.estimators._assigned import (
+    NORMALIZATION,
+    checked_normalization,
+    checked_parameters,
+    normalization_arrays,
+    units_of,
+)
 from nnjit.estimators._base import SET_BACK, NetworkEstimator
 from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
+from nnjit.estimators._device import as_given, to_host
+from nnjit.estimators._names import activation_names, hidden_layer_activations
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators.classifier import NetworkClassifier
-from nnjit.estimators.parameters import Architecture, RegressionLoss, Training
+from nnjit.estimators.parameters import (
+    Architecture,
+    ClassificationLoss,
+    ClassWeights,
+    HiddenLayers,
+    RandomState,
+    RegressionLoss,
+    Training,
+)
 from nnjit.estimators.regressor import NetworkRegressor
 from nnjit.layers.network import Network, mlp
+from nnjit.training.engine import Engine
 from nnjit.training.initialization import glorot_uniform
+from nnjit.training.quantiles import uncrossed
+from nnjit.training.solvers import draw_seed
 
 __all__ = ["BaseMultilayerPerceptron", "MLPClassifier", "MLPRegressor"]
 
@@ -28,7 +51,12 @@ coefs_ : list of ndarray of shape (units of layer i, units of layer i + 1)
     Weights. They can be assigned before predicting.
 intercepts_ : list of ndarray of shape (units of layer i + 1,)
     Biases.
+normalization_ : list of dict
+    Only with `normalization`: of each hidden layer the learned 'scale' and 'shift', and for
+    'batch' the running 'mean' and 'variance', arrays of shape (units,).
 """
+# Parameters of a normalization that begin as ones, the others as zeros.
+_ONES = ("scale", "variance")
 _REFERENCES = """
 D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors",
 Nature 323, 1986.
@@ -39,7 +67,7 @@ networks", AISTATS 2010 (initial weights).
 """
 
 
-class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architecture):
+class BaseMultilayerPerceptron(ScikitLearnConversion, HiddenLayers, NetworkEstimator, Architecture):
     """A network of dense layers; its weights and biases are `coefs_` and `intercepts_`."""
 
     _shared_docs = {
@@ -49,6 +77,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
 
     coefs_: list[FloatArray]
     intercepts_: list[FloatArray]
+    normalization_: list[dict[str, FloatArray]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -63,35 +92,188 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return self._perceptron([inputs, *map(operator.index, sizes), outputs])
 
-    def _perceptron(self, units: Sequence[int]) -> Network:
-        """Return the network of layers of so many units, the inputs first."""
+    def _perceptron(self, units: Sequence[int], **fitted: Any) -> Network:
+        """Return the network of layers of so many units, the inputs first.
+
+        What it was fitted with may differ from what the parameters ask for.
+        """
         inputs, *hidden, outputs = units
-        loss = self._engine_loss()
-        return mlp(inputs, hidden, outputs, self.activation, loss, self.out_activation_)
+        options = {**self._layer_options(), **fitted}
+        return mlp(
+            inputs,
+            hidden,
+            outputs,
+            hidden_layer_activations(self.activation, len(hidden)),
+            self._engine_loss(),
+            self.out_activation_,
+            **self._loss_options(),
+            **options,
+        )
+
+    def _layer_options(self) -> dict[str, Any]:
+        """Return what the hidden layers have beside units and activation, as `mlp` takes it."""
+        return {
+            "normalization": self.normalization,
+            "residual": bool(self.residual),
+            "dropout": self.dropout,
+            "input_dropout": self.input_dropout,
+        }
 
     def _as_attributes(self, arrays: list[Array]) -> dict[str, Any]:
-        return {"coefs_": arrays[0::2], "intercepts_": arrays[1::2]}
+        layers = by_matrices(arrays)
+        found: dict[str, Any] = {
+            "coefs_": [layer[0] for layer in layers],
+            "intercepts_": [layer[1] for layer in layers],
+        }
+        if len(layers[0]) > 2:
+            found["normalization_"] = [dict(zip(NORMALIZATION, layer[2:])) for layer in layers[:-1]]
+        return found
 
     def _give_parameters(self, n_features: int | None = None) -> tuple[Network, list[Array]]:
         coefs, intercepts = checked_parameters(self, n_features)
-        return self._perceptron(units_of(coefs)), in_layers(coefs, intercepts)
+        units = units_of(coefs)
+        others = checked_normalization(self, units)
+        network = self._perceptron(units, normalization=_method_of(others))
+        return network, in_layers(coefs, intercepts, others)
 
     def _present_parameters(self) -> tuple[Any, list[Any]]:
         others = (
             self.n_layers_,
             getattr(self, "n_outputs_", None),  # a regressor needs none
-            self.activation,
+            activation_names(self.activation),
             self.out_activation_,
             self.loss,
+            bool(self.residual),
+            getattr(self, "_label_binarizer", None),
+            self.dropout if isinstance(self.dropout, float) else tuple(np.ravel(self.dropout)),
+            self.input_dropout,
         )
-        return others, in_layers(self.coefs_, self.intercepts_)
+        more = self._normalization_arrays() if hasattr(self, "normalization_") else ()
+        return others, in_layers(self.coefs_, self.intercepts_, more)
+
+    def _normalization_arrays(self) -> list[list[Any]]:
+        """Return the arrays of the normalizations as they are, a list for each hidden layer."""
+        return normalization_arrays(getattr(self, "normalization_", ()))
+
+    def _forget(self) -> None:
+        super()._forget()
+        self.__dict__.pop("normalization_", None)
 
     def _layer_units(self) -> list[int]:
         """Return the number of units of each layer, by the shapes of the parameters."""
         return units_of(checked_parameters(self)[0])
 
     def _parameter_dtype(self) -> np.dtype[Any]:
-        return common_dtype((*self.coefs_, *self.intercepts_))
+        others = [array for layer in self._normalization_arrays() for array in layer]
+        return common_dtype((*self.coefs_, *self.intercepts_, *others))
+
+    def _train(self, X: Any, *others: Any) -> None:
+        if self.input_dropout and sp.issparse(X):
+            raise ValueError(
+                f"input_dropout={self.input_dropout!r} needs dense X in training; sparse X can be "
+                "used with dropout."
+            )
+        super()._train(X, *others)
+
+    def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
+        if self._give_parameters()[0].is_random:
+            name = "input_dropout" if self.input_dropout else "dropout"
+            raise ValueError(
+                f"solver='lbfgs' cannot be used with {name}={getattr(self, name)!r}, whose masks "
+                "change from step to step."
+            )
+        if self._give_parameters()[0].joins_rows:
+            raise ValueError(
+                "solver='lbfgs' cannot be used with normalization='batch', whose statistics are "
+                "those of minibatches; normalization='layer' can."
+            )
+        super()._train_lbfgs(X, target, sample_weight)
+
+    # Samples of predictions
+
+    def predict_samples(
+        self, X: MatrixLike, n: int, *, random_state: RandomState = None
+    ) -> FloatArray:
+        """Return n predictions of each row that leave out at random what training does.
+
+        Monte Carlo dropout: their mean is a prediction, and how far they scatter tells how
+        uncertain it is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network. Sparse X only without
+            `input_dropout`.
+        n : int
+            Number of predictions.
+        random_state : int, RandomState instance or None, default=None
+            Draws the seed of the masks; None for the estimator's own. With the same seed the first
+            predictions of a row do not depend on n, nor on the other rows, but on its place in X.
+
+        Returns
+        -------
+        samples : ndarray of shape (n, n_samples[, n_outputs])
+            What a regressor predicts; of a classifier probabilities as of `predict_proba`, one
+            for each class.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If X or n is invalid, a prediction overflows, or there is no dropout in the network.
+
+        References
+        ----------
+        Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing model
+        uncertainty in deep learning", ICML 2016.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from nnjit import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier(dropout=0.5, max_iter=300, random_state=0).fit(X, y)
+        >>> samples = model.predict_samples(X[:4], 100)
+        >>> samples.shape, samples.std(axis=0).shape
+        ((100, 4, 3), (4, 3))
+        """
+        if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"n must be an int of at least 1, got {n!r}.")
+        engine, rows, _ = self._forward(X)
+        self._check_sampling(engine, rows)
+        given = self.random_state if random_state is None else random_state
+        seed = draw_seed(check_random_state(given))
+        samples = to_host(engine.predict_samples(rows, int(n), seed))
+        if not np.isfinite(samples).all() and not get_config()["assume_finite"]:
+            raise ValueError(
+                "A sample of the predictions overflows. Scale the rows as those of the fit were "
+                "scaled."
+            )
+        taken: FloatArray = as_given(self._samples_as_predictions(samples), rows, X)
+        return taken
+
+    def _check_sampling(self, engine: Engine, rows: Any) -> None:
+        """Refuse to draw samples where there is nothing to draw, or no way to."""
+        if not engine.network.is_random:
+            raise ValueError(
+                "predict_samples needs a network with dropout, but dropout="
+                f"{self.dropout!r} and input_dropout={self.input_dropout!r}."
+            )
+        if not hasattr(engine, "predict_samples"):
+            raise ValueError(f"predict_samples cannot be used with device={self.device!r}.")
+        if self.input_dropout and sp.issparse(rows):
+            raise ValueError(
+                f"predict_samples needs dense X with input_dropout={self.input_dropout!r}."
+            )
+
+    def _samples_as_predictions(self, samples: FloatArray) -> FloatArray:
+        """Return outputs (n, n_samples, n_outputs) in the form that predictions have."""
+        if samples.shape[2] > 1:
+            return uncrossed(samples, self.__dict__.get("quantiles_", ()))
+        if hasattr(self, "classes_"):
+            return np.concatenate([1 - samples, samples], axis=2)
+        return samples[:, :, 0]
 
     # Initial parameters
 
@@ -103,7 +285,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
         sample_weight: Array | None,
         dtype: np.dtype[Any],
     ) -> list[Array]:
-        layer_units = list(network.sizes)
+        layer_units = list(network.widths)
         self._initialize(self._indicators(target), layer_units, dtype)
         coefs, intercepts = checked_parameters(self)
         if units_of(coefs) != layer_units:  # an overridden method made them
@@ -111,7 +293,13 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
                 f"The initial weights are those of layers of {units_of(coefs)} units; "
                 f"{layer_units} are asked for."
             )
-        return in_layers(coefs, intercepts)
+        given = iter(in_layers(coefs, intercepts))
+        return [
+            (np.ones if parameter.name in _ONES else np.zeros)(parameter.shape, dtype)
+            if parameter.name in NORMALIZATION
+            else next(given)
+            for _, parameter in network.parameters()
+        ]
 
     def _indicators(self, target: Array) -> Array:
         """Return the target as scikit-learn hands it to `_initialize`, where that is overridden."""
@@ -129,44 +317,93 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, NetworkEstimator, Architec
         self.n_outputs_ = layer_units[-1]
         self.n_layers_ = len(layer_units)
         self.out_activation_ = self._output_activation()
-        layers = [
-            self._init_coef(fan_in, fan_out, dtype)
-            for fan_in, fan_out in zip(layer_units[:-1], layer_units[1:])
-        ]
+        shapes = zip(layer_units[:-1], layer_units[1:])
+        if isinstance(activation_names(self.activation), tuple):
+            hidden = hidden_layer_activations(self.activation, len(layer_units) - 2)
+            # the output layer like the last hidden one, as where all have the same
+            names = (*hidden, *(hidden[-1:] or ("identity",)))
+            layers = [
+                self._init_coef(*shape, dtype, activation=name)
+                for shape, name in zip(shapes, names, strict=True)
+            ]
+        else:
+            layers = [self._init_coef(*shape, dtype) for shape in shapes]
         self.coefs_ = [np.asarray(weights) for weights, _ in layers]
         self.intercepts_ = [np.asarray(biases) for _, biases in layers]
 
-    def _init_coef(self, fan_in: int, fan_out: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-        return glorot_uniform(self._random_state, fan_in, fan_out, self.activation, dtype)
+    def _init_coef(
+        self, fan_in: int, fan_out: int, dtype: np.dtype[Any], activation: Any = None
+    ) -> tuple[Array, Array]:
+        name: Any = self.activation if activation is None else activation
+        return glorot_uniform(self._random_state, fan_in, fan_out, name, dtype)
 
     def _check_architecture(self, network: Network) -> None:
-        present, wanted = units_of(self.coefs_), list(network.sizes)
+        present, wanted = units_of(self.coefs_), list(network.widths)
         if present != wanted:
             raise ValueError(
                 f"The fitted network has layers of {present} units, but hidden_layer_sizes="
                 f"{self.hidden_layer_sizes!r} and the data ask for {wanted}. {SET_BACK}"
             )
+        fitted = _method_of(self._normalization_arrays())
+        if fitted != self.normalization and len(wanted) > 2:
+            raise ValueError(
+                f"The fitted network has normalization={fitted!r}, but normalization="
+                f"{self.normalization!r} is asked for. {SET_BACK}"
+            )
 
 
-def in_layers(coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Array]:
+def in_layers(
+    coefs: Sequence[Array], intercepts: Sequence[Array], others: Sequence[Sequence[Array]] = ()
+) -> list[Array]:
     """Return weights and biases in the order of a network's `parameters`.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequence of ndarray
+    others : sequence of sequence of ndarray
+        What each hidden layer has beside them; empty if none has anything.
 
     Raises
     ------
     ValueError
         If there are not as many of the ones as of the others.
     """
-    return [array for layer in zip(coefs, intercepts, strict=True) for array in layer]
+    layers = zip(coefs, intercepts, strict=True)
+    if not others:  # the way of most, taken in every prediction
+        return [array for layer in layers for array in layer]
+    return [
+        array
+        for layer, more in zip(layers, [*others, ()], strict=True)
+        for array in (*layer, *more)
+    ]
+
+
+def by_matrices(arrays: Sequence[Array]) -> list[list[Array]]:
+    """Return a network's parameters by dense layers: each begins with its matrix of weights."""
+    layers: list[list[Array]] = []
+    for array in arrays:
+        if array.ndim == 2:
+            layers.append([])
+        layers[-1].append(array)
+    return layers
+
+
+def _method_of(normalizations: Sequence[Sequence[Array]]) -> NormalizationName | None:
+    """Return which normalization has these arrays; one over the minibatch has running ones."""
+    if not normalizations:
+        return None
+    return "batch" if len(normalizations[0]) == len(NORMALIZATION) else "layer"
 
 
 @parameter_group
-class _ClassifierParameters(Training, Architecture):
+class _ClassifierParameters(ClassificationLoss, ClassWeights, HiddenLayers, Training, Architecture):
     early_stopping: bool = parameter(
         default=False,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
             return the weights of the best epoch. Rows are held out class by class, except of a
             multilabel target, or where a class has too few of them. Rows of sample weight 0 are
-            left out. A warm start keeps the rows that were held out.""",
+            left out. A warm start keeps the rows that were held out.
+            None are where ``fit`` is given `X_val`.""",
     )
 
 
@@ -175,14 +412,15 @@ class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerc
     r"""Multi-layer perceptron classifier, trained by compiled code.
 
     A drop-in for `sklearn.neural_network.MLPClassifier`: the same parameters, attributes and
-    numbers. It minimizes the cross-entropy
+    numbers. It minimizes the cross-entropy (or another loss, see `loss`)
 
     .. math:: -\frac{1}{\sum_i w_i} \sum_i w_i \sum_k y_{ik} \log p_{ik}
               + \frac{\alpha}{2 \sum_i w_i} \|W\|^2
 
     where p is the softmax of the outputs for more than two classes; two classes have one output,
     and each label of a multilabel target has its own, with the logistic function and the binary
-    cross-entropy.
+    cross-entropy. For y with several columns of several classes each there is a softmax for every
+    column, and their cross-entropies are added up.
 
     Parameters
     ----------
@@ -190,10 +428,10 @@ class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerc
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
+    classes_ : ndarray of shape (n_classes,), or list of such
+        Class labels; a list with those of each column for y with several columns of classes.
     out_activation_ : str
-        'softmax' for more than two classes, else 'logistic'.
+        'softmax' for more than two classes or several columns, else 'logistic'.
     {attributes}
 
     See Also
@@ -203,6 +441,12 @@ class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerc
     References
     ----------
     {references}
+
+    T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollar, "Focal loss for dense object detection",
+    ICCV 2017 ('focal').
+
+    C. Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016
+    (`label_smoothing`).
 
     Examples
     --------
@@ -216,7 +460,7 @@ class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerc
 
 
 @parameter_group
-class _RegressorParameters(Training, Architecture, RegressionLoss):
+class _RegressorParameters(HiddenLayers, Training, Architecture, RegressionLoss):
     pass
 
 
@@ -239,7 +483,9 @@ class MLPRegressor(_RegressorParameters, NetworkRegressor, BaseMultilayerPercept
     Attributes
     ----------
     out_activation_ : str
-        'exp' for the Poisson loss, else 'identity'.
+        `output_activation`, or if that is None the one of the loss.
+    quantiles_ : ndarray of shape (n_quantiles,)
+        Quantiles, of a network fitted by the quantile loss.
     {attributes}
 
     See Also
@@ -249,6 +495,11 @@ class MLPRegressor(_RegressorParameters, NetworkRegressor, BaseMultilayerPercept
     References
     ----------
     {references}
+
+    R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46, 1978 ('quantile').
+
+    P. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35,
+    1964 ('huber').
 
     Examples
     --------

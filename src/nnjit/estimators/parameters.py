@@ -6,28 +6,51 @@ them again, with another default, kind or text.
 
 # Without `from __future__ import annotations`, so that help() shows the values in a Literal.
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Options, StrOptions
+from sklearn.utils._param_validation import Interval, Options, RealNotInt, StrOptions
 
-from nnjit._types import ActivationName, RegressionLossName, ScheduleName, SolverName
+from nnjit._types import (
+    ActivationName,
+    ClassificationLossName,
+    NormalizationName,
+    OutputName,
+    RegressionLossName,
+    ScheduleName,
+    SolverName,
+    names,
+)
 from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
 from nnjit.estimators._device import DeviceName
-from nnjit.formulas import SOLVERS, hidden_activations, regression_losses
+from nnjit.estimators._names import Activations, EntryName
+from nnjit.formulas import (
+    classification_losses,
+    hidden_activations,
+    offered_solvers,
+    regression_losses,
+)
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 Numbers: TypeAlias = Sequence[Any] | NDArray[Any]
+ClassWeight: TypeAlias = dict[Any, Any] | list[Any] | Literal["balanced"] | None
 RandomState: TypeAlias = int | np.random.RandomState | None
+Shares: TypeAlias = float | Sequence[float] | NDArray[np.floating[Any]]
 
 _FLAG = Kind("bool", ["boolean"])
 _COUNT = interval(Integral, 1, None, "left")
 _NOT_NEGATIVE = interval(Real, 0, None, "left")
 _POSITIVE = interval(Real, 0, None, "neither")
+_UNSIGNED = interval(Integral, 0, None, "left")
 _BELOW_ONE = interval(Real, 0, 1, "left")
+
+
+def _optional(kind: Kind) -> Kind:
+    """Return the kind of a parameter that may also be None."""
+    return Kind(f"{kind.words} or None", [*kind.constraints, None])
 
 
 @parameter_group
@@ -40,11 +63,68 @@ class Architecture:
         text="Units of each hidden layer; ``()`` for a linear model.",
         kw_only=False,
     )
-    activation: ActivationName = parameter(
+    activation: ActivationName | Sequence[ActivationName] | NDArray[np.str_] = parameter(
         default="relu",
-        kind=choice(hidden_activations()),
-        text="Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).",
+        kind=Kind(
+            choice(ActivationName).words + " or array-like of such",
+            [EntryName(hidden_activations, "register_activation"), Activations()],
+        ),
+        text="""Activation of the hidden layers, or one for each: x, 1 / (1 + exp(-x)), tanh(x),
+            max(0, x), and those that scikit-learn does not have, with PyTorch's slopes and
+            scales, of which all but the last two start from He's weights (selu: LeCun's); also
+            the name of one of your own, see `nnjit.register_activation`.""",
         kw_only=False,
+    )
+
+
+class _SharesEach(Interval):
+    """Constraint: a share for each of several layers."""
+
+    def __init__(self) -> None:
+        super().__init__(Real, 0, 1, closed="left")
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether a value is a sequence of shares."""
+        if isinstance(val, str) or not hasattr(val, "__len__"):
+            return False
+        return all(super(_SharesEach, self).is_satisfied_by(share) for share in val)
+
+    def __str__(self) -> str:
+        return "a sequence of floats in the range [0.0, 1.0), one for each hidden layer"
+
+
+@parameter_group
+class HiddenLayers:
+    """What hidden layers have that scikit-learn's do not: it comes after what those have."""
+
+    dropout: Shares = parameter(
+        default=0.0,
+        kind=Kind("float or sequence of float", [*_BELOW_ONE.constraints, _SharesEach()]),
+        text="""Share of the outputs of the hidden layers, or of each, that is set to 0 at random in
+            every step of training, the others being divided by one minus it; in [0, 1).
+            Predictions leave nothing out (but see `predict_samples`), nor does 'lbfgs', which
+            is refused. `loss_` and `loss_curve_` are those with the masks of the steps.""",
+    )
+    input_dropout: float = parameter(
+        default=0.0,
+        kind=_BELOW_ONE,
+        text="The same for the features; sparse X is refused in training then.",
+    )
+    normalization: NormalizationName | None = parameter(
+        default=None,
+        kind=Kind("{'batch', 'layer'} or None", [StrOptions({*names(NormalizationName)}), None]),
+        text="""What is done to the pre-activations z of the hidden layers: made of mean 0 and
+            variance 1, then scaled and shifted by learned numbers, as PyTorch's BatchNorm1d and
+            LayerNorm do. 'batch': each unit over the rows of a minibatch, in predictions by running
+            statistics; sample weights do not count there, 'lbfgs' is refused, and as the
+            rows depend on one another, threads share the steps of the solver alone. 'layer': each
+            row over the units.""",
+    )
+    residual: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="""Whether the inputs of a hidden layer are added to its outputs, wherever it has as
+            many units as inputs.""",
     )
 
 
@@ -100,11 +180,78 @@ class RegressionLoss:
 
     loss: RegressionLossName = parameter(
         default="squared_error",
-        kind=choice(regression_losses()),
-        text="""'squared_error' is half the squared error, averaged over rows and outputs.
-            'poisson' is half the Poisson deviance, ``y log(y / o) - y + o`` with
-            ``o = exp(z)``, for targets that are not negative.""",
+        kind=Kind(
+            choice(regression_losses()).words, [EntryName(regression_losses, "register_loss")]
+        ),
+        text="""Loss of an output o for a target y, with r = y - o. 'squared_error' is r^2 / 2;
+            'absolute_error' \\|r\\|; 'huber' r^2 / 2 up to `huber_delta` and then
+            ``huber_delta (|r| - huber_delta / 2)``; 'log_cosh' ``log(cosh(r))``; 'quantile'
+            ``quantile r`` for r >= 0 and ``(quantile - 1) r`` below. 'poisson' is half the Poisson
+            deviance, ``y log(y / o) - y + o``, for targets that are not negative, and 'gamma' half
+            the gamma deviance, ``log(o / y) + y / o - 1``, for positive ones. The loss of a row is
+            the mean over its outputs (with 'poisson' and exp their sum, as in scikit-learn; and
+            the minibatch solvers take the gradient of the sum with 'squared_error' and
+            identity).""",
         kw_only=False,
+    )
+    huber_delta: float = parameter(
+        default=1.35, kind=_POSITIVE, text="Error from which 'huber' is linear."
+    )
+    quantile: float | Numbers = parameter(
+        default=0.5,
+        kind=Kind(
+            "float or array-like of float",
+            [*interval(Real, 0, 1, "neither").constraints, "array-like"],
+        ),
+        text="""Quantile of 'quantile', above 0 and below 1. Of several, distinct ones, each gets
+            an output of its own, for y of one column; predictions do not cross.""",
+    )
+    output_activation: OutputName | None = parameter(
+        default=None,
+        kind=Kind(choice(OutputName).words + " or None", [StrOptions({*names(OutputName)}), None]),
+        text="""What makes outputs of the last layer's sums z: z, 1 / (1 + exp(-z)), tanh(z),
+            log(1 + exp(z)) or exp(z). None is exp for 'poisson' and 'gamma', which need an output
+            that is not negative, and else identity.""",
+    )
+
+
+@parameter_group
+class ClassificationLoss:
+    """What a classifier minimizes."""
+
+    loss: ClassificationLossName = parameter(
+        default="log_loss",
+        kind=choice(tuple(classification_losses())),
+        text="""'log_loss' is the cross-entropy; 'squared_error' half the sum of the squared errors
+            of the outputs; 'focal' ``-(1 - p) ** focal_gamma log(p)`` for the probability p of
+            what is true. Each goes with the softmax and with the logistic output.""",
+    )
+    label_smoothing: float = parameter(
+        default=0.0,
+        kind=_BELOW_ONE,
+        text="""Share s, in [0, 1), of the target that is spread evenly: ``y (1 - s) + s / K`` for
+            a softmax of K outputs, ``y (1 - s) + s / 2`` for a logistic output. Not with
+            'focal'.""",
+    )
+    focal_gamma: float = parameter(
+        default=2.0, kind=_NOT_NEGATIVE, text="Exponent of 'focal'; 0 is the log loss."
+    )
+
+
+@parameter_group
+class ClassWeights:
+    """How much each class counts."""
+
+    class_weight: ClassWeight = parameter(
+        default=None,
+        kind=Kind(
+            "dict, list of dicts, 'balanced' or None", [dict, list, StrOptions({"balanced"}), None]
+        ),
+        text="""Factors of the rows' sample weights: by class, or a list with a dict for each label
+            (whose classes are 0 and 1) or column of y, whose factors are multiplied.
+            'balanced' stands for ``n_samples / (n_classes * rows of the class)``, and is refused
+            by ``partial_fit``, which sees some of the rows. They are weights in everything that
+            training does, scores of held-out rows included; ``score`` knows nothing of them.""",
     )
 
 
@@ -114,26 +261,73 @@ class Solver:
 
     solver: SolverName = parameter(
         default="adam",
-        kind=choice((*SOLVERS, "lbfgs")),
-        text="""'lbfgs' minimizes the loss over all rows by SciPy's L-BFGS-B; 'sgd' and 'adam' go
-            through the rows in minibatches.""",
+        kind=Kind(
+            choice(SolverName).words,
+            [EntryName(lambda: (*offered_solvers(), "lbfgs"), "register_solver")],
+        ),
+        text="""'lbfgs' minimizes the loss over all rows by SciPy's L-BFGS-B; all others, the
+            stochastic solvers, go through the rows in minibatches. With the gradient g of a
+            minibatch, in which that of the L2 penalty is included, each parameter w moves by
+
+            - 'sgd': momentum, ``v = momentum * v - rate * g; w += v``, or Nesterov's;
+            - 'adam': ``m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g ** 2;
+              w -= rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t) * m / (sqrt(v) + epsilon)``
+              in step t;
+            - 'adamw': ``w -= rate * weight_decay * w`` and then Adam's step with
+              ``sqrt(v / (1 - beta_2 ** t)) + epsilon`` as denominator;
+            - 'rmsprop': ``v = beta_2 v + (1 - beta_2) g ** 2;
+              w -= rate * g / (sqrt(v) + epsilon)`` (PyTorch's default for beta_2 is 0.99);
+            - 'lion': ``w -= rate * (sign(beta_1 m + (1 - beta_1) g) + weight_decay * w);
+              m = beta_2 m + (1 - beta_2) g`` (the paper has a beta_2 of 0.99, and a rate of a
+              third to a tenth of Adam's);
+            - 'adagrad': ``s += g ** 2; w -= rate * g / (sqrt(s) + epsilon)`` (with a rate of
+              some 0.01).""",
     )
     batch_size: int | Literal["auto"] = parameter(
         default="auto",
         kind=Kind("int or 'auto'", [StrOptions({"auto"}), *_COUNT.constraints]),
         text="Rows in a minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.",
     )
-    learning_rate: ScheduleName = parameter(
+    learning_rate: ScheduleName | Callable[[int, int], Any] = parameter(
         default="constant",
-        kind=choice(ScheduleName),
-        text="""Schedule of 'sgd'. 'invscaling': ``learning_rate_init / (t + 1) ** power_t`` after
-            t rows. 'adaptive': divided by 5 on each plateau instead of stopping, until it is
-            below 1e-6.""",
+        kind=Kind(
+            f"{choice(ScheduleName).words} or callable",
+            [*choice(ScheduleName).constraints, callable],
+        ),
+        text="""Schedule of the learning rate. Of 'sgd' alone: 'invscaling',
+            ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 on
+            each plateau instead of stopping, until it is below 1e-6. Of every solver but 'lbfgs',
+            step by step over ``max_iter`` epochs: 'cosine', down to 0 by half a wave; 'one_cycle',
+            up from a 25th and down to almost nothing (PyTorch's ``OneCycleLR``); 'exponential' and
+            'step', times `learning_rate_decay` in every `learning_rate_step` epochs, a little in
+            each step or all at once; 'plateau', times `learning_rate_decay` on each plateau,
+            otherwise as 'adaptive'. A callable of (step, steps), both int, returns the rate of a
+            step, the first of which is 0.""",
     )
     learning_rate_init: float = parameter(
-        default=0.001, kind=_POSITIVE, text="Learning rate of 'sgd' (its first) and 'adam'."
+        default=0.001,
+        kind=_POSITIVE,
+        text="Learning rate of the stochastic solvers, of 'sgd' the first.",
     )
     power_t: float = parameter(default=0.5, kind=_NOT_NEGATIVE, text="Exponent of 'invscaling'.")
+    warmup: float = parameter(
+        default=0,
+        kind=Kind(
+            "int or float", [*_UNSIGNED.constraints, Interval(RealNotInt, 0, 1, closed="left")]
+        ),
+        text="""Steps (an int), or their share of all steps (a float below 1), in which the rate
+            rises linearly to the first one of the schedule, which has the steps that follow.""",
+    )
+    learning_rate_decay: float = parameter(
+        default=0.1,
+        kind=interval(Real, 0, 1, "right"),
+        text="Factor of 'exponential', 'step' and 'plateau', above 0 and at most 1.",
+    )
+    learning_rate_step: float = parameter(
+        default=10,
+        kind=_POSITIVE,
+        text="Epochs in which 'exponential' and 'step' apply the factor once.",
+    )
     momentum: float = parameter(
         default=0.9, kind=interval(Real, 0, 1, "both"), text="Momentum of 'sgd', from 0 to 1."
     )
@@ -141,16 +335,56 @@ class Solver:
         default=True, kind=_FLAG, text="Whether that momentum is Nesterov's."
     )
     beta_1: float = parameter(
-        default=0.9, kind=_BELOW_ONE, text="Decay rate of Adam's first moment, in [0, 1)."
+        default=0.9,
+        kind=_BELOW_ONE,
+        text="Decay rate of the first moment m of 'adam', 'adamw' and 'lion', in [0, 1).",
     )
     beta_2: float = parameter(
-        default=0.999, kind=_BELOW_ONE, text="Decay rate of Adam's second moment, in [0, 1)."
+        default=0.999,
+        kind=_BELOW_ONE,
+        text="""Decay rate of the second moment v of 'adam', 'adamw' and 'rmsprop', and of the
+            momentum m of 'lion', in [0, 1).""",
     )
     epsilon: float = parameter(
-        default=1e-8, kind=_POSITIVE, text="Term that keeps Adam's denominator from zero."
+        default=1e-8,
+        kind=_POSITIVE,
+        text="Term that keeps denominators from zero, of all but 'sgd' and 'lion'.",
     )
     max_fun: int = parameter(
         default=15000, kind=_COUNT, text="Most evaluations of the loss by 'lbfgs'."
+    )
+    amsgrad: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="Whether 'adam' divides by the root of the largest second moment so far.",
+    )
+    weight_decay: float = parameter(
+        default=0.01,
+        kind=_NOT_NEGATIVE,
+        text="""Decay of the weights in each step of 'adamw' and 'lion', in units of the learning
+            rate. It concerns the parameters that `alpha` penalizes: no biases.""",
+    )
+    clip_norm: float | None = parameter(
+        default=None,
+        kind=_optional(_POSITIVE),
+        text="""Most of the norm of a minibatch's gradient, of all parameters together: above it
+            the gradient is multiplied by ``clip_norm / (norm + 1e-6)``. Not for 'lbfgs'.""",
+    )
+    clip_value: float | None = parameter(
+        default=None,
+        kind=_optional(_POSITIVE),
+        text="""Most of the absolute value of each element of a minibatch's gradient; what is
+            beyond is set to it. Only one of `clip_norm` and `clip_value`. Not for 'lbfgs'.""",
+    )
+    average: float | None = parameter(
+        default=None,
+        kind=_optional(interval(Real, 0, 1, "neither")),
+        text="""Decay rate d of an average of the parameters, ``a = d a + (1 - d) w`` after each
+            step, such as 0.999; with t steps before, it is ``t / (t + 9)`` at most, so that the
+            initial weights are soon forgotten. The average is what is fitted: it
+            predicts, and validation scores are its own. Training goes on with w: ``partial_fit``
+            continues from it unless something else has been assigned, a warm start of ``fit``
+            begins at the average. Not for 'lbfgs'.""",
     )
 
 
@@ -184,10 +418,22 @@ class Stopping:
         kind=_FLAG,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
             return the weights of the best epoch. Rows of sample weight 0 are left out. A warm
-            start keeps the rows that were held out.""",
+            start keeps the rows that were held out. None are where ``fit`` is given `X_val`.""",
     )
     validation_fraction: float = parameter(
         default=0.1, kind=_BELOW_ONE, text="Share of the rows that early stopping holds out."
+    )
+    scoring: str | Callable[..., Any] | None = parameter(
+        default=None,
+        kind=Kind("str, callable or None", [str, callable, None]),
+        text="""Score of the validation rows: accuracy or R2 if None; 'loss' for minus the loss
+            without the penalty; the name of a scikit-learn scorer; or a callable of
+            (estimator, X, y).""",
+    )
+    restore_best: bool = parameter(
+        default=True,
+        kind=_FLAG,
+        text="""Whether `early_stopping` returns the weights of the best epoch, not the last.""",
     )
     n_iter_no_change: float = parameter(
         default=10,
@@ -207,8 +453,8 @@ class Checkpoints:
         text="""File that ``fit`` writes the state of training to, and goes on from if it is there:
             cut off at any moment and called again with the same data and parameters (only
             ``max_iter`` may differ), it gives the result of an uninterrupted fit to the bit.
-            The one before is kept as ``PATH.previous``, and used where the file is damaged. 'sgd'
-            and 'adam' only; ``partial_fit`` takes no notice of it.""",
+            The one before is kept as ``PATH.previous``, and used where the file is damaged. Not
+            for 'lbfgs'; ``partial_fit`` takes no notice of it.""",
     )
     checkpoint_interval: float = parameter(
         default=30.0,
@@ -228,8 +474,9 @@ class Run:
     random_state: RandomState = parameter(
         default=None,
         kind=Kind("int, RandomState instance or None", ["random_state"]),
-        text="""Source of the initial weights, the held-out rows and the shuffles. Given an int,
-            successive calls of ``partial_fit`` continue one stream.""",
+        text="""Source of the initial weights, the held-out rows, the seed of dropout where there
+            is some, and the shuffles, in this order. Given an int, successive calls of
+            ``partial_fit`` continue one stream.""",
     )
     verbose: bool | int = parameter(
         default=False,

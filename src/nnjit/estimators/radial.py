@@ -9,13 +9,20 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from nnjit._types import Array, FloatArray, RegressionLossName, StochasticSolverName, names
-from nnjit.estimators._assigned import KNOWN_OUTPUTS, as_floats
+from nnjit.estimators._assigned import as_floats, check_output_activation
 from nnjit.estimators._base import NON_FINITE, SET_BACK, NetworkEstimator
 from nnjit.estimators._callbacks import FitReport, current_report
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._output_layer import OutputLayer, fit_output_layer
+from nnjit.estimators._watching import Given, ValidationRows
 from nnjit.estimators.classifier import NetworkClassifier
-from nnjit.estimators.parameters import RadialLayer, RegressionLoss, Training
+from nnjit.estimators.parameters import (
+    ClassificationLoss,
+    ClassWeights,
+    RadialLayer,
+    RegressionLoss,
+    Training,
+)
 from nnjit.estimators.regressor import NetworkRegressor
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network
@@ -65,6 +72,7 @@ class _Fit:
         self.estimator = estimator
         self.placed: Any = None  # centres and log-widths as the engine gets them
         self.drawn: Rows | None = None  # rows to train on and rows held out
+        self.validated = False  # whether there are other rows to validate on
 
 
 _FIT: ContextVar[_Fit | None] = ContextVar("_FIT", default=None)
@@ -105,7 +113,9 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
 
     def _bumps(self, inputs: int, centers: int, outputs: int) -> Network:
         layers = (Radial(centers, bool(self.normalized)), Dense(outputs))
-        return Network(inputs, layers, self._engine_loss(), self.out_activation_)
+        return Network(
+            inputs, layers, self._engine_loss(), self.out_activation_, **self._loss_options()
+        )
 
     def _as_attributes(self, arrays: list[Array]) -> dict[str, Any]:
         centers, log_widths, weights, biases = arrays
@@ -164,10 +174,19 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
 
     # Phases 1 and 2: centres and widths, then the output layer
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
-        token = _FIT.set(_Fit(self))
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+        validation: Given | None = None,
+    ) -> Self:
+        fit = _Fit(self)
+        fit.validated = validation is not None
+        token = _FIT.set(fit)
         try:
-            return super()._fit(X, y, sample_weight, incremental)
+            return super()._fit(X, y, sample_weight, incremental, validation)
         finally:
             _FIT.reset(token)
 
@@ -234,7 +253,8 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
     def _rows_to_start_on(self, target: Array, sample_weight: Array | None) -> Array:
         """Return the rows that the output layer is fitted to: not held out, and not too many."""
         rows = np.arange(len(target))
-        if self.early_stopping and self.solver in names(StochasticSolverName):
+        holds_out = self.early_stopping and not _current_fit(self).validated
+        if holds_out and self.solver in names(StochasticSolverName):
             # training asks for it again
             drawn = self._draw_split(target, sample_weight)
             _current_fit(self).drawn, rows = drawn, drawn[0]
@@ -251,17 +271,28 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
     # Phase 3
 
     def _train(
-        self, X: Any, target: Array, sample_weight: Array | None, incremental: bool, fresh: bool
+        self,
+        X: Any,
+        target: Array,
+        sample_weight: Array | None,
+        incremental: bool,
+        fresh: bool,
+        given: Given,
+        watched: ValidationRows | None,
     ) -> None:
         if self.train == "output":
+            if watched is not None:
+                raise ValueError("X_val and y_val need train='all'.")
             self._train_output(X, target, sample_weight)
             return
-        super()._train(X, target, sample_weight, incremental, fresh)
+        super()._train(X, target, sample_weight, incremental, fresh, given, watched)
 
     def _train_output(self, X: Array, target: Array, sample_weight: Array | None) -> None:
         """Fit the output layer and leave centres and widths as they are."""
         if self.checkpoint is not None:
             raise ValueError("checkpoint needs train='all'.")
+        for name in self._solver_options():
+            raise ValueError(f"{name} needs train='all'.")
         network, (centers, log_widths, weights, biases) = self._give_parameters()
         report = current_report(self)
         found = fit_output_layer(
@@ -327,11 +358,7 @@ def _checked(network: RadialNetwork, n_features: int | None) -> list[Array]:
     outputs = getattr(network, "n_outputs_", None)
     if hasattr(type(network), "predict_proba") and outputs != len(biases):
         raise ValueError(f"coefs_ has shape {weights.shape}, but n_outputs_ is {outputs!r}.")
-    if network.out_activation_ not in KNOWN_OUTPUTS:
-        raise ValueError(
-            f"out_activation_ must be one of {list(KNOWN_OUTPUTS)}, got "
-            f"{network.out_activation_!r}."
-        )
+    check_output_activation(network)
     return arrays
 
 
@@ -340,19 +367,20 @@ class _Defaults(Training, RadialLayer):
     alpha: float = parameter(default=0.01)
     learning_rate_init: float = parameter(
         default=0.001,
-        text="""Learning rate of 'sgd' (its first) and 'adam'. Centres move in a unit of about a
-            width.""",
+        text="""Learning rate of the stochastic solvers, of 'sgd' the first. Centres move in a
+            unit of about a width.""",
     )
 
 
 @parameter_group
-class _ClassifierParameters(_Defaults):
+class _ClassifierParameters(ClassificationLoss, ClassWeights, _Defaults):
     early_stopping: bool = parameter(
         default=False,
         text="""Whether to hold out rows, stop when the score on them no longer improves, and
             return the weights of the best epoch. Rows are held out class by class, except of a
             multilabel target, or where a class has too few of them. Rows of sample weight 0 are
-            left out. A warm start keeps the rows that were held out. Centres are chosen among
+            left out. A warm start keeps the rows that were held out.
+            None are where ``fit`` is given `X_val`. Centres are chosen among
             all rows, whose targets play no part in it.""",
     )
 
@@ -366,10 +394,11 @@ class RBFClassifier(_ClassifierParameters, NetworkClassifier, RadialNetwork):
     .. math:: o = b + \sum_k w_k \exp\left(-\frac{|x - c_k|^2}{2 s_k^2}\right)
 
     with the softmax for more than two classes; two classes have one output, and each label of a
-    multilabel target has its own, with the logistic function. Training minimizes the
-    cross-entropy and the L2 penalty of the output weights, in three phases: centres by k-means
-    and widths from their distances; the output layer, which is a convex problem; and then
-    centres, widths and output layer together.
+    multilabel target has its own, with the logistic function; every one of several columns of
+    classes has a softmax. Training minimizes the cross-entropy, or another `loss`, and the L2
+    penalty of the output weights, in three phases: centres by k-means and widths from their
+    distances; the output layer, which is a convex problem for most losses; and then centres,
+    widths and output layer together.
 
     Parameters
     ----------
@@ -377,10 +406,10 @@ class RBFClassifier(_ClassifierParameters, NetworkClassifier, RadialNetwork):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
+    classes_ : ndarray of shape (n_classes,), or list of such
+        Class labels; a list with those of each column for y with several columns of classes.
     out_activation_ : str
-        'softmax' for more than two classes, else 'logistic'.
+        'softmax' for more than two classes or several columns, else 'logistic'.
     {attributes}
 
     See Also
@@ -423,8 +452,9 @@ class RBFRegressor(_RegressorParameters, NetworkRegressor, RadialNetwork):
     .. math:: o = b + \sum_k w_k \exp\left(-\frac{|x - c_k|^2}{2 s_k^2}\right)
 
     Training minimizes the loss and the L2 penalty of the output weights, in three phases: centres
-    by k-means and widths from their distances; the output layer, which is a convex problem (a
-    ridge regression for the squared error); and then centres, widths and output layer together.
+    by k-means and widths from their distances; the output layer, which is a convex problem for
+    most losses (a ridge regression for the squared error of an identity output); and then centres,
+    widths and output layer together.
 
     Parameters
     ----------
@@ -433,7 +463,9 @@ class RBFRegressor(_RegressorParameters, NetworkRegressor, RadialNetwork):
     Attributes
     ----------
     out_activation_ : str
-        'exp' for the Poisson loss, else 'identity'.
+        `output_activation`, or if that is None the one of the loss.
+    quantiles_ : ndarray of shape (n_quantiles,)
+        Quantiles, of a network fitted by the quantile loss.
     {attributes}
 
     See Also

@@ -8,25 +8,39 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, r2_score
+from sklearn.utils.validation import check_array, check_is_fitted
 
-from nnjit._types import Array, FloatArray, MatrixLike
+from nnjit._types import Array, FloatArray, MatrixLike, OutputName, names
 from nnjit.estimators._arrays import to_dtype
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
-from nnjit.estimators._device import as_given
+from nnjit.estimators._device import as_given, to_host
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import flattened_column, validate_training_data
-from nnjit.formulas import find_loss, outputs_of
-from nnjit.training.scoring import R2
+from nnjit.formulas import (
+    LOSSES,
+    default_output,
+    find_loss,
+    losses_of,
+    outputs_of,
+    regression_losses,
+)
+from nnjit.training.quantiles import checked_quantiles, columns_of_interval, uncrossed
+from nnjit.training.scoring import R2, D2Pinball
 
 
 class NetworkRegressor(RegressorMixin, NetworkEstimator):
     """What a network does as a regressor; see `NetworkEstimator` for what else it needs.
 
-    The loss, `loss`, says which output activation it has.
+    The loss, `loss`, says which output activation it has where none is asked for.
     """
+
+    loss: Any
+    quantile: Any
+    output_activation: Any
+    quantiles_: FloatArray  # of a network fitted by the quantile loss alone
 
     # Targets
 
@@ -38,27 +52,65 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
             y = y[:, np.newaxis]
         y = to_dtype(y, X.dtype if reset else self._parameter_dtype(), "y")
         self._check_domain(y)
+        self._take_quantiles(y.shape[1])
         return X, y
 
-    def _check_domain(self, y: Array) -> None:
-        domain = find_loss(self.loss, self._output_activation()).domain
+    def _take_quantiles(self, columns: int) -> None:
+        """Set the quantiles that are fitted, if the loss has any."""
+        if self.loss != "quantile":
+            self.__dict__.pop("quantiles_", None)
+            return
+        quantiles = checked_quantiles(self.quantile)
+        if len(quantiles) > 1 and columns > 1:
+            raise ValueError(
+                f"Several quantiles need y of one column, got {columns} columns and "
+                f"quantile={self.quantile!r}."
+            )
+        self.quantiles_ = quantiles
+
+    def _check_validation_target(self, y: Any) -> Array:
+        refuse_dates(y, "y_val")
+        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y_val", estimator=self)
+        y = y[:, np.newaxis] if y.ndim == 1 else y
+        target: Array = y if y.dtype.kind == "f" else y.astype(np.float64)
+        self._check_domain(target, "y_val")
+        return target
+
+    def _check_domain(self, y: Array, name: str = "y") -> None:
+        output = self._output_activation()
+        if output not in outputs_of(self.loss):
+            offered = names(OutputName)
+            outputs = [name for name in outputs_of(self.loss) if name in offered]
+            losses = [name for name in losses_of(output) if name in regression_losses()]
+            raise ValueError(
+                f"loss={self.loss!r} does not go with output_activation={output!r}: it goes with "
+                f"{outputs}, and {output!r} goes with {losses}."
+            )
+        domain = find_loss(self.loss, output).domain
         if domain is not None and not domain.holds(y).all():
-            raise ValueError(f"loss={self.loss!r} needs {domain.text}, but y has {domain.outside}.")
+            raise ValueError(
+                f"loss={self.loss!r} needs {domain.text}, but {name} has {domain.outside}."
+            )
 
     def _output_activation(self) -> str:
-        outputs = outputs_of(self.loss)
-        if len(outputs) != 1:  # changed since a fit that checked it
+        if self.loss not in regression_losses():  # changed since a fit that checked it
             self._validate_params()
-        (activation,) = outputs
-        return activation
+        if self.output_activation is not None:
+            asked: str = self.output_activation
+            return asked
+        return default_output(self.loss)
 
     def _output_count(self, target: Array) -> int:
+        if self.loss == "quantile" and len(self.quantiles_) > 1:
+            return len(self.quantiles_)
         return int(target.shape[1])
 
     def _stratification(self, target: Array) -> Array | None:
         return None
 
     def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
+        if self.loss == "quantile":
+            return D2Pinball(target, sample_weight, self.quantiles_)
         return R2(target, sample_weight)
 
     # Public methods
@@ -104,7 +156,9 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Values, or expected counts for the Poisson loss.
+            Values, or expected counts for the Poisson loss. Of several quantiles a column each,
+            in the order of `quantiles_`; the values of a row are sorted so that a higher quantile
+            is nowhere below a lower one.
 
         Raises
         ------
@@ -115,11 +169,63 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
             overflows, or something was assigned that is no network.
         """
         _, rows, output = self._forward(X)
+        quantiles = self.__dict__.get("quantiles_", ())
+        if len(quantiles) > 1:
+            output = uncrossed(to_host(output), quantiles)
         given: FloatArray = as_given(output.ravel() if output.shape[1] == 1 else output, rows, X)
         return given
 
+    def predict_interval(self, X: MatrixLike, coverage: float) -> FloatArray:
+        """Return the interval in which a share of the values is expected for each row.
+
+        Its ends are the quantiles (1 - coverage) / 2 and (1 + coverage) / 2, which have to be
+        among those that the network was fitted to by ``loss='quantile'``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict, in the precision of the network.
+        coverage : float
+            Share of the values inside, above 0 and below 1.
+
+        Returns
+        -------
+        interval : ndarray of shape (n_samples, 2)
+            Lower and upper end.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ValueError
+            If the network has no such quantiles, or X is invalid.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nnjit import MLPRegressor
+        >>> X = np.linspace(0, 1, 200)[:, np.newaxis]
+        >>> y = X[:, 0] + np.random.default_rng(0).normal(scale=0.1, size=200)
+        >>> model = MLPRegressor(
+        ...     "quantile", quantile=[0.05, 0.5, 0.95], solver="lbfgs", max_iter=20, tol=1e-2,
+        ...     random_state=0,
+        ... )
+        >>> model.fit(X, y).predict_interval(X[:3], coverage=0.9).shape
+        (3, 2)
+        """
+        check_is_fitted(self)
+        quantiles = self.__dict__.get("quantiles_")
+        if quantiles is None:
+            raise ValueError(
+                "predict_interval needs a network that was fitted by loss='quantile' to several "
+                f"quantiles; loss is {self.loss!r}."
+            )
+        low, high = columns_of_interval(quantiles, coverage)
+        interval: FloatArray = self.predict(X)[:, [low, high]]
+        return interval
+
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return R2 of the predictions.
+        """Return R2 of the predictions, or D2 of a quantile network.
 
         Parameters
         ----------
@@ -133,7 +239,9 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         Returns
         -------
         score : float
-            The coefficient of determination; at most 1.
+            The coefficient of determination; at most 1. Of a network fitted by
+            ``loss='quantile'`` scikit-learn's `d2_pinball_score` at its quantile instead, the
+            mean over several: the share of the quantile loss of a constant that is gone.
 
         Raises
         ------
@@ -143,11 +251,22 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
             If X or y is invalid.
         """
         refuse_dates(y, "y")
-        return self._score_by(r2_score, X, y, sample_weight)
+        return self._score_by(self._metric, X, y, sample_weight)
+
+    def _metric(self, y: Any, predicted: Array, sample_weight: Any = None) -> float:
+        quantiles = self.__dict__.get("quantiles_")
+        if quantiles is None:
+            return float(r2_score(y, predicted, sample_weight=sample_weight))
+        columns = [predicted] if len(quantiles) == 1 else predicted.T
+        scores = [
+            d2_pinball_score(y, column, alpha=quantile, sample_weight=sample_weight)
+            for quantile, column in zip(quantiles, columns, strict=True)
+        ]
+        return float(np.mean(scores))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        domains = [find_loss(self.loss, output).domain for output in outputs_of(self.loss)]
+        domains = [entry.domain for (name, _), entry in LOSSES.items() if name == self.loss]
         tags.target_tags.positive_only = any(
             domain is not None and not domain.holds(np.array([-1.0])).any() for domain in domains
         )

@@ -7,8 +7,10 @@ nothing but arithmetic and bit patterns, so they also run as plain Python on Num
 Exponentials follow the classic scheme x = n ln 2 + r, exp(x) = 2^n exp(r) with |r| <= ln(2)/2
 and a polynomial for exp(r); logarithms x = 2^k m, log(x) = k ln 2 + log(m) with
 sqrt(1/2) <= m < sqrt(2) and log(m) = 2 atanh(f / (2 + f)), f = m - 1 (Muller, Elementary
-Functions, 3rd ed., 2016). The coefficients are minimax and Chebyshev fits of our own, computed
-with 200 bits.
+Functions, 3rd ed., 2016). The tail of the normal distribution is exp(-a^2 / 2) P(q) / (a + k) with
+one polynomial in q = (a - k) / (a + k) for all a >= 0 (M. Shepherd and J. Laframboise, Mathematics
+of Computation 36, 1981). The coefficients are minimax and Chebyshev fits of our own, computed with
+200 bits.
 
 Whoever compiles these may allow contraction and nothing else of fast-math. 'reassoc' would merge
 the two parts of ln 2 and fold away `(t + shifter) - shifter`; 'arcp' allows a division to become a
@@ -75,6 +77,14 @@ class _Format:
         self.mantissa_mask = integer(2**info.nmant - 1)
         self.round_bits = self.round.view(integer)
         self.sign_bit = integer(np.iinfo(integer).min)
+        # Where numbers up to it count beside 1, expm1(x) is x and exp(x) is 1.
+        self.small = real(2.0 ** -(info.nmant + 2))
+        # From here on expm1(x) rounds to -1, and exp(-x^2 / 2) to 0.
+        self.expm1_low = self.sigmoid_one
+        self.normal_high = real(14.43 if real is np.float32 else 38.63)
+        # Half of the bits of a number, whose square is then exact.
+        self.half_mask = integer(-(2 ** ((info.nmant + 2) // 2)))
+        self.normal_k = real(4.0 if real is np.float32 else 6.0)
 
 
 # A literal in a kernel is a float64; float32 constants have to be made beforehand.
@@ -115,8 +125,83 @@ def _atanh_tail_double(z):
     return 0.6666666666666666 + z * p
 
 
+_L0, _L1, _L2, _L3, _L4 = map(
+    np.float32,
+    (
+        0.6666666732087151, 0.39999706206824964, 0.28592364795197617, 0.21706460997195692,
+        0.23224921771214582,
+    ),
+)  # fmt: skip
+
+
+def _log1p_tail_single(z):
+    """(2 atanh(s) / s - 2) / z with z = s^2 <= 1/9, to 3.9e-10 of the whole."""
+    return _L0 + z * (_L1 + z * (_L2 + z * (_L3 + z * _L4)))
+
+
+def _log1p_tail_double(z):
+    """(2 atanh(s) / s - 2) / z with z = s^2 <= 1/9, to 4.8e-18 of the whole."""
+    p = 0.12001155182857778 + z * (0.08800317650868773 + z * 0.16164938169471338)
+    p = 0.15385570592912243 + z * (0.13314135550881162 + z * p)
+    p = 0.22222222717801782 + z * (0.18181789417326447 + z * p)
+    p = 0.40000000000014596 + z * (0.2857142856710506 + z * p)
+    return 0.6666666666666666 + z * p
+
+
+_N0, _N1, _N2, _N3, _N4, _N5, _N6, _N7, _N8, _N9 = map(
+    np.float32,
+    (
+        0.7552851438522339, -0.607896625995636, 0.38713666796684265, -0.18652300536632538,
+        0.06040646880865097, -0.007527213077992201, -0.0035235739778727293, 0.001569313695654273,
+        0.0001948018471011892, -0.00012298315414227545,
+    ),
+)  # fmt: skip
+_F0, _F1, _F2, _F3, _F4 = map(
+    np.float32,
+    (
+        1.1283791656017914, -0.37612609007469805, 0.11282831428465862, -0.026757732735015517,
+        0.004719082567218814,
+    ),
+)  # fmt: skip
+
+
+def _normal_tail_single(q):
+    """(a + 4) exp(a^2 / 2) Phi(-a) with q = (a - 4) / (a + 4), a <= 14.5, to 1.3e-8."""
+    p = _N6 + q * (_N7 + q * (_N8 + q * _N9))
+    p = _N3 + q * (_N4 + q * (_N5 + q * p))
+    return _N0 + q * (_N1 + q * (_N2 + q * p))
+
+
+def _normal_tail_double(q):
+    """(a + 6) exp(a^2 / 2) Phi(-a) with q = (a - 6) / (a + 6), a <= 39, to 8.7e-18."""
+    p = -1.34456172912233e-10 + q * (5.237636606010233e-09 + q * 8.876840802023829e-10)
+    p = 9.45572690337117e-09 + q * (-4.434552970785575e-08 + q * p)
+    p = -4.3030600972602457e-07 + q * (3.1187244991295677e-07 + q * p)
+    p = 6.796409416958435e-06 + q * (-1.800686073929392e-06 + q * p)
+    p = -6.475191429322486e-05 + q * (1.0759772542319458e-06 + q * p)
+    p = 3.2869980622442494e-05 + q * (0.00018136032488251668 + q * p)
+    p = 0.010029820648351936 + q * (-0.002131605195723298 + q * p)
+    p = 0.07517191566812548 + q * (-0.030985315509016793 + q * p)
+    p = 0.2679742458416971 + q * (-0.15268023206441028 + q * p)
+    p = 0.5689688918147829 + q * (-0.4139035857755929 + q * p)
+    return 0.7773517718933622 + q * (-0.7010090295908655 + q * p)
+
+
+def _erf_single(z):
+    """erf(x) / x with z = x^2 <= 1/4, to 1.4e-9."""
+    return _F0 + z * (_F1 + z * (_F2 + z * (_F3 + z * _F4)))
+
+
+def _erf_double(z):
+    """erf(x) / x with z = x^2 <= 1/4, to 4.0e-18."""
+    p = 0.00012053335124353741 + z * (-1.4845849259707869e-05 + z * 1.4725865480556744e-06)
+    p = 0.00522397737302147 + z * (-0.0008548297753674966 + z * p)
+    p = 0.11283791670925353 + z * (-0.026866170632887928 + z * p)
+    return 1.1283791670955126 + z * (-0.37612638903183476 + z * p)
+
+
 def _exponential(fmt, exp_tail):
-    """Bodies of exp, sigmoid and tanh in one format."""
+    """Bodies of exp, expm1, sigmoid and tanh in one format."""
     real, bits = fmt.real, fmt.mantissa_bits
     to_bits, to_float = fmt.to_bits, fmt.to_float
     log2_e, ln2_high, ln2_low = fmt.log2_e, fmt.ln2_high, fmt.ln2_low
@@ -125,6 +210,7 @@ def _exponential(fmt, exp_tail):
     saturated, tanh_one = fmt.sigmoid_one, fmt.tanh_one
     shifter, down, up = fmt.shifter, fmt.down, fmt.up
     shifter_small, shifter_large = fmt.shifter_small, fmt.shifter_large
+    expm1_low, small, unit = fmt.expm1_low, fmt.small, real(1) / fmt.up
 
     def exp(x):
         y = low if x < low else x
@@ -136,6 +222,17 @@ def _exponential(fmt, exp_tail):
         r = (y - n * ln2_high) - n * ln2_low
         scale = to_float(to_bits(t) << bits)
         return (one + (r + r * r * exp_tail(r))) * scale * rest
+
+    def expm1(x):
+        # 2^n exp(r) - 1 = 2^n (exp(r) - 1) + (2^n - 1), all times a power of two as in sigmoid.
+        y = expm1_low if x < expm1_low else x
+        y = high if y > high else y
+        t = y * log2_e + shifter_large
+        n = t - shifter_large
+        r = (y - n * ln2_high) - n * ln2_low
+        scale = to_float(to_bits(t) << bits)
+        q = r + r * r * exp_tail(r)
+        return x if abs(x) < small else (q * scale + (scale - unit)) * up
 
     def sigmoid(x):
         # 1 / (1 + e) with e = exp(-x), all times a power of two so that e does not overflow.
@@ -160,11 +257,35 @@ def _exponential(fmt, exp_tail):
         h = ((one - scale) - q * scale) / (q * scale + (scale + one))
         return to_float(to_bits(h) | (to_bits(x) & sign_bit))
 
-    return exp, sigmoid, tanh
+    return exp, expm1, sigmoid, tanh
 
 
-def _logarithm(fmt, atanh_tail, exp, helper):
-    """Bodies of log, log1p and softplus in one format."""
+def _softplus(fmt, exp_tail, log1p_tail):
+    """Body of softplus in one format."""
+    real, bits = fmt.real, fmt.mantissa_bits
+    to_bits, to_float = fmt.to_bits, fmt.to_float
+    log2_e, ln2_high, ln2_low = fmt.log2_e, fmt.ln2_high, fmt.ln2_low
+    low, shifter, down = fmt.exp_low, fmt.shifter_small, fmt.down
+    zero, one, two = real(0), real(1), real(2)
+
+    def softplus(x):
+        # log(1 + e) = 2 atanh(s) with e = exp(-|x|) and s = e / (2 + e), so that 2 s = e - s e
+        y = -abs(x)
+        y = low if y < low else y
+        t = y * log2_e + shifter
+        n = t - shifter
+        r = (y - n * ln2_high) - n * ln2_low
+        scale = to_float(to_bits(t) << bits)
+        e = (one + (r + r * r * exp_tail(r))) * scale * down
+        s = e / (two + e)
+        z = s * s
+        return (zero if x < zero else x) + (e - s * (e - z * log1p_tail(z)))
+
+    return softplus
+
+
+def _logarithm(fmt, atanh_tail, helper):
+    """Bodies of log and log1p in one format."""
     real, integer, bits = fmt.real, fmt.integer, fmt.mantissa_bits
     to_bits, to_float = fmt.to_bits, fmt.to_float
     ln2_high, ln2_low = fmt.ln2_high, fmt.ln2_low
@@ -203,13 +324,54 @@ def _logarithm(fmt, atanh_tail, exp, helper):
         edge = -infinity if u == zero else nan
         return finite if u > zero else edge
 
-    softplus_log = helper(log1p)
-    softplus_exp = helper(exp)
+    return log, log1p
 
-    def softplus(x):
-        return (zero if x < zero else x) + softplus_log(softplus_exp(-abs(x)))
 
-    return log, log1p, softplus
+def _normal(fmt, exp_tail, normal_tail, erf_near, helper):
+    """Bodies of erf and of the normal distribution's functions in one format."""
+    real, bits = fmt.real, fmt.mantissa_bits
+    to_bits, to_float = fmt.to_bits, fmt.to_float
+    log2_e, ln2_high, ln2_low = fmt.log2_e, fmt.ln2_high, fmt.ln2_low
+    shifter, down, mask, sign_bit = fmt.shifter_small, fmt.down, fmt.half_mask, fmt.sign_bit
+    high, k = fmt.normal_high, fmt.normal_k
+    zero, half, one, two = real(0), real(0.5), real(1), real(2)
+    root, factor = real(math.sqrt(2.0)), real(1.0 / math.sqrt(2.0 * math.pi))
+
+    @helper
+    def bell(a):
+        """exp(-a^2 / 2) for a >= 0, the square in two parts of which the first is exact."""
+        above = to_float(to_bits(a) & mask)
+        y, rest = -half * (above * above), -half * ((a + above) * (a - above))
+        t = (y + rest) * log2_e + shifter
+        n = t - shifter
+        r = ((y - n * ln2_high) - n * ln2_low) + rest
+        scale = to_float(to_bits(t) << bits)
+        return (one + (r + r * r * exp_tail(r))) * scale * down
+
+    @helper
+    def upper(a):
+        """1 - Phi(a) for a >= 0."""
+        inverse = one / (a + k)
+        return bell(a) * (normal_tail((a - k) * inverse) * inverse)
+
+    def normal_cdf(x):
+        a = abs(x)
+        tail = upper(high if a > high else a)
+        return tail if x < zero else one - tail
+
+    def normal_pdf(x):
+        a = abs(x)
+        return bell(high if a > high else a) * factor
+
+    def erf(x):
+        a = abs(x)
+        far = root * a
+        far = one - two * upper(high if far > high else far)
+        near = a if a < half else half
+        y = a * erf_near(near * near) if a < half else far
+        return to_float(to_bits(y) | (to_bits(x) & sign_bit))
+
+    return erf, normal_cdf, normal_pdf
 
 
 def bodies(single, helper):
@@ -230,13 +392,18 @@ def bodies(single, helper):
     if single:
         fmt = _Format(np.float32, np.int32, helper(_bits_single), helper(_float_single))
         tails = helper(_exp_tail_single), helper(_atanh_tail_single)
+        log1p_tail = helper(_log1p_tail_single)
+        normal = helper(_normal_tail_single), helper(_erf_single)
     else:
         fmt = _Format(np.float64, np.int64, helper(_bits_double), helper(_float_double))
         tails = helper(_exp_tail_double), helper(_atanh_tail_double)
-    exponential = _exponential(fmt, tails[0])
+        log1p_tail = helper(_log1p_tail_double)
+        normal = helper(_normal_tail_double), helper(_erf_double)
     functions = (
-        *exponential,
-        *_logarithm(fmt, tails[1], exponential[0], helper),
+        *_exponential(fmt, tails[0]),
+        *_logarithm(fmt, tails[1], helper),
+        _softplus(fmt, tails[0], log1p_tail),
+        *_normal(fmt, tails[0], *normal, helper),
     )
     return {function.__name__: function for function in functions}
 
@@ -250,20 +417,26 @@ def library(single, helper):
     single : bool
         float32 or float64.
     helper : callable
-        Decorator that compiles a function called by a formula; the identity for plain Python.
+        Decorator that compiles a function called by a formula; the identity for plain Python. It
+        may have an attribute `own`, a function (single, function) that does so with somebody's.
 
     Returns
     -------
     namespace
-        `real`, the type; the scalars `zero`, `half`, `one`, `two`, `eps` (spacing of numbers at 1)
-        and `tiny` (smallest normal number); the functions `exp`, `log`, `log1p`, `sigmoid`,
-        `tanh`, `softplus`, `sqrt`, ``select(condition, a, b)`` and ``clip(value, low, high)``.
+        `real`, which makes a number one of the type; the scalars `zero`, `half`, `one`, `two`,
+        `eps` (spacing of numbers at 1), `tiny` (smallest normal number) and `huge` (the largest);
+        the functions `exp`, `expm1`, `log`, `log1p`, `sigmoid`, `tanh`, `softplus`, `erf`,
+        `normal_cdf` and `normal_pdf` (of the standard normal
+        distribution), `sqrt`, ``select(condition, a, b)`` and ``clip(value, low, high)``;
+        ``own(function)`` and ``part(function)``, somebody's own function of numbers, and one of
+        another formula, as formulas call them.
         Formulas take by local names what they need, since compilers close over functions and
         scalars, not over a namespace.
     """
-    functions = bodies(single, helper)
-    names = ("exp", "log", "log1p", "sigmoid", "tanh", "softplus")
-    compiled = {name: helper(functions[name]) for name in names}
+    compiled = {name: helper(body) for name, body in bodies(single, helper).items()}
+    own = getattr(helper, "own", None)
+    compiled["own"] = functools.partial(own, single) if own else helper
+    compiled["part"] = helper
     for function in _choices(_constants(np.float32 if single else np.float64).real):
         compiled[function.__name__] = helper(function)
     return _constants(np.float32 if single else np.float64, **compiled)
@@ -273,7 +446,7 @@ def _constants(real, **functions):
     info = np.finfo(real)
     return SimpleNamespace(
         real=real, zero=real(0), half=real(0.5), one=real(1), two=real(2),
-        eps=real(info.eps), tiny=real(info.tiny), **functions,
+        eps=real(info.eps), tiny=real(info.tiny), huge=real(info.max), **functions,
     )  # fmt: skip
 
 
@@ -297,12 +470,43 @@ def _choices(real):
 @functools.cache
 def arrays(dtype=np.float64):
     """The same namespace for NumPy arrays of one type, for displays and checks."""
-    return _constants(
-        np.dtype(dtype).type, exp=np.exp, log=np.log, log1p=np.log1p, sigmoid=_array_sigmoid,
-        tanh=np.tanh, softplus=lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+    made = _constants(
+        np.dtype(dtype).type, exp=np.exp, expm1=np.expm1, log=np.log, log1p=np.log1p,
+        sigmoid=_array_sigmoid, tanh=np.tanh,
+        softplus=lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+        erf=_elementwise(math.erf, dtype),
+        normal_cdf=_elementwise(lambda x: math.erfc(-x * math.sqrt(0.5)) / 2, dtype),
+        normal_pdf=lambda x: np.exp(-np.square(x) / 2) * np.dtype(dtype).type(0.3989422804014327),
         sqrt=np.sqrt, select=np.where,
         clip=lambda value, low, high: np.minimum(np.maximum(value, low), high),
+        own=lambda function: _elementwise(function, dtype), part=lambda function: function,
     )  # fmt: skip
+    # NumPy's types make a number of an array of one element, some versions of them
+    made.real = lambda x: np.asarray(x, dtype)[()]
+    return made
+
+
+def _elementwise(function, dtype):
+    """A function of numbers as one of arrays, NaN where it cannot be computed."""
+
+    def of_number(*numbers):
+        try:
+            return function(*numbers)
+        except (ArithmeticError, ValueError):
+            return math.nan
+
+    def of_arrays(*columns):
+        columns = np.broadcast_arrays(*[np.asarray(column, np.float64) for column in columns])
+        rows = zip(*[column.ravel().tolist() for column in columns])
+        values = [of_number(*row) for row in rows]
+        if values and isinstance(values[0], tuple):
+            return tuple(in_shape(column, columns[0]) for column in zip(*values))
+        return in_shape(values, columns[0])
+
+    def in_shape(values, like):
+        return np.array(values, np.float64).reshape(like.shape).astype(dtype)[()]
+
+    return of_arrays
 
 
 def _array_sigmoid(x):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -26,16 +27,23 @@ __all__ = [
     "Solver",
     "SolverFormulas",
     "activation",
+    "classification_losses",
+    "default_output",
     "find_activation",
     "find_loss",
     "find_solver",
     "hidden_activations",
+    "known_pairs",
     "loss",
     "losses_of",
+    "offered_solvers",
     "outputs_of",
     "regression_losses",
     "solver",
 ]
+
+FAN_BOTH, FAN_IN = "both", "in"
+SOFTMAX = "softmax"
 
 Formula = Callable[..., Any]
 Make = Callable[[Any], tuple[Any, ...]]
@@ -50,7 +58,7 @@ class ActivationFormulas(NamedTuple):
 
 
 class LossFormulas(NamedTuple):
-    """Loss of one output of one row, and its derivative by the pre-activation."""
+    """Loss of one output of one row, and its derivative by the pre-activation or the output."""
 
     value: Formula
     slope: Formula
@@ -63,8 +71,12 @@ class ClassLossFormulas(NamedTuple):
     factor: Formula | None
 
 
+# What an engine's optimizer takes beside a solver's hyperparameters.
+_OF_ANY_SOLVER = {"average", "clip_norm", "clip_value", "seed"}
+
+
 class SolverFormulas(NamedTuple):
-    """The rate of a step, None where it is the base rate, and the step of one parameter."""
+    """Rates of a step, None where that is the base rate, and the step of one parameter."""
 
     rate: Formula | None
     step: Formula
@@ -105,7 +117,10 @@ class Activation(_Entry):
         Takes a library (see `nnjit.formulas.library`) and returns value(z), derivative(z) and
         backward(delta, ...), which reads z, h = phi(z) or both and is told so by their names.
     gain : float
-        Factor of the initial bound, sqrt(gain / (fan_in + fan_out)).
+        Factor of the initial bound, sqrt(gain / fan).
+    fan : {'both', 'in'}
+        What a layer with fan_in inputs and fan_out outputs has as the fan: their sum, as Glorot's
+        rule and scikit-learn's do, or its inputs, as He's (gain 6) and LeCun's (3).
     range : tuple of float
         Ends of the interval of values; infinite where there is none.
     hidden : bool
@@ -122,6 +137,7 @@ class Activation(_Entry):
     range: tuple[float, float] = (-float("inf"), float("inf"))
     hidden: bool = True
     epilogue: str | None = None
+    fan: str = FAN_BOTH
     reads: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -168,20 +184,29 @@ class Domain(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss(_Entry):
-    """A loss together with the output activation that it goes with.
+    """A loss together with the output activation that it goes with, or without any.
+
+    Its formulas have one of three forms:
+
+    - with an output activation, value(...) and slope(...), the derivative of value by z;
+    - with `classes`, for softmax, value(p) and factor(p) of the probability p of a row's class:
+      the derivative by z_k is factor(p) (p_k - [k is the class]); None stands for a factor of 1;
+    - without an output activation, value(...) and slope(...), the derivative of value by p. Then
+      `find_loss` joins it to any output activation that stays in `range`.
+
+    Arguments are any of the target y, z, the output p, `choices`, the number of classes among
+    which a target chooses (the outputs of a softmax, else 2), and the parameters, by their names.
+    A softmax has the class's row of zeros and a one as y, and no z.
 
     Attributes
     ----------
-    name, output : str
-        Its name, and that of the output activation p = output(z).
+    name : str
     make : callable
-        Takes a library and returns value(...) and slope(...), whose arguments are any of y, z, p
-        and the parameters, by their names. slope is the derivative of value by z. With
-        `classes` it returns value(p) and factor(p) of the probability p of a row's class, and
-        then the derivative by output k is factor(p) (p_k - [k is the class]); None stands for 1.
+        Takes a library and returns the two formulas.
+    output : str or None
+        The output activation p = output(z).
     mean_over_outputs : bool
-        Whether the loss of a row is the mean over the outputs, not their sum. (The derivative is
-        that of the sum all the same, as in scikit-learn.)
+        Whether the loss of a row is the mean over the outputs, not their sum.
     domain : Domain or None
         Which y it takes; all real numbers if None.
     parameters : mapping of str to float
@@ -189,25 +214,45 @@ class Loss(_Entry):
     regression : bool
         Whether it is offered for regression.
     classes : bool
-        Whether y is the number of a class.
+        Whether its formulas are of the probability of a row's class.
+    gradient_of_sum : bool
+        Whether stochastic solvers take the derivative of the sum over the outputs where the loss
+        is their mean. scikit-learn does, and its own pairs have it so here.
+    range : tuple of float
+        Ends of the interval of the outputs that a loss without an output activation takes.
+    classification : str or None
+        Name by which it is offered for classification.
+    by_output : bool
+        Whether `slope` is the derivative by p.
+    link : Activation or None
+        The activation whose `backward` makes of that the derivative by z; None for a softmax.
+        `find_loss` sets it.
     value_reads, slope_reads : tuple of str
         Names of the two formulas' arguments, in order.
     """
 
     name: str
     make: Make
-    output: str
+    output: str | None = None
     mean_over_outputs: bool = False
     domain: Domain | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
     regression: bool = True
     classes: bool = False
+    gradient_of_sum: bool = False
+    range: tuple[float, float] = (-math.inf, math.inf)
+    classification: str | None = None
+    by_output: bool = False
+    link: Activation | None = None
     value_reads: tuple[str, ...] = field(init=False)
     slope_reads: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
-        known = {"p"} if self.classes else {"y", "z", "p", *self.parameters}
+        object.__setattr__(self, "by_output", self.by_output or self.output is None)
+        known = {"p"} if self.classes else {"y", "z", "p", "choices"}
+        if self.by_output or (self.output == SOFTMAX and not self.classes):
+            known -= {"z"}
         for number, attribute in enumerate(("value_reads", "slope_reads")):
             reads = self._arguments(number)
             if not set(reads) <= known | set(self.parameters):
@@ -222,6 +267,68 @@ class Loss(_Entry):
     def _tuple(self) -> type[Any]:
         return ClassLossFormulas if self.classes else LossFormulas
 
+    @property
+    def labels(self) -> bool:
+        """Whether y is the number of a class."""
+        return self.classes or self.output == SOFTMAX
+
+    @property
+    def reads_z(self) -> bool:
+        """Whether the formulas, or the way back through the output activation, need z."""
+        behind = self.link.reads if self.link else ()
+        return "z" in (*self.value_reads, *self.slope_reads, *behind)
+
+    @property
+    def gradient_of_mean(self) -> bool:
+        """Whether a stochastic solver's gradient is divided by the number of outputs."""
+        return self.mean_over_outputs and not self.gradient_of_sum
+
+    def takes(self, output: Any) -> bool:
+        """Whether a loss without an output activation can be joined to this one."""
+        if self.output is not None:
+            return bool(output == self.output)
+        if output == SOFTMAX:
+            inside = self.domain is None or self.domain.holds(np.array([0.0, 1.0])).all()
+            return bool(inside) and self.range[0] <= 0.0 and self.range[1] >= 1.0
+        if not isinstance(output, str) or output not in ACTIVATIONS:
+            return False
+        low, high = ACTIVATIONS[output].range
+        return self.range[0] <= low and high <= self.range[1]
+
+    def settings(
+        self, given: Iterable[tuple[str, float | tuple[float, ...]]], outputs: int
+    ) -> list[tuple[float, ...]]:
+        """Return the values of the parameters for each output.
+
+        Parameters
+        ----------
+        given : iterable of (str, float or tuple of float)
+            Those that are not at their defaults, one number for all outputs or one for each.
+        outputs : int
+
+        Raises
+        ------
+        ValueError
+            If one is not known, or not given as often as there are outputs.
+        """
+        values: dict[str, Any] = dict(self.parameters)
+        for name, value in given:
+            if name not in values:
+                raise ValueError(
+                    f"Loss {self.name!r} has the parameters {sorted(self.parameters)}, got "
+                    f"{name!r}."
+                )
+            values[name] = value
+        for name, value in values.items():
+            if not isinstance(value, tuple):
+                values[name] = (value,) * outputs
+            elif self.labels or len(value) != outputs:
+                raise ValueError(
+                    f"{name}={value} of the loss {self.name!r} is not one number"
+                    + ("." if self.labels else f" for each of {outputs} outputs.")
+                )
+        return [tuple(value[t] for value in values.values()) for t in range(outputs)]
+
 
 @dataclass(frozen=True)
 class Solver(_Entry):
@@ -233,16 +340,26 @@ class Solver(_Entry):
     make : callable
         Takes a library and returns rate and step. ``rate(rate, *hyperparameters, *powers)``, in
         float64 and once a step, is the rate of that step; None where it is the base rate.
-        ``step(w, g, *vectors, rate, *hyperparameters)`` returns the new w and vectors of one
+        ``step(w, g, *vectors, *rates, *hyperparameters)`` returns the new w and vectors of one
         parameter with gradient g.
     vectors : tuple of str
-        What it keeps for each parameter, zeros at first.
+        What it keeps for each parameter, zeros at first. 'average' is the name of the average of
+        the parameters, which is kept beside them for any solver.
     hyperparameters : mapping of str to float
         Names and defaults.
     powers : tuple of str
         Hyperparameters whose t-th powers `rate` gets in step t = 1, 2, ...
     scheduled : bool
         Whether a schedule of the learning rate applies to it; in scikit-learn to 'sgd' alone.
+    rates : tuple of str
+        Names of the numbers that `rate` returns, a tuple if there are several. `step` gets them in
+        this order; the first is the one that multiplies an update.
+    penalized : tuple of str
+        Hyperparameters that are 0 in the steps of parameters without an L2 penalty.
+    squares : tuple of str
+        Vectors that are no less than 0, and may overflow: such a parameter stands still.
+    variant_of : str or None
+        The solver of which it is an option, switched on by an estimator's parameter of its name.
     """
 
     name: str
@@ -251,26 +368,96 @@ class Solver(_Entry):
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
     powers: tuple[str, ...] = ()
     scheduled: bool = False
+    rates: tuple[str, ...] = ("rate",)
+    penalized: tuple[str, ...] = ()
+    squares: tuple[str, ...] = ()
+    variant_of: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
-        unknown = set(self.powers) - set(self.hyperparameters)
+        self._check_names("powers", self.powers, "hyperparameters", self.hyperparameters)
+        self._check_names("penalized", self.penalized, "hyperparameters", self.hyperparameters)
+        self._check_names("squares", self.squares, "vectors", self.vectors)
+        taken = _OF_ANY_SOLVER & {*self.hyperparameters}
+        if taken:
+            raise ValueError(
+                f"a hyperparameter of the solver {self.name!r} is called {min(taken)!r}, which is "
+                "something that any solver may be asked for"
+            )
+        if "average" in self.vectors:
+            raise ValueError(
+                f"a vector of the solver {self.name!r} is called 'average', which is the name of "
+                "the average of the parameters"
+            )
+
+    def _check_names(self, trait: str, names: Iterable[str], of: str, known: Iterable[str]) -> None:
+        unknown = {*names} - {*known}
         if unknown:
             raise ValueError(
-                f"powers of the solver {self.name!r} are of its hyperparameters "
-                f"{sorted(self.hyperparameters)}, got {sorted(unknown)}"
+                f"{trait} of the solver {self.name!r} are of its {of} {sorted(known)}, got "
+                f"{sorted(unknown)}"
             )
 
     def __hash__(self) -> int:
         return hash((self.name, self.make))
+
+    def step_rates(
+        self, rate: float, settings: Mapping[str, float], powers: Iterable[float]
+    ) -> tuple[float, ...]:
+        """Return the rates of a step, in the order of `rates`.
+
+        Parameters
+        ----------
+        rate : float
+            The base rate.
+        settings : mapping of str to float
+            All hyperparameters.
+        powers : iterable of float
+            Of those that `powers` names, in this step.
+        """
+        formula = self.numpy().rate
+        if formula is None:
+            return (rate,)
+        found = formula(rate, *[settings[name] for name in self.hyperparameters], *powers)
+        return found if len(self.rates) > 1 else (found,)
 
     def _tuple(self) -> type[Any]:
         return SolverFormulas
 
 
 ACTIVATIONS: dict[str, Activation] = {}
-LOSSES: dict[tuple[str, str], Loss] = {}
+# By name and output activation, None for those given by p.
+LOSSES: dict[tuple[str, str | None], Loss] = {}
 SOLVERS: dict[str, Solver] = {}
+
+
+# Those that are not the package's, by kind and name; they may be replaced.
+OWN: dict[tuple[str, str], Any] = {}
+_revisions = [0]
+
+
+def revision() -> int:
+    """Return how often an entry has been added that is not the package's."""
+    return _revisions[0]
+
+
+def add_own(kind: str, name: str, entries: dict[Any, Any], key: Any, entry: Any) -> None:
+    """Enter what is not the package's in place of what had its name.
+
+    Raises
+    ------
+    ValueError
+        If the package has one of that name.
+    """
+    taken = {key if isinstance(key, str) else key[0] for key in entries}
+    if name in taken and (kind, name) not in OWN or name in ("softmax", "lbfgs"):
+        raise ValueError(f"nnjit has {kind} {name!r} already; choose another name.")
+    former, _ = OWN.get((kind, name), (None, None))
+    if former is not None:
+        entries.pop(former)
+    entries[key] = entry
+    OWN[kind, name] = key, entry
+    _revisions[0] += 1
 
 
 def activation(**traits: Any) -> Callable[[Make], Make]:
@@ -319,22 +506,37 @@ def find_solver(name: str) -> Solver:
 def find_loss(name: str, output: str) -> Loss:
     """Return the loss of a name for an output activation.
 
+    Where the pair is not registered, a loss of that name without an output activation is joined to
+    this one.
+
     Raises
     ------
     ValueError
-        That lists the losses if there is none of that name, else the pairs that go together.
+        That lists the losses if there is none of that name, else what goes together.
     """
-    pairs = sorted(LOSSES)
-    if name not in [pair[0] for pair in pairs]:
-        known = sorted({pair[0] for pair in pairs})
-        raise ValueError(f"loss must be one of {known}, got {name!r}")
-    if (name, output) not in pairs:
-        listed = ", ".join(f"{theirs!r} with {out!r}" for theirs, out in pairs)
+    known = {pair[0] for pair in LOSSES}
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"loss must be one of {sorted(known)}, got {name!r}{hint(name, 'loss')}")
+    entry = LOSSES.get((name, output)) if isinstance(output, str) else None
+    if entry is not None:
+        return entry
+    entry = LOSSES.get((name, None))
+    if entry is None or not entry.takes(output):
         raise ValueError(
-            f"loss {name!r} does not go with output activation {output!r}; these pairs go "
-            f"together: {listed}"
+            f"loss {name!r} does not go with output activation {output!r}; it goes with "
+            f"{_listed(outputs_of(name))}, and with {output!r} go {_listed(losses_of(output))}"
         )
-    return LOSSES[name, output]
+    return _joined(entry, output, ACTIVATIONS.get(output))
+
+
+@functools.lru_cache(maxsize=256)
+def _joined(entry: Loss, output: str, link: Activation | None) -> Loss:
+    """Return a loss that is given by p, with an output activation."""
+    return replace(entry, output=output, link=link, by_output=True)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names)) or "none"
 
 
 def hidden_activations() -> tuple[str, ...]:
@@ -342,22 +544,63 @@ def hidden_activations() -> tuple[str, ...]:
     return tuple(name for name, entry in ACTIVATIONS.items() if entry.hidden)
 
 
+def offered_solvers() -> tuple[str, ...]:
+    """Return the names of the stochastic solvers; variants of one are options of it."""
+    return tuple(name for name, entry in SOLVERS.items() if entry.variant_of is None)
+
+
 def regression_losses() -> tuple[str, ...]:
     """Return the names of the losses that are offered for regression."""
     return tuple(dict.fromkeys(entry.name for entry in LOSSES.values() if entry.regression))
 
 
+def classification_losses() -> dict[str, str]:
+    """Return the names of the losses that are offered for classification, and of their entries."""
+    offered = [entry for entry in LOSSES.values() if entry.classification]
+    return {str(entry.classification): entry.name for entry in offered}
+
+
+def default_output(name: str) -> str:
+    """Return the output activation of a loss of a regression where none is asked for."""
+    (output, *_) = [output for loss, output in LOSSES if loss == name]
+    return output or "identity"
+
+
 def outputs_of(name: str) -> tuple[str, ...]:
     """Return the output activations that a loss goes with, none if there is no such loss."""
-    return tuple(output for loss, output in LOSSES if loss == name)
+    found = [entry.output for (loss, _), entry in LOSSES.items() if loss == name and entry.output]
+    if (name, None) in LOSSES:
+        entry = LOSSES[name, None]
+        found += [output for output in (*ACTIVATIONS, SOFTMAX) if entry.takes(output)]
+    return tuple(dict.fromkeys(found))
 
 
 def losses_of(output: str) -> tuple[str, ...]:
-    """Return the losses that an output activation goes with."""
-    return tuple(name for name, theirs in LOSSES if theirs == output)
+    """Return the losses that an output activation goes with, those made for it first."""
+    made = [name for name, theirs in LOSSES if theirs == output and theirs is not None]
+    others = [name for (name, own), entry in LOSSES.items() if own is None and entry.takes(output)]
+    return tuple(dict.fromkeys((*made, *others)))
+
+
+def known_pairs() -> tuple[tuple[str, str], ...]:
+    """Return losses and output activations that the estimators of the package join by default."""
+    pairs = [pair for pair in LOSSES if pair[1] is not None]
+    for name, output in LOSSES:
+        if output is None:
+            entry = LOSSES[name, None]
+            usual = (default_output(name),) if entry.regression else ("logistic", SOFTMAX)
+            pairs += [(name, one) for one in usual]
+    return tuple(dict.fromkeys(pairs))  # type: ignore[arg-type]
 
 
 def _found(entries: Mapping[str, Any], name: Any, kind: str) -> Any:
     if not isinstance(name, str) or name not in entries:
-        raise ValueError(f"{kind} must be one of {sorted(entries)}, got {name!r}")
+        raise ValueError(f"{kind} must be one of {sorted(entries)}, got {name!r}{hint(name, kind)}")
     return entries[name]
+
+
+def hint(name: Any, kind: str) -> str:
+    """Return what to do about a name that is unknown, as the end of a message."""
+    if not isinstance(name, str):
+        return ""
+    return f". If it is your own, call nnjit.register_{kind} first, in this process as well"

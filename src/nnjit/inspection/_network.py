@@ -1,7 +1,8 @@
 """A fitted network in plain NumPy: the values of its layers and its gradient.
 
-Everything is computed in float64 from public attributes (`coefs_`, `intercepts_`, `activation`,
-`out_activation_`, `classes_`), so that scikit-learn's own MLPs can be looked at as well.
+Everything is computed in float64 from public attributes (`coefs_`, `intercepts_`,
+`normalization_`, `activation`, `residual`, `out_activation_`, `classes_`), so that scikit-learn's
+own MLPs can be looked at as well.
 """
 
 from __future__ import annotations
@@ -18,10 +19,18 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from nnjit.estimators._assigned import checked_parameters, refuse_non_finite
+from nnjit.estimators._assigned import (
+    checked_normalization,
+    checked_parameters,
+    refuse_non_finite,
+    units_of,
+)
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
-from nnjit.formulas import LOSSES, find_activation, outputs_of
+from nnjit.estimators._label_columns import LabelColumns
+from nnjit.estimators._names import hidden_layer_activations
+from nnjit.formulas import find_activation, find_loss, outputs_of
+from nnjit.inspection._normalization import Standardized, normalize
 
 
 class Gradient(NamedTuple):
@@ -114,7 +123,9 @@ def _with_plain_weights(network: Any, X: Any) -> Any:
         refuse_non_finite(network._as_attributes(arrays))
         return network
     coefs, intercepts = checked_parameters(network, None if X is None else X.shape[1])
-    refuse_non_finite({"coefs_": coefs, "intercepts_": intercepts})
+    entries = [{**entry} for entry in getattr(network, "normalization_", ())]
+    checked_normalization(network, units_of(coefs))
+    refuse_non_finite({"coefs_": coefs, "intercepts_": intercepts, "normalization_": entries})
     given = (*network.coefs_, *network.intercepts_)
     if any(a is not b for a, b in zip(given, (*coefs, *intercepts))):
         network = copy.copy(network)
@@ -159,18 +170,85 @@ def known_names(estimator: Any) -> Any:
 
 
 def layer_values(network: Any, X: Any) -> list[Any]:
-    """Return X and the activations of every layer, each (n_samples, units), in float64."""
-    return [X, *(value for _, value in _layers(network, X))]
+    """Return X and the values of every layer, each (n_samples, units), in float64."""
+    return [X, *(layer.value for layer in _layers(network, X))]
 
 
-def _layers(network: Any, X: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield pre-activations and activations of every layer."""
+def hidden_activations(network: Any, X: Any) -> list[Any]:
+    """Return what the activation of every hidden layer gives, in float64.
+
+    With residual layers these are not yet the values that the next layer reads.
+    """
+    return [layer.h for layer in _layers(network, X)][:-1]
+
+
+class _Layer(NamedTuple):
+    """What a layer computes.
+
+    Attributes
+    ----------
+    activation : str
+    z, h : ndarray of shape (n_samples, units)
+        Pre-activations and activations.
+    value : ndarray of shape (n_samples, units)
+        What the next layer reads.
+    standardized : Standardized or None
+        Of a normalization in front of the activation.
+    residual : bool
+        Whether its inputs are added to h.
+    """
+
+    activation: str
+    z: Any
+    h: Any
+    value: Any
+    standardized: Standardized | None
+    residual: bool
+
+
+def _layers(network: Any, X: Any, training: bool = False) -> Iterator[_Layer]:
+    """Yield what every layer computes, as in training or as in predictions."""
     value, last = X, len(network.coefs_) - 1
+    entries = [*getattr(network, "normalization_", [None] * last), None]
+    hidden = hidden_layer_activations(network.activation, last)
     for depth, (weights, biases) in enumerate(zip(network.coefs_, network.intercepts_)):
-        name = network.out_activation_ if depth == last else network.activation
-        logits = np.asarray(value @ weights.astype(np.float64)) + biases
-        value = activated(name, logits)
-        yield logits, value
+        name = network.out_activation_ if depth == last else hidden[depth]
+        z = np.asarray(value @ weights.astype(np.float64)) + biases
+        standardized, entry = None, entries[depth]
+        if entry is not None:
+            z, standardized = normalize(entry, z, training)
+        columns = label_columns(network) if depth == last else None
+        parts = [z] if columns is None else columns.split(z)
+        h = np.hstack([activated(name, part) for part in parts])
+        residual = depth < last and _adds_inputs(network, weights)
+        below, value = value, h
+        if residual:
+            value = h + (below.toarray() if sp.issparse(below) else below)
+        yield _Layer(name, z, h, value, standardized, residual)
+
+
+def _adds_inputs(network: Any, weights: Any) -> bool:
+    """Whether a hidden layer adds its inputs to its outputs."""
+    return bool(getattr(network, "residual", False)) and weights.shape[0] == weights.shape[1]
+
+
+def label_columns(network: Any) -> LabelColumns | None:
+    """Return the classes of several columns of labels, None where there is one column."""
+    found = getattr(network, "_label_binarizer", None)
+    return found if isinstance(found, LabelColumns) else None
+
+
+def output_names(network: Any) -> Any:
+    """Return the classes that the outputs stand for, one by one, or None where they do not."""
+    if (columns := label_columns(network)) is not None:
+        return [
+            f"{number}: {label}"
+            for number, classes in enumerate(columns.classes_)
+            for label in classes
+        ]
+    classes = getattr(network, "classes_", None)
+    named = classes is not None and len(classes) == network.coefs_[-1].shape[1]
+    return classes if named else None
 
 
 def activated(name: str, logits: NDArray[np.float64]) -> Any:
@@ -186,6 +264,8 @@ def encode_target(network: Any, y: Any, n_outputs: int | None = None) -> NDArray
     The number of outputs is that of an MLP if none is given.
     """
     target = _encoded(network, y)
+    if target.shape[1] == 1 and len(getattr(network, "quantiles_", ())) > 1:
+        target = np.repeat(target, len(network.quantiles_), axis=1)  # an output for each
     n_outputs = n_outputs or network.coefs_[-1].shape[1]
     if target.shape[1] == 1 and n_outputs == 2 and hasattr(network, "classes_"):
         target = np.hstack([1.0 - target, target])  # two outputs for two classes
@@ -198,16 +278,27 @@ def encode_target(network: Any, y: Any, n_outputs: int | None = None) -> NDArray
 
 def check_loss(network: Any) -> None:
     """Refuse a loss and an output activation that do not go together."""
-    if network.out_activation_ not in outputs_of(network.loss):
+    if network.out_activation_ not in outputs_of(_loss_name(network)):
         raise ValueError(
             f"out_activation_={network.out_activation_!r} does not go with loss={network.loss!r}."
         )
+
+
+def _loss_name(network: Any) -> str:
+    """Return what the registry calls the loss of a network, which may be scikit-learn's."""
+    name: str = network._loss_name() if hasattr(network, "_loss_name") else network.loss
+    return name
 
 
 def _encoded(network: Any, y: Any) -> NDArray[np.float64]:
     if not hasattr(network, "classes_"):
         target = np.asarray(y, dtype=np.float64)
         return target[:, np.newaxis] if target.ndim == 1 else target
+    if (columns := label_columns(network)) is not None:
+        y = np.asarray(y)
+        columns.check(y, all_present=False)
+        each = zip(columns.sizes, columns.encode(y).T)
+        return np.hstack([np.eye(size)[numbers] for size, numbers in each])
     y = y.toarray() if sp.issparse(y) else np.asarray(y)
     if y.ndim == 2 and y.shape[1] > 1:
         return np.asarray(y, dtype=np.float64)
@@ -226,8 +317,10 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
         \nabla W_l = a_{l-1}^T \delta_l, \quad \nabla b_l = 1^T \delta_l
 
     with :math:`\nabla_z C = o - y` for squared error and identity, Poisson and exp, log loss and
-    logistic or softmax. As scikit-learn's minibatch solvers do, it adds up the squared error over
-    the outputs.
+    logistic or softmax; else :math:`\nabla_z C = \nabla_o C \circ \varphi'(z)`, or the product
+    of :math:`\nabla_o C` with the Jacobian of the softmax. It is what the minibatch solvers
+    follow: that of the loss, but of the squared error added up over the outputs of an identity, as
+    scikit-learn has it. A batch normalization takes the rows for a minibatch.
 
     Parameters
     ----------
@@ -241,31 +334,55 @@ def loss_gradient(network: Any, X: Any, y: Any) -> Gradient:
     Gradient
     """
     check_loss(network)
-    logits, values = zip(*_layers(network, X))
-    values = (X, *values)
-    delta = _loss_slope(network, encode_target(network, y), logits[-1], values[-1]) / X.shape[0]
-    activation = find_activation(network.activation)
-    backward = activation.numpy().backward
+    layers = [*_layers(network, X, training=True)]
+    values = [X, *(layer.value for layer in layers)]
+    ends = [encode_target(network, y), layers[-1].z, layers[-1].h]
+    columns = label_columns(network)
+    parts = zip(*([end] if columns is None else columns.split(end) for end in ends))
+    delta = np.hstack([_loss_slope(network, *part) for part in parts]) / X.shape[0]
     gradient = Gradient([], [])
-    for depth in range(len(network.coefs_) - 1, -1, -1):
+    for depth in range(len(layers) - 1, -1, -1):
+        if depth < len(layers) - 1:
+            whole = delta
+            delta = _inner_delta(layers[depth], whole)
         gradient.weights.insert(0, np.asarray(values[depth].T @ delta))
         gradient.biases.insert(0, delta.sum(axis=0))
         if depth:
-            known = {"z": logits[depth - 1], "h": values[depth]}
             delta = delta @ network.coefs_[depth].T
-            delta = backward(delta, *[known[name] for name in activation.reads])
+            delta = delta + whole if layers[depth].residual else delta
     return gradient
+
+
+def _inner_delta(layer: _Layer, delta: Any) -> Any:
+    """Return the delta of a hidden layer's sums from that of what the next one reads."""
+    activation = find_activation(layer.activation)
+    known = {"z": layer.z, "h": layer.h}
+    delta = activation.numpy().backward(delta, *[known[name] for name in activation.reads])
+    return delta if layer.standardized is None else layer.standardized.backward(delta)
 
 
 def _loss_slope(network: Any, y: Any, z: Any, p: Any) -> NDArray[np.float64]:
     """Return the derivative of each row's loss by the logits z of the outputs p."""
-    entry = LOSSES[network.loss, network.out_activation_]
+    entry = find_loss(_loss_name(network), network.out_activation_)
     formulas = entry.numpy()
+    known = {"y": y, "z": z, "p": p, "choices": float(z.shape[1]) if entry.labels else 2.0}
+    known |= {
+        name: np.asarray(getattr(network, name, value), dtype=np.float64)
+        for name, value in entry.parameters.items()
+    }
     if entry.classes:
+        known["p"] = (p * y).sum(axis=1, keepdims=True)
         slope = p - y
         if formulas.factor is not None:
-            slope = slope * formulas.factor((p * y).sum(axis=1, keepdims=True))
+            slope = slope * formulas.factor(*[known[name] for name in entry.slope_reads])
         return np.asarray(slope)
-    known = {"y": y, "z": z, "p": p}
-    known |= {name: getattr(network, name, value) for name, value in entry.parameters.items()}
-    return np.asarray(formulas.slope(*[known[name] for name in entry.slope_reads]))
+    slope = np.asarray(formulas.slope(*[known[name] for name in entry.slope_reads]))
+    if entry.gradient_of_mean:
+        slope = slope / z.shape[1]
+    if not entry.by_output:
+        return np.asarray(slope)
+    if entry.link is None:
+        return np.asarray(p * (slope - (p * slope).sum(axis=1, keepdims=True)))
+    behind = {"z": z, "h": p}
+    backward = entry.link.numpy().backward
+    return np.asarray(backward(slope, *[behind[name] for name in entry.link.reads]))

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from nnjit.formulas import find_solver
 from nnjit.training.schedules import make_schedule
+from nnjit.training.solvers import SCIKIT_LEARNS
 
 
 def learning_rates(network: Any) -> NDArray[np.float64] | None:
-    """Return the base rate of each epoch of the last fit.
+    """Return the base rate of each epoch, of its last step if they differ.
 
-    The schedule is run again over the recorded losses or scores. Where these span several fits
-    (warm start, ``partial_fit``) a rate that depends on plateaus is not known.
+    Of scikit-learn's networks, and those of nnjit that did not record it, the schedule is run again
+    over the recorded losses or scores. Where these span several fits (warm start, ``partial_fit``)
+    a rate that depends on plateaus is not known.
 
     Parameters
     ----------
@@ -24,13 +26,18 @@ def learning_rates(network: Any) -> NDArray[np.float64] | None:
 
     Returns
     -------
-    ndarray of shape (n_epochs,), or None
+    ndarray, of the last epochs if it is shorter than ``loss_curve_``, or None
     """
+    recorded = getattr(network, "learning_rate_curve_", None)
+    if recorded is not None:
+        return np.array(recorded, dtype=np.float64)
     n_epochs = len(network.loss_curve_)
     start = network.learning_rate_init
     if not find_solver(network.solver).scheduled or network.learning_rate == "constant":
         return np.full(n_epochs, start, dtype=np.float64)
     if network.learning_rate == "adaptive" and network.n_iter_ != n_epochs:
+        return None
+    if network.learning_rate not in SCIKIT_LEARNS:  # set since
         return None
     schedule = make_schedule(network.learning_rate, start, network.power_t)
     rows = network.t_ // n_epochs

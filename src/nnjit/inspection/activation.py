@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnjit.estimators._names import hidden_layer_activations
 from nnjit.formulas import find_activation
 from nnjit.inspection._drawing import BLUE, GREY, VERMILLION, new_axes
-from nnjit.inspection._network import find_network, layer_names, layer_values
+from nnjit.inspection._network import find_network, hidden_activations, layer_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +33,8 @@ class ActivationDisplay:
     ----------
     values : list of ndarray of shape (n_samples, units)
         Activations of each hidden layer.
-    activation : str
-        Name of what computed them, such as 'relu'.
+    activation : str or sequence of str
+        Name of what computed them, such as 'relu', or of that of each layer.
     layer_names : list of str, default=None
         One per layer.
 
@@ -59,7 +61,7 @@ class ActivationDisplay:
     def __init__(
         self,
         values: list[NDArray[Any]],
-        activation: str,
+        activation: str | Sequence[str],
         *,
         layer_names: list[str] | None = None,
     ) -> None:
@@ -93,7 +95,7 @@ class ActivationDisplay:
         network, X, _ = find_network(estimator, X)
         if len(network.coefs_) == 1:
             raise ValueError("The network has no hidden layer whose activations could be drawn.")
-        hidden = layer_values(network, X)[1:-1]
+        hidden = hidden_activations(network, X)
         return cls(hidden, network.activation, layer_names=layer_names(network)[1:-1]).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> ActivationDisplay:
@@ -110,6 +112,9 @@ class ActivationDisplay:
             This display.
         """
         n = len(self.values)
+        self._entries = [
+            find_activation(name) for name in hidden_layer_activations(self.activation, n)
+        ]
         self.inactive_values_, self.inactive_units_ = self._inactive_shares()
         self.ax_ = new_axes("ActivationDisplay", ax, (7.2, 1.4 + 0.85 * n))
         self.figure_ = self.ax_.figure
@@ -121,8 +126,9 @@ class ActivationDisplay:
         self.ax_.set_yticks(np.arange(n), labels)
         self.ax_.set_ylim(n - 0.85, -0.95)
         self.ax_.set_xlim(low, high)
-        self.ax_.set_xlabel(f"activation ({self.activation})")
-        zeros = "; zeros are not drawn" if find_activation(self.activation).dies else ""
+        kinds = dict.fromkeys(entry.name for entry in self._entries)
+        self.ax_.set_xlabel(f"activation ({', '.join(kinds)})")
+        zeros = "; zeros are not drawn" if any(entry.dies for entry in self._entries) else ""
         self.ax_.set_title(
             f"{self.values[0].shape[0]} rows; heights relative within each layer{zeros}",
             fontsize="medium",
@@ -131,9 +137,8 @@ class ActivationDisplay:
             self.ax_.spines[side].set_visible(False)
         return self
 
-    def _inactive(self, values: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """Return which values have (next to) no derivative."""
-        entry = find_activation(self.activation)
+    def _inactive(self, values: NDArray[Any], entry: Any) -> NDArray[np.bool_] | None:
+        """Return which values of an activation have (next to) no derivative."""
         if entry.dies:
             return np.asarray(values <= 0.0)
         if entry.bounded:
@@ -143,14 +148,15 @@ class ActivationDisplay:
 
     def _inactive_shares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         shares = np.full((2, len(self.values)), np.nan)
-        for i, values in enumerate(self.values):
-            inactive = self._inactive(values)
+        for i, (values, entry) in enumerate(zip(self.values, self._entries)):
+            inactive = self._inactive(values, entry)
             if inactive is not None:
                 shares[:, i] = inactive.mean(), inactive.all(axis=0).mean()
         return shares[0], shares[1]
 
     def _range(self) -> tuple[float, float]:
-        ends = find_activation(self.activation).range
+        ranges = np.array([entry.range for entry in self._entries])
+        ends = ranges[:, 0].min(), ranges[:, 1].max()
         pooled = np.concatenate([np.ravel(v) for v in self.values])
         seen = np.quantile(pooled, [0.001, 0.999])
         low, high = np.where(np.isfinite(ends), ends, seen)
@@ -158,7 +164,7 @@ class ActivationDisplay:
 
     def _draw(self, i: int, bins: NDArray[np.float64]) -> Any:
         values = np.ravel(self.values[i])
-        dies = find_activation(self.activation).dies
+        dies = self._entries[i].dies
         drawn = values[values > 0.0] if dies else values
         counts = np.histogram(drawn, bins)[0]
         heights = 0.75 * counts / max(1, counts.max())

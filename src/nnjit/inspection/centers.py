@@ -147,7 +147,7 @@ class CentersDisplay:
             )
         classes = getattr(network, "classes_", None)
         outputs = network.coefs_.shape[1]
-        if classes is not None and outputs not in (1, len(classes)):
+        if isinstance(classes, list) or (classes is not None and outputs not in (1, len(classes))):
             classes = None
         display = cls(
             network.centers_,

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from nnjit._types import Array
 from nnjit.estimators._arrays import engine_input, pack_parameters
 from nnjit.estimators._base import NetworkEstimator
-from nnjit.inspection._network import check_loss, encode_target, find_network
+from nnjit.inspection._network import check_loss, encode_target, find_network, label_columns
 from nnjit.training.engine import Engine
 
 
@@ -67,9 +67,10 @@ def check_gradient(
     .. math:: \frac{\partial L}{\partial\theta_i} \approx
         \frac{L(\theta + h e_i) - L(\theta - h e_i)}{2h}
 
-    The loss is that of all rows, L2 term included, at the fitted parameters, in float64. An error
-    up to about 1e-6 is rounding. With 'relu' a parameter whose step crosses a kink differs more;
-    a smaller `step` tells the two apart.
+    The loss is that of all rows, L2 term included, at the fitted parameters, in float64; dropout
+    leaves out the same values each time. An error up to about 1e-6 is rounding. With 'relu', or an
+    absolute or quantile loss, a parameter whose step crosses a kink differs more; a smaller `step`
+    tells the two apart.
 
     Parameters
     ----------
@@ -159,6 +160,9 @@ def _name(estimator: NetworkEstimator, arrays: list[Array], number: int) -> str:
         for i, one in enumerate(value if isinstance(value, list) else ()):
             if one is arrays[number]:
                 return f"{name}[{i}]"
+            for key, inner in one.items() if isinstance(one, dict) else ():
+                if inner is arrays[number]:
+                    return f"{name}[{i}][{key!r}]"
     layer, parameter = estimator._give_parameters()[0].parameters()[number]
     return f"layer {layer}: {parameter.name}"
 
@@ -172,7 +176,9 @@ def _double_engine(
     network, _ = estimator._give_parameters()
     engine: Engine = select.make_engine(network, np.dtype(np.float64))
     target = encode_target(estimator, y, network.outputs)
-    if network.output == "softmax":
+    if (columns := label_columns(estimator)) is not None:
+        target = np.stack([part.argmax(axis=1) for part in columns.split(target)], axis=1)
+    elif network.output == "softmax":
         target = target.argmax(axis=1)
     if sample_weight is not None:
         sample_weight = np.asarray(sample_weight, dtype=np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from nnjit.inspection._drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, pyplot
 from nnjit.inspection._network import find_network
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # A loss that falls by more than this factor is drawn on a logarithmic scale.
 LOGARITHMIC_FROM = 20.0
+_VALIDATION = "validation"  # mark of lines that are drawn beside another one
 _CURVES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
 
 
@@ -30,6 +31,8 @@ class LossCurveDisplay:
         Score on the held-out rows after each epoch; drawn in a panel of its own.
     learning_rate : array-like of shape (n_epochs,), default=None
         Learning rate of each epoch; drawn in a panel of its own.
+    validation_loss : array-like of shape (n_epochs,), default=None
+        Loss of the validation rows after each epoch; drawn beside the training loss, dashed.
     score_name : str, default='validation score'
         Label of the score's axis.
     name : str, default=None
@@ -44,6 +47,12 @@ class LossCurveDisplay:
     figure_ : matplotlib Figure
     lines_ : list of matplotlib Line2D
         One line per panel.
+    validation_line_ : matplotlib Line2D or None
+        That of the validation loss.
+
+    Notes
+    -----
+    A curve that is shorter than that of the training loss is of the last epochs.
 
     Examples
     --------
@@ -59,12 +68,14 @@ class LossCurveDisplay:
         *,
         validation_score: ArrayLike | None = None,
         learning_rate: ArrayLike | None = None,
+        validation_loss: ArrayLike | None = None,
         score_name: str = "validation score",
         name: str | None = None,
     ) -> None:
         self.loss = loss
         self.validation_score = validation_score
         self.learning_rate = learning_rate
+        self.validation_loss = validation_loss
         self.score_name = score_name
         self.name = name
 
@@ -79,7 +90,7 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : estimator
-            A network fitted by 'sgd' or 'adam', alone or in a Pipeline,
+            A network fitted by a stochastic solver, alone or in a Pipeline,
             TransformedTargetRegressor or search.
         ax : matplotlib Axes or list of them, default=None
             Where to draw; a new figure if None.
@@ -100,15 +111,17 @@ class LossCurveDisplay:
         if not hasattr(network, "loss_curve_"):
             raise ValueError(
                 f"The network was fitted by solver={network.solver!r}, which records no loss "
-                "curve; 'sgd' and 'adam' do."
+                "curve; the stochastic solvers do."
             )
         rates = learning_rates(network)
         varies = rates is not None and len(rates) > 1 and np.ptp(rates) > 0
+        by_loss = getattr(network, "scoring", None) == "loss"  # the score is minus the loss then
         display = cls(
             network.loss_curve_,
-            validation_score=getattr(network, "validation_scores_", None),
+            validation_score=None if by_loss else getattr(network, "validation_scores_", None),
             learning_rate=rates if varies else None,
-            score_name="validation accuracy" if hasattr(network, "classes_") else "validation R²",
+            validation_loss=getattr(network, "validation_loss_curve_", None),
+            score_name=_score_name(network),
             name=name,
         )
         return display.plot(ax=ax)
@@ -138,7 +151,8 @@ class LossCurveDisplay:
         self.axes_ = self._panels(ax, len(below))
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
-        color = _CURVES[len(self.ax_.lines) % len(_CURVES)]
+        before = [line for line in self.ax_.lines if line.get_gid() != _VALIDATION]
+        color = _CURVES[len(before) % len(_CURVES)]
         self.lines_ = [self._draw_loss(self.ax_, color)]
         for panel, (values, label, draw) in zip(self.axes_[1:], below):
             self.lines_.append(draw(panel, np.asarray(values), color))
@@ -149,7 +163,7 @@ class LossCurveDisplay:
             panel.tick_params(labelbottom=panel is self.axes_[-1])
         self.axes_[-1].set_xlabel("epoch")
         self._number_epochs()
-        if self.name is not None:
+        if self.name is not None or self.validation_line_ is not None:
             self.ax_.legend()
         return self
 
@@ -193,27 +207,46 @@ class LossCurveDisplay:
                 MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
             )
 
+    def _epochs(self, values: Any) -> NDArray[np.intp]:
+        """Return the numbers of the last epochs, as many as there are values."""
+        last = max(len(np.asarray(self.loss)), len(values))
+        return np.arange(last - len(values) + 1, last + 1)
+
     def _draw_loss(self, ax: Axes, color: str) -> Any:
         loss = np.asarray(self.loss, dtype=np.float64)
-        epochs = np.arange(1, len(loss) + 1)
-        marker = "o" if len(loss) <= 20 else None
-        (line,) = ax.plot(epochs, loss, color=color, marker=marker, ms=4, label=self.name)
-        finite = loss[np.isfinite(loss)]
+        style: dict[str, Any] = {
+            "color": color,
+            "marker": "o" if len(loss) <= 20 else None,
+            "ms": 4,
+        }
+        label, shown, self.validation_line_ = self.name, loss, None
+        if self.validation_loss is not None:
+            label = "training" if self.name is None else f"{self.name}, training"
+        (line,) = ax.plot(self._epochs(loss), loss, label=label, **style)
+        if self.validation_loss is not None:
+            watched = np.asarray(self.validation_loss, dtype=np.float64)
+            label = "validation" if self.name is None else f"{self.name}, validation"
+            (self.validation_line_,) = ax.plot(
+                self._epochs(watched), watched, ls="--", label=label, gid=_VALIDATION, **style
+            )
+            shown = np.concatenate([loss, watched])
+        finite = shown[np.isfinite(shown)]
         if len(finite) and finite.min() > 0 and finite.max() > LOGARITHMIC_FROM * finite.min():
             ax.set_yscale("log")
-        ax.set_ylabel("training loss")
+        ax.set_ylabel("training loss" if self.validation_loss is None else "loss")
         return line
 
     def _draw_score(self, ax: Axes, score: Any, color: str) -> Any:
-        (line,) = ax.plot(np.arange(1, len(score) + 1), score, color=color)
+        epochs = self._epochs(score)
+        (line,) = ax.plot(epochs, score, color=color)
         if np.isfinite(score).any():
             best = int(np.nanargmax(score))
-            ax.plot(best + 1, score[best], "o", color=color, mec="black", ms=7)
-            ax.axvline(best + 1, color=GREY, lw=1, ls=":")
+            ax.plot(epochs[best], score[best], "o", color=color, mec="black", ms=7)
+            ax.axvline(epochs[best], color=GREY, lw=1, ls=":")
             ax.text(
                 0.99,
                 0.05 + 0.13 * len(ax.texts),
-                f"best {score[best]:.3f}, epoch {best + 1}",
+                f"best {score[best]:.3f}, epoch {epochs[best]}",
                 transform=ax.transAxes,
                 ha="right",
                 fontsize="small",
@@ -223,9 +256,20 @@ class LossCurveDisplay:
         return line
 
     def _draw_rate(self, ax: Axes, rate: Any, color: str) -> Any:
-        (line,) = ax.plot(
-            np.arange(1, len(rate) + 1), rate, color=color, drawstyle="steps-mid", lw=1.5
-        )
-        if (rate > 0).all() and rate.max() > LOGARITHMIC_FROM / 5 * rate.min():
+        (line,) = ax.plot(self._epochs(rate), rate, color=color, drawstyle="steps-mid", lw=1.5)
+        # A logarithm would hide a wave, all but whose ends are of the same order.
+        low, usual, high = rate.min(), np.median(rate), rate.max()
+        wave = usual > high / 10 and len(np.unique(rate)) > len(rate) / 2
+        if low > 0 and high > LOGARITHMIC_FROM / 5 * low and not wave:
             ax.set_yscale("log")
         return line
+
+
+def _score_name(network: Any) -> str:
+    """Return what the validation scores of a network are called."""
+    scoring = getattr(network, "scoring", None)
+    if isinstance(scoring, str):
+        return f"validation {scoring}"
+    if scoring is not None:
+        return "validation score"
+    return "validation accuracy" if hasattr(network, "classes_") else "validation R²"

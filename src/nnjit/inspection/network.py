@@ -19,7 +19,13 @@ from nnjit.inspection._drawing import (
     strongest,
     symmetric_limit,
 )
-from nnjit.inspection._network import find_network, known_names, layer_names, layer_values
+from nnjit.inspection._network import (
+    find_network,
+    known_names,
+    layer_names,
+    layer_values,
+    output_names,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,14 +136,12 @@ class NetworkDisplay:
                 raise ValueError(f"The values of one row are drawn; x has {rows.shape[0]} rows.")
             rows = rows.toarray() if sp.issparse(rows) else rows
             activations = [values[0] for values in layer_values(network, rows)]
-        classes = getattr(network, "classes_", None)
-        named = classes is not None and len(classes) == network.coefs_[-1].shape[1]
         display = cls(
             network.coefs_,
             activations=activations,
             layer_names=layer_names(network),
             input_names=known_names(estimator) if input_names is None else input_names,
-            output_names=classes if named else None,
+            output_names=output_names(network),
         )
         return display.plot(ax=ax, max_units=max_units)
 

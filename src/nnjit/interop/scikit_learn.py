@@ -62,16 +62,26 @@ def to_sklearn(estimator: Any) -> Any:
     Raises
     ------
     ValueError
-        If a parameter has a value that scikit-learn does not know.
+        If a parameter has a value that scikit-learn does not know, a fitted layer or the output
+        activation is none of those that it has, or the network was fitted on y with several
+        columns of classes.
     """
+    _refuse_other_layers(estimator)
+    if isinstance(getattr(estimator, "classes_", None), list):
+        raise ValueError(
+            "scikit-learn's MLPClassifier takes no y with several columns of classes, so that this "
+            "network cannot be converted."
+        )
     theirs = _scikit_learns(type(estimator))()
     _copy_parameters(estimator, theirs, f"scikit-learn's {type(theirs).__name__}")
     if hasattr(estimator, "coefs_"):
         estimator._layer_units()  # refuses shapes that do not fit together
+        _check_output(estimator)
         _copy_network(estimator, theirs)
+        _fold_normalization(estimator, theirs)
         _prepare_training(theirs)
         solver = getattr(estimator, "_optimizer", None)
-        if solver is not None and _matches(solver, theirs):
+        if solver is not None and solver.name in ("adam", "sgd") and _matches(solver, theirs):
             theirs._optimizer = _their_optimizer(solver, theirs)
         if _has_own_stream(estimator):
             theirs._random_state = copy.deepcopy(estimator._random_state)
@@ -147,10 +157,13 @@ def _copy_parameters(source: Any, target: Any, whose: str) -> None:
 
 
 def _unknown_parameters(source: Any, target: Any) -> list[str]:
+    taken = target._get_param_names()
     return [
         name
         for name in source._get_param_names()
-        if not hasattr(target, name) and name not in _WITHOUT_EFFECT
+        if name not in (*taken, *_WITHOUT_EFFECT)
+        # scikit-learn's classifiers have their one loss as an attribute
+        and repr(getattr(target, name, None)) != repr(getattr(source, name))
     ]
 
 
@@ -166,8 +179,10 @@ def _copy_metadata_requests(source: Any, target: Any) -> None:
     # A copy of the whole would refer to `source`.
     asked, requests = source.get_metadata_routing(), target.get_metadata_routing()
     for method in ("fit", "partial_fit", "score"):
+        known = getattr(requests, method)
         for parameter, alias in getattr(asked, method).requests.items():
-            getattr(requests, method).add_request(param=parameter, alias=alias)
+            if parameter in known.requests:  # X_val and its kin are ours alone
+                known.add_request(param=parameter, alias=alias)
     target._metadata_request = requests
 
 
@@ -180,6 +195,51 @@ def _copy_network(source: Any, target: Any) -> None:
     for name in _FITTED:
         if hasattr(source, name):
             setattr(target, name, copy.deepcopy(getattr(source, name)))
+
+
+def _refuse_other_layers(estimator: Any) -> None:
+    """Raise if a fitted network has layers that cannot be written as dense ones."""
+    if not hasattr(estimator, "coefs_"):
+        return
+    layers = estimator._give_parameters()[0].layers
+    kinds = {layer.kind: getattr(layer, "method", None) for layer in layers}
+    if kinds.get("normalization") == "layer":
+        raise ValueError(
+            "scikit-learn's networks have no layer normalization: normalization='layer' cannot "
+            "be taken over ('batch' can, as a part of the weights)."
+        )
+    if "residual" in kinds:
+        raise ValueError(
+            "scikit-learn's networks have no residual layers: residual=True cannot be taken over."
+        )
+
+
+def _fold_normalization(estimator: Any, theirs: Any) -> None:
+    """Have the weights below a batch normalization do what it does with its running statistics."""
+    network, arrays = estimator._give_parameters()
+    numbered = [(number, one.name) for number, one in network.parameters()]
+    given = dict(zip(numbered, arrays))
+    normalized = [layer for layer in enumerate(network.layers) if layer[1].kind == "normalization"]
+    for depth, (number, layer) in enumerate(normalized):
+        scale, shift, mean, variance = (
+            given[number, name].astype(np.float64)
+            for name in ("scale", "shift", "mean", "variance")
+        )
+        weights, biases = theirs.coefs_[depth], theirs.intercepts_[depth]
+        factor = scale / np.sqrt(variance + layer.epsilon)
+        theirs.coefs_[depth] = (weights * factor).astype(weights.dtype)
+        theirs.intercepts_[depth] = ((biases - mean) * factor + shift).astype(biases.dtype)
+
+
+def _check_output(estimator: Any) -> None:
+    """Refuse an output activation that scikit-learn does not have."""
+    from sklearn.neural_network._base import ACTIVATIONS
+
+    if estimator.out_activation_ not in ACTIVATIONS:
+        raise ValueError(
+            f"scikit-learn has no output activation {estimator.out_activation_!r}, only "
+            f"{sorted(ACTIVATIONS)}."
+        )
 
 
 def _has_own_stream(estimator: Any) -> bool:
@@ -227,7 +287,8 @@ def _take_training(model: Any, ours: Any) -> None:
 def _matches(solver: StochasticSolver, estimator: Any) -> bool:
     """Whether a solver's vectors are as long as all parameters together.
 
-    They are not after the weights of another network have been assigned.
+    They are not after the weights of another network have been assigned, or where ours has more
+    than dense layers.
     """
     size = sum(a.size for a in (*estimator.coefs_, *estimator.intercepts_))
     vectors = {} if solver.arrays is None else solver.arrays["vectors"]

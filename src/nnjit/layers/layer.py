@@ -14,6 +14,7 @@ class Parameter(NamedTuple):
     name: str
     shape: tuple[int, ...]
     penalized: bool  # by the L2 term
+    trained: bool = True  # by the solver; else state that the layer itself keeps
 
     @property
     def size(self) -> int:
@@ -24,7 +25,11 @@ class Parameter(NamedTuple):
 class Layer(Protocol):
     """A layer as a frozen dataclass of plain data, which is what a checkpoint keeps of it.
 
-    `inputs` is the number of values that it reads for each row.
+    `inputs` is the number of values that it reads for each row. If it likes, a layer has as well
+
+    - `activation`, the name of what its outputs have gone through;
+    - `span`: it adds what came into the layer so many layers before;
+    - `joins_rows`: whether in training a row's values depend on its minibatch's other rows.
     """
 
     kind: ClassVar[str]  # the name of its folder

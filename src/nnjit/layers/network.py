@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property, lru_cache
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from nnjit.layers.dense.spec import Dense
@@ -13,6 +14,9 @@ from nnjit.layers.layer import Layer, Parameter
 from nnjit.layers.registry import find_kind
 
 __all__ = ["Network", "mlp"]
+
+# Kinds of layers that have no units of their own and belong to the layer before them.
+_BEHIND = ("dropout", "normalization", "residual")
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,16 @@ class Network:
     layers : tuple of Layer
         The last one is dense; its outputs are the logits.
     loss : str
-        Name of the training loss.
+        Name of the training loss; '' for a network that is the beginning of another (see `first`)
+        and may end in any layer.
     output : str
         Name of the output activation, which makes outputs of the logits.
+    loss_parameters : tuple of (str, float or tuple of float)
+        Parameters of the loss that are not at the defaults of its entry, one number for all
+        outputs or one for each.
+    groups : tuple of int
+        Numbers of logits of each softmax where there are several, one after the other; ``()`` for
+        a single one, of all logits.
 
     Raises
     ------
@@ -40,9 +51,12 @@ class Network:
     layers: tuple[Layer, ...]
     loss: str
     output: str
+    loss_parameters: tuple[tuple[str, float | tuple[float, ...]], ...] = ()
+    groups: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.layers or self.layers[-1] != Dense(self.layers[-1].outputs(1)):
+        ends = self.layers[-1:]
+        if not ends or (self.loss and ends[0] != Dense(ends[0].outputs(1))):
             raise ValueError(
                 "A network ends in a dense layer without an activation, whose outputs are the "
                 f"logits: {self}."
@@ -51,10 +65,29 @@ class Network:
             raise ValueError(
                 f"A network has at least one input, and each layer one output: {self}."
             )
+        for first, number in self.shortcuts:
+            if first < 0 or first == number or self.sizes[first] != self.sizes[number]:
+                raise ValueError(
+                    f"A residual layer adds what came into a layer below it, of as many values: "
+                    f"layer {number} of {self}."
+                )
+        self._check_loss_parameters()
+        if self.groups and sum(self.groups) != self.outputs:
+            raise ValueError(f"Groups of {self.groups} logits are not all of them: {self}.")
+
+    def _check_loss_parameters(self) -> None:
+        names = [name for name, _ in self.loss_parameters]
+        if len(set(names)) < len(names):
+            raise ValueError(f"A parameter of the loss is given twice: {names}.")
+        for name, value in self.loss_parameters:
+            for one in value if isinstance(value, tuple) else (value,):
+                if not isinstance(one, Real) or not math.isfinite(one):
+                    raise ValueError(f"{name} of the loss must be finite numbers, got {value!r}.")
 
     def __str__(self) -> str:
         layers = " -> ".join(map(_text, (self.inputs, *self.layers)))
-        return f"{layers}, output {self.output!r}, loss {self.loss!r}"
+        options = "".join(f", {name}={value!r}" for name, value in self.loss_parameters)
+        return f"{layers}, output {self.output!r}, loss {self.loss!r}{options}"
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -64,10 +97,56 @@ class Network:
             sizes.append(layer.outputs(sizes[-1]))
         return tuple(sizes)
 
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Return the inputs, and the units of every layer that makes new ones by a matrix.
+
+        These are what an estimator calls layers. Normalization and the like belong to the one
+        below them.
+        """
+        widths = [self.inputs]
+        for layer, before, after in zip(self.layers, self.sizes, self.sizes[1:], strict=False):
+            if any(len(one.shape) == 2 for one in layer.parameters(before)):
+                widths.append(after)
+        return tuple(widths)
+
+    @cached_property
+    def shortcuts(self) -> tuple[tuple[int, int], ...]:
+        """Return (number of the layer whose inputs are added, that of the one that adds them)."""
+        spans = [getattr(layer, "span", None) for layer in self.layers]
+        return tuple((k - span, k) for k, span in enumerate(spans) if span is not None)
+
+    @cached_property
+    def joins_rows(self) -> bool:
+        """Whether in training what comes out for a row depends on its minibatch's other rows."""
+        return any(getattr(layer, "joins_rows", False) for layer in self.layers)
+
     @property
     def outputs(self) -> int:
         """Outputs of the last layer."""
         return self.sizes[-1]
+
+    @cached_property
+    def is_random(self) -> bool:
+        """Whether layers draw at random in training, as dropout does."""
+        return any(getattr(layer, "random", False) for layer in self.layers)
+
+    @property
+    def hidden_ends(self) -> tuple[int, ...]:
+        """Numbers of layers up to the end of each hidden layer.
+
+        A hidden layer is what an estimator calls so: one that has units of its own, and the
+        normalization, dropout and sum behind it.
+        """
+        starts = [number for number, layer in enumerate(self.layers) if layer.kind not in _BEHIND]
+        return tuple(starts[1:])
+
+    def first(self, count: int) -> Network:
+        """Return the network of the first layers, which predicts and has no loss.
+
+        Its parameters are the first of this one's.
+        """
+        return Network(self.inputs, self.layers[:count], "", "identity")
 
     def parameters(self) -> tuple[tuple[int, Parameter], ...]:
         """Return (number of the layer, parameter), layer by layer."""
@@ -84,15 +163,16 @@ class Network:
     def packing(self) -> tuple[int, ...]:
         """Return the order in which one vector holds all parameters, as numbers of theirs.
 
-        First those that are penalized, then the others, each in the order of `parameters`: for an
-        MLP all weight matrices and then all biases, as scikit-learn has them.
+        First those that are penalized, then the others, then what no solver trains, each in the
+        order of `parameters`: for an MLP all weight matrices and then all biases, as scikit-learn
+        has them.
         """
         return self._packing
 
     @cached_property
     def _packing(self) -> tuple[int, ...]:
-        penalized = [parameter.penalized for _, parameter in self.parameters()]
-        return tuple(sorted(range(len(penalized)), key=lambda number: not penalized[number]))
+        ranks = [(not one.trained, not one.penalized) for _, one in self.parameters()]
+        return tuple(sorted(range(len(ranks)), key=ranks.__getitem__))
 
     @cached_property
     def n_parameters(self) -> int:
@@ -108,12 +188,19 @@ class Network:
 
     def to_state(self) -> dict[str, Any]:
         """Return the network as what JSON can hold; see `from_state`."""
-        return {
+        state: dict[str, Any] = {
             "inputs": int(self.inputs),
             "layers": [{"kind": layer.kind, **_plain(asdict(layer))} for layer in self.layers],  # type: ignore[call-overload]
             "loss": self.loss,
             "output": self.output,
         }
+        if self.loss_parameters:
+            state["loss_parameters"] = [
+                [name, _listed(value)] for name, value in self.loss_parameters
+            ]
+        if self.groups:
+            state["groups"] = list(self.groups)
+        return state
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Network:
@@ -132,9 +219,19 @@ class Network:
         ValueError
             If it is of no network, or of one with a kind of layer that is not known.
         """
+        optional: dict[str, Any] = {"loss_parameters": [], "groups": []}
+        if isinstance(state, Mapping):
+            state = {**optional, **state}
         _check_names("network", state, [field.name for field in fields(cls)])
         layers = [_layer(entry) for entry in state["layers"]]
-        return cls(state["inputs"], tuple(layers), state["loss"], state["output"])
+        given = [
+            (name, tuple(value) if isinstance(value, list) else value)
+            for name, value in state["loss_parameters"]
+        ]
+        groups = tuple(state["groups"])
+        return cls(
+            state["inputs"], tuple(layers), state["loss"], state["output"], tuple(given), groups
+        )
 
 
 def _layer(state: Any) -> Layer:
@@ -161,6 +258,11 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _listed(value: float | tuple[float, ...]) -> Any:
+    """Return a number, or a list of some."""
+    return [float(one) for one in value] if isinstance(value, tuple) else float(value)
+
+
 def _text(part: Any) -> str:
     """Return an input's or a layer's text, with what is not at its default."""
     if not hasattr(part, "kind"):
@@ -175,9 +277,24 @@ def _text(part: Any) -> str:
 
 
 def mlp(
-    inputs: int, hidden: Sequence[int], outputs: int, activation: str, loss: str, output: str
+    inputs: int,
+    hidden: Sequence[int],
+    outputs: int,
+    activation: str | Sequence[str],
+    loss: str,
+    output: str,
+    *,
+    loss_parameters: Sequence[tuple[str, float | tuple[float, ...]]] = (),
+    groups: Sequence[int] = (),
+    dropout: float | Sequence[float] = 0.0,
+    input_dropout: float = 0.0,
+    normalization: str | None = None,
+    residual: bool = False,
 ) -> Network:
     """Return a multi-layer perceptron.
+
+    A hidden layer is a dense layer, normalization (and then the activation), dropout, and the sum
+    with what came in, each where it is asked for.
 
     Parameters
     ----------
@@ -187,22 +304,90 @@ def mlp(
         Units of the hidden layers.
     outputs : int
         Units of the last layer.
-    activation : str
-        Of the hidden layers.
+    activation : str or sequence of str
+        Of the hidden layers, or of each.
     loss, output : str
         Names of the loss and of the output activation.
+    loss_parameters, groups : sequence
+        See `Network`.
+    dropout : float or sequence of float
+        Share of the values dropped behind the hidden layers, or behind each.
+    input_dropout : float
+        Share of the inputs dropped.
+    normalization : {'batch', 'layer'} or None
+        What is done to the pre-activations of the hidden layers.
+    residual : bool
+        Whether the inputs of a hidden layer are added to its outputs where it has as many.
 
     Returns
     -------
     Network
+
+    Raises
+    ------
+    ValueError
+        If that is no network, or a sequence is not as long as there are hidden layers.
     """
-    return _mlp(inputs, tuple(hidden), outputs, activation, loss, output)
+    return _mlp(
+        inputs,
+        tuple(hidden),
+        outputs,
+        _each("activation", activation, len(hidden)),
+        loss,
+        output,
+        tuple(loss_parameters),
+        tuple(groups),
+        _each("dropout", dropout, len(hidden)),
+        input_dropout,
+        normalization,
+        residual,
+    )
+
+
+def _each(name: str, given: Any, count: int) -> tuple[Any, ...]:
+    """Return one for each of `count` hidden layers."""
+    if isinstance(given, str | Real):
+        return (given,) * count
+    if len(given) != count:
+        raise ValueError(f"{name} has {len(given)} values, but there are {count} hidden layers.")
+    return tuple(given)
 
 
 @lru_cache(maxsize=64)
 def _mlp(
-    inputs: int, hidden: tuple[int, ...], outputs: int, activation: str, loss: str, output: str
+    inputs: int,
+    hidden: tuple[int, ...],
+    outputs: int,
+    activations: tuple[str, ...],
+    loss: str,
+    output: str,
+    loss_parameters: tuple[Any, ...],
+    groups: tuple[int, ...],
+    dropouts: tuple[float, ...],
+    input_dropout: float,
+    normalization: str | None,
+    residual: bool,
 ) -> Network:
     """Make a network, which for a small one takes as long as some epochs, once."""
-    layers = [Dense(units, activation) for units in hidden]
-    return Network(inputs, (*layers, Dense(outputs)), loss, output)
+    layers = [find_kind("dropout")(input_dropout)] if input_dropout else []
+    before = inputs
+    for units, activation, dropout in zip(hidden, activations, dropouts, strict=True):
+        block = _hidden_layer(units, activation, normalization, dropout)
+        if residual and units == before:
+            block.append(find_kind("residual")(len(block)))
+        layers += block
+        before = units
+    layers.append(Dense(outputs))
+    return Network(inputs, tuple(layers), loss, output, loss_parameters, groups)
+
+
+def _hidden_layer(
+    units: int, activation: str, normalization: str | None, dropout: float
+) -> list[Layer]:
+    """Return the layers of the network that are called one hidden layer."""
+    layers: list[Layer] = [Dense(units, activation)]
+    if normalization:
+        layers = [Dense(units), find_kind("normalization")(normalization, activation)]
+    if dropout:
+        layers.append(find_kind("dropout")(dropout))
+    return layers

@@ -37,6 +37,7 @@ from nnjit.training.snapshot import (
 from nnjit.training.state import TrainingState
 from nnjit.training.stopping import ScoreMonitor
 from nnjit.training.validation import Rows
+from nnjit.training.watching import Watch
 
 __all__ = ["FORMAT", "Checkpoint", "fingerprint", "read", "write"]
 
@@ -132,9 +133,13 @@ class Checkpoint:
             setattr(state, name, getattr(found, name))
         solver, monitor = state.solver, state.monitor
         solver.rate, solver.steps, solver.arrays = found.rate, found.steps, found.solver_state
+        solver.seed = found.solver_state["seed"]
         monitor.best, monitor.count = found.best, found.count
+        state.rate_curve = found.rates
+        if monitor.watch is not None:
+            monitor.watch.scores[:] = found.scores
+            monitor.watch.losses[:] = found.validation_losses
         if isinstance(monitor, ScoreMonitor) and found.best_parameters is not None:
-            monitor.scores[:] = found.scores
             monitor.best_weights = found.best_parameters
         self._epochs = state.epoch
 
@@ -185,6 +190,8 @@ class Checkpoint:
             "skipped_batches": int(state.skipped_batches),
             "converged": bool(state.converged),
         }
+        if engine.network.is_random:
+            meta["seed"] = int(moved["seed"])
         arrays = {
             "order": state.order,
             "loss_curve": np.array(state.loss_curve, dtype=np.float64),
@@ -195,8 +202,8 @@ class Checkpoint:
             "solver.powers": np.asarray(moved["powers"]),
             **{f"solver.vectors.{name}": a for name, a in moved["vectors"].items()},
         }
-        if isinstance(monitor, ScoreMonitor):
-            arrays["scores"] = np.array(monitor.scores, dtype=np.float64)
+        arrays.update(_curves(state, monitor.watch))
+        if isinstance(monitor, ScoreMonitor) and monitor.restore:
             best = [np.asarray(a, engine.dtype) for a in monitor.best_weights]
             arrays.update(_named("best_parameters", engine, best))
         return meta, arrays
@@ -270,7 +277,7 @@ def _of_run(path: str, identity: dict[str, str], terms: RunTerms) -> Snapshot:
     theirs = meta.get("identity")
     if type(theirs) is not dict or not all(type(text) is str for text in theirs.values()):
         raise DamagedError("it does not say which run it is of")
-    _refuse_another_run(path, theirs, identity)
+    _refuse_another_run(path, {**terms.defaults, **theirs}, identity)
     if meta["format"] == 1:
         meta, arrays = format_1.in_present_form(meta, arrays, terms)
     return checked(meta, arrays, terms)
@@ -436,6 +443,18 @@ def fingerprint(*arrays: Any) -> str:
 
 
 # The parts of a checkpoint
+
+
+def _curves(state: TrainingState, watch: Watch | None) -> Arrays:
+    """Return what was recorded of each epoch where there is something to record."""
+    curves = {"rates": state.rate_curve}
+    if watch is not None:
+        curves |= {"scores": watch.scores, "validation_losses": watch.curve}
+    return {
+        name: np.array(curve, dtype=np.float64)
+        for name, curve in curves.items()
+        if curve is not None
+    }
 
 
 def _named(prefix: str, engine: Engine, parameters: list[Array]) -> Arrays:

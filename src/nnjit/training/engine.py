@@ -34,16 +34,21 @@ class Optimizer(Protocol):
     """State of a stochastic solver beside an engine's parameters."""
 
     learning_rate: float
+    # One base rate for each minibatch of the next call instead, in order; None where there is none.
+    rates: NDArray[np.float64] | None
 
     @property
     def t(self) -> int:
         """Number of updates done."""
 
+    def averages(self) -> list[Array] | None:
+        """Return the parameters' averages as `Engine.unpack` does; None where there are none."""
+
     def state(self) -> dict[str, Any]:
         """Return copies of everything that `load_state` needs to go on bit for bit.
 
-        'learning_rate', 'steps', 'powers' (float64, of the hyperparameters that the solver names)
-        and 'vectors': by name, the parameters' packing.
+        'learning_rate', 'steps', 'powers' (float64, of the hyperparameters that the solver names),
+        'vectors': by name, the parameters' packing; and 'seed', if layers may draw at random.
         """
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -72,7 +77,12 @@ class Engine(Protocol):
         """Return samples and targets in the form that this engine trains on."""
 
     def optimizer(self, kind: str, **hyperparameters: Any) -> Optimizer:
-        """Return a new solver's state."""
+        """Return a new solver's state.
+
+        Beside the solver's own there are clip_norm, clip_value and average, and `seed`, 0 if it
+        is left out, of what layers draw at random. An engine raises a ValueError that names those
+        that it does not have.
+        """
 
     def train(
         self,
@@ -110,6 +120,9 @@ class Engine(Protocol):
 
     def predict_checked(self, X: Any) -> tuple[Array, bool]:
         """Return the outputs, and whether they, the logits and an ndarray X are surely finite."""
+
+    def predict_samples(self, X: Any, n: int, seed: int) -> Array:
+        """Return the outputs (n, n_samples, n_outputs) of n passes that draw as training does."""
 
     def release(self) -> None:
         """Drop the buffers of training; the parameters stay."""

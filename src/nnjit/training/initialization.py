@@ -9,22 +9,25 @@ import numpy as np
 
 from nnjit._types import Array
 from nnjit.formulas import find_activation
+from nnjit.formulas.registry import FAN_IN
 
 
 def glorot_bound(fan_in: int, fan_out: int, activation: str) -> float:
     r"""Half-width of the uniform distribution from which a layer is drawn.
 
-    .. math:: b = \sqrt{f / (n_{in} + n_{out})}
+    .. math:: b = \sqrt{f / (n_{in} + n_{out})} \quad\text{or}\quad b = \sqrt{f / n_{in}}
 
-    with f the activation's gain: 2 for the logistic function, which is four times flatter at the
-    origin than tanh, as in scikit-learn, and 6 for every other.
+    as the activation's entry says, with f its gain. The first is Glorot's, for scikit-learn's
+    activations and what saturates as tanh does: f is 2 for the logistic function, which is four
+    times flatter at the origin than tanh, as in scikit-learn, and 6 for every other. The second is
+    He's with f = 6 and LeCun's with f = 3 (selu).
 
     Parameters
     ----------
     fan_in, fan_out : int
         Number of inputs and outputs of the layer.
     activation : str
-        Name of the network's hidden activation.
+        Name of the hidden layer's activation; of the output layer it is that of the layer before.
 
     Returns
     -------
@@ -34,8 +37,14 @@ def glorot_bound(fan_in: int, fan_out: int, activation: str) -> float:
     ----------
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010, eq. 16.
+
+    K. He et al., "Delving deep into rectifiers", ICCV 2015, eq. 10 and 14.
+
+    G. Klambauer et al., "Self-normalizing neural networks", NIPS 2017.
     """
-    return math.sqrt(find_activation(activation).gain / (fan_in + fan_out))
+    entry = find_activation(activation)
+    fan = fan_in if entry.fan == FAN_IN else fan_in + fan_out
+    return math.sqrt(entry.gain / fan)
 
 
 def glorot_uniform(
@@ -44,7 +53,8 @@ def glorot_uniform(
     """Draw the weights and then the biases of one dense layer.
 
     Both are drawn in float64 and then cast, so that float32 and float64 networks start from the
-    same numbers and leave the generator in the same state.
+    same numbers and leave the generator in the same state. The biases are drawn from the bound of
+    the weights, as in scikit-learn.
 
     Parameters
     ----------
@@ -53,7 +63,7 @@ def glorot_uniform(
     fan_in, fan_out : int
         Number of inputs and outputs of the layer.
     activation : str
-        Name of the network's hidden activation (see `glorot_bound`).
+        See `glorot_bound`.
     dtype : numpy dtype
         Type of the returned arrays.
 

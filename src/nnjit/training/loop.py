@@ -16,7 +16,8 @@ from nnjit._warnings import warn
 from nnjit.core.compiler.interrupts import Interrupts
 from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.progress import EpochTable
-from nnjit.training.solvers import StochasticSolver
+from nnjit.training.schedules import StepRates
+from nnjit.training.solvers import StochasticSolver, averages_of
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor
 
@@ -65,6 +66,7 @@ def train_epoch(
     optimizer: Optimizer,
     call_size: int,
     sample_weight: Array | None,
+    rates: StepRates,
 ) -> float:
     """Run one epoch.
 
@@ -79,6 +81,8 @@ def train_epoch(
     skipped = 0
     for first in range(0, n_batches, call_size):
         last = min(first + call_size, n_batches)
+        moving = _moving(sample_weight, state.order, plan.batch_size, first, last)
+        optimizer.rates = rates.of(optimizer.t, last - first, state.solver.rate, moving)
         result = engine.train(
             dataset, state.order, plan.batch_size, optimizer, plan.alpha, first, last
         )
@@ -95,9 +99,27 @@ def train_epoch(
 def _rows_trained(sample_weight: Any, order: NDArray[np.int64], batch_size: int) -> int:
     """Return the number of rows in minibatches whose weights do not sum to zero."""
     starts = np.arange(0, len(order), batch_size)
-    weight_sums = np.add.reduceat(sample_weight[order], starts)
     sizes = np.diff(np.append(starts, len(order)))
-    return int(sizes[weight_sums != 0].sum())
+    return int(sizes[_weight_sums(sample_weight, order, batch_size) != 0].sum())
+
+
+def _weight_sums(sample_weight: Any, order: NDArray[np.int64], batch_size: int) -> Any:
+    """Return the sum of the weights of each minibatch."""
+    return np.add.reduceat(sample_weight[order], np.arange(0, len(order), batch_size))
+
+
+def _moving(
+    sample_weight: Array | None,
+    order: NDArray[np.int64],
+    batch_size: int,
+    first: int,
+    last: int,
+) -> Callable[[], NDArray[np.bool_]] | None:
+    """Return what says which of the minibatches have weight; None where all do."""
+    if sample_weight is None:
+        return None
+    rows = order[first * batch_size : last * batch_size]
+    return lambda: np.asarray(_weight_sums(sample_weight, rows, batch_size) != 0)
 
 
 def run_epochs(
@@ -114,7 +136,8 @@ def run_epochs(
     Parameters
     ----------
     engine : engine
-        Holds the parameters, which are updated in place.
+        Holds the parameters, which are updated in place; in the end their averages, if the solver
+        keeps such.
     dataset : object
         What ``engine.dataset`` returned for the training rows.
     state : TrainingState
@@ -148,11 +171,34 @@ def run_epochs(
         warn("Training interrupted by user.")
     finally:
         engine.release()  # before the optimizer's arrays are copied out
-        state.solver.keep(optimizer)
+        state.solver.keep(optimizer, engine)
+
+
+@contextlib.contextmanager
+def averaged(engine: Engine, optimizer: Optimizer) -> Iterator[None]:
+    """Have an engine hold the averages of its parameters in the block, where there are such."""
+    averages = averages_of(optimizer, engine)
+    if averages is None:
+        yield
+        return
+    parameters = engine.unpack()
+    engine.pack(averages)
+    try:
+        yield
+    finally:
+        engine.pack(parameters)
+
+
+def _as_it_is(engine: Engine, optimizer: Optimizer) -> contextlib.nullcontext[None]:
+    """Have an engine hold its parameters themselves."""
+    return _NOTHING
+
+
+_NOTHING: contextlib.nullcontext[None] = contextlib.nullcontext()
 
 
 def _epochs(
-    losses: Iterator[float],
+    losses: Iterator[tuple[float, float]],
     engine: Engine,
     state: TrainingState,
     plan: EpochPlan,
@@ -163,22 +209,27 @@ def _epochs(
     solver, monitor = state.solver, state.monitor
     table = EpochTable() if plan.verbose == 2 else None
     verbose = bool(plan.verbose) and table is None
+    holding = averaged if "average" in solver.options else _as_it_is
     while state.epoch < plan.max_epochs:
         if hook is not None:
             hook.begin()
-        loss = next(losses)
-        state.record(loss)
+        loss, rate = next(losses)
+        state.record(loss, rate)
         if verbose:
             print(f"Iteration {state.epoch:d}, loss = {loss:.8f}")
         if loss != loss:  # NaN
             state.diverged = True
             monitor.on_divergence(verbose)
             return
-        monitor.after_epoch(engine, loss, verbose)
+        with holding(engine, optimizer):
+            monitor.after_epoch(engine, loss, verbose)
         if table is not None:
-            table.row(state.epoch, loss, monitor.score_now, optimizer.learning_rate)
+            table.row(state.epoch, loss, monitor.score_now, rate, monitor.loss_now)
         solver.after_epoch(state.samples_seen)
-        stop = hook is not None and hook.end(engine, state)
+        stop = False
+        if hook is not None:
+            with holding(engine, optimizer):
+                stop = hook.end(engine, state)
         if monitor.on_plateau and _stops(monitor, solver, plan.verbose):
             state.converged = True
         else:
@@ -203,17 +254,18 @@ def _epoch_losses(
     optimizer: Optimizer,
     sample_weight: Array | None,
     watched: bool,
-) -> Generator[float, None, None]:
-    """Run epochs and yield the loss of each, NaN for the last if it was not finite.
+) -> Generator[tuple[float, float], None, None]:
+    """Run epochs and yield each one's loss, NaN for the last if it was not finite, and last rate.
 
     Where nobody looks at the network in between, several are run in one call, and Ctrl-C waits
     until all of them are accounted for.
     """
     n_samples = len(state.order)
+    n_batches = -(-n_samples // plan.batch_size)
+    rates = StepRates(state.solver.schedule, state.solver.warmup, plan.max_epochs, n_batches)
     call_size = batches_per_call(engine, plan.batch_size)
     most = 1
     if n_samples and not (watched or plan.single_epoch) and sample_weight is None:
-        n_batches = -(-n_samples // plan.batch_size)
         most = min(call_size // n_batches, ROWS_AHEAD // n_samples, plan.max_epochs - state.epoch)
         most = min(most, _epochs_alike(state, 0))
     # The same swaps as shuffling a fresh range and indexing the last order with it.
@@ -224,8 +276,13 @@ def _epoch_losses(
         ahead = min(most, plan.max_epochs - state.epoch, _epochs_alike(state, state.monitor.count))
         if ahead <= 1:
             shuffle(state.order)
-            yield train_epoch(engine, dataset, state, plan, optimizer, call_size, sample_weight)
+            loss = train_epoch(
+                engine, dataset, state, plan, optimizer, call_size, sample_weight, rates
+            )
+            given = optimizer.rates
+            yield loss, optimizer.learning_rate if given is None else float(given[-1])
             continue
+        optimizer.rates = rates.of(optimizer.t, ahead * n_batches, state.solver.rate)
         with interrupts:
             for order in orders[:ahead]:
                 shuffle(state.order)
@@ -233,9 +290,12 @@ def _epoch_losses(
             totals = engine.train_epochs(
                 dataset, orders[:ahead], plan.batch_size, optimizer, plan.alpha
             )
+        given, rate = optimizer.rates, optimizer.learning_rate
         try:
-            for total in totals:
-                yield total / n_samples if math.isfinite(total) else math.nan
+            for epoch, total in enumerate(totals, start=1):
+                if given is not None:
+                    rate = float(given[epoch * n_batches - 1])
+                yield total / n_samples if math.isfinite(total) else math.nan, rate
         finally:  # also if that was the last epoch wanted
             interrupts.deliver()
 
@@ -250,6 +310,8 @@ def _epochs_alike(state: TrainingState, count: int) -> int:
     `count` is the number of epochs without an improvement so far.
     """
     if not isinstance(state.monitor, LossMonitor) or not state.solver.schedule.steady:
+        return 1
+    if state.monitor.watch is not None:
         return 1
     return int(min(state.monitor.patience, ROWS_AHEAD)) + 1 - count
 

@@ -8,8 +8,8 @@ wrote it can also have computed the digest.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -34,7 +34,7 @@ __all__ = [
 
 Tree: TypeAlias = dict[str, Any]  # nested dictionaries; what JSON holds, and arrays
 
-# A run of this many bytes of losses and scores, 16 for an epoch, is longer than any.
+# A run of this many bytes of losses, scores and rates, at most 32 for an epoch, is longer than any.
 _MOST_HISTORY = 2**30
 _LARGEST_INT = 2**63 - 1
 
@@ -60,10 +60,21 @@ class RunTerms:
     patience : int or inf
         The monitor's.
     held_out : bool
-        Whether there are validation rows.
+        Whether some of the rows are validation rows.
     samples_seen, n_losses, n_scores, count : int
         What earlier runs of the same estimator leave behind: rows trained on, lengths of the loss
         curve and the validation scores, epochs without improvement.
+    defaults : dict of str to str
+        What parameters are that a file's identity does not have, as it was written before them.
+    scored : bool
+        Whether the score of validation rows ends training.
+    watched : bool
+        Whether scores are recorded.
+    restores : bool
+        Whether the weights of the best score are kept.
+    n_rates, n_validation_losses : int or None
+        Lengths of the curves of rates and validation losses as earlier runs leave them; None where
+        there is no such curve.
     """
 
     n_samples: int
@@ -78,6 +89,12 @@ class RunTerms:
     n_losses: int
     n_scores: int
     count: int
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    scored: bool = False
+    watched: bool = False
+    restores: bool = False
+    n_rates: int | None = None
+    n_validation_losses: int | None = None
 
     @property
     def rule(self) -> Solver:
@@ -88,7 +105,8 @@ class RunTerms:
     def most_bytes(self) -> int:
         """Size that no file of this run exceeds."""
         rows = 2 * self.n_samples + self.n_losses + self.n_scores
-        vectors = 2 + len(self.rule.vectors)  # with the parameters and the best ones
+        rows += (self.n_rates or 0) + (self.n_validation_losses or 0)
+        vectors = 2 + len(self.solver.vector_names)  # with the parameters and the best ones
         return 8 * (vectors * self.network.n_parameters + rows) + _MOST_HISTORY
 
     @property
@@ -117,6 +135,8 @@ class Snapshot:
     count: int
     scores: list[float]
     best_parameters: list[Array] | None
+    validation_losses: list[float]
+    rates: list[float] | None
 
 
 def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
@@ -150,7 +170,7 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
     losses = loss_curve[terms.n_losses :]
     require(not any(map(math.isnan, losses)), "a loss is not a number")
     require(values.real("loss") == losses[-1], "the loss is not the last of the curve")
-    scores = _history(values, "scores", terms.n_scores + epoch) if terms.held_out else []
+    scores = _history(values, "scores", terms.n_scores + epoch) if terms.watched else []
     solver_state, rate, steps = _solver(values, terms, epoch * len(order))
     samples_seen = values.integer("samples_seen")
     require(
@@ -180,13 +200,19 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
         converged=converged,
         rate=rate,
         steps=steps,
-        best=_best(values, scores[terms.n_scores :] if terms.held_out else losses, terms.held_out),
+        best=_best(values, scores[terms.n_scores :] if terms.scored else losses, terms.scored),
         count=count,
         scores=scores,
         # Before the first score they are the estimator's own, of either precision.
         best_parameters=(
-            _parameters(values, "best_parameters", _FLOATS, terms) if terms.held_out else None
+            _parameters(values, "best_parameters", _FLOATS, terms) if terms.restores else None
         ),
+        validation_losses=(
+            []
+            if terms.n_validation_losses is None
+            else _history(values, "validation_losses", terms.n_validation_losses + epoch)
+        ),
+        rates=_rates(values, terms, epoch),
     )
 
 
@@ -204,6 +230,10 @@ class Values:
             value = value[part]
         require(type(value) is kind, f"{name} is {shown(value)}, not of type {kind.__name__}")
         return value
+
+    def has(self, name: str) -> bool:
+        """Return whether there is an array of that name."""
+        return name in self._arrays
 
     def network(self) -> Tree:
         found: Tree = self._plain("network", dict)
@@ -284,6 +314,14 @@ def _history(values: Values, name: str, length: int) -> list[float]:
     return found
 
 
+def _rates(values: Values, terms: RunTerms, epoch: int) -> list[float] | None:
+    """Rate of each epoch's last step; NaN throughout of a file from before they were kept."""
+    if terms.n_rates is None:
+        return None
+    length = terms.n_rates + epoch
+    return _history(values, "rates", length) if values.has("rates") else [math.nan] * length
+
+
 def parameter_names(network: Network, prefix: str) -> list[str]:
     """Return what a network's parameters are called in a file."""
     return [f"{prefix}.{layer}.{parameter.name}" for layer, parameter in network.parameters()]
@@ -296,6 +334,9 @@ def _parameters(values: Values, prefix: str, dtypes: Sequence[Any], terms: RunTe
         for name, (_, parameter) in zip(parameter_names(network, prefix), network.parameters())
     ]
     require(all(np.isfinite(a).all() for a in arrays), f"{prefix} are not finite")
+    for array, (layer, parameter) in zip(arrays, network.parameters()):
+        if parameter.name == "variance":
+            require((array >= 0).all(), f"{prefix}.{layer}.variance is negative")
     return arrays
 
 
@@ -310,10 +351,6 @@ def _best(values: Values, watched: list[float], highest: bool) -> float:
     return best
 
 
-# Vectors of squares. One may have overflowed: such a parameter stands still.
-_SQUARES = ("second_moment",)
-
-
 def _solver(values: Values, terms: RunTerms, most_steps: int) -> tuple[Tree, float, int]:
     """State of the engine's optimizer, the next rate, and the number of steps."""
     rule, solver = terms.rule, terms.solver
@@ -323,8 +360,9 @@ def _solver(values: Values, terms: RunTerms, most_steps: int) -> tuple[Tree, flo
     require(0.0 <= last_rate <= solver.rate, "solver.learning_rate is too large")
     powers = values.array("solver.powers", (np.float64,), (len(rule.powers),))
     require(_are_powers(powers, steps, terms), "solver.powers are not those of the step")
-    vectors = {name: _vector(values, name, terms) for name in rule.vectors}
+    vectors = {name: _vector(values, name, terms) for name in solver.vector_names}
     state = {"learning_rate": last_rate, "steps": steps, "powers": powers, "vectors": vectors}
+    state["seed"] = values.integer("seed") if terms.network.is_random else 0
     return state, rate, steps
 
 
@@ -332,7 +370,7 @@ def _vector(values: Values, name: str, terms: RunTerms) -> Array:
     """One of the solver's vectors, packed."""
     full = f"solver.vectors.{name}"
     vector = values.array(full, (terms.dtype,), (terms.network.n_parameters,))
-    if name in _SQUARES:
+    if name in terms.rule.squares:  # one may have overflowed: such a parameter stands still
         require((vector >= 0.0).all(), f"{full} is negative or not a number")
     else:
         require(np.isfinite(vector).all(), f"{full} is not finite")

@@ -61,6 +61,8 @@ class TrainingState:
         Mean loss of the last epoch completed.
     loss_curve : list of float
         Loss of every epoch, over all runs.
+    rate_curve : list of float or None
+        Learning rate of each epoch's last step, over all runs; None where it is not kept.
     skipped_batches : int
         Minibatches of this run whose sample weights sum to zero.
     converged, interrupted, diverged : bool
@@ -75,14 +77,17 @@ class TrainingState:
     samples_seen: int = 0
     loss: float | None = None
     loss_curve: list[float] = field(default_factory=list)
+    rate_curve: list[float] | None = None
     skipped_batches: int = 0
     converged: bool = False
     interrupted: bool = False
     diverged: bool = False
 
-    def record(self, loss: float) -> None:
-        """Count an epoch that has been run."""
+    def record(self, loss: float, rate: float) -> None:
+        """Count an epoch that has been run, the last step of which had this rate."""
         self.epoch += 1
         self.loss = loss
         self.samples_seen += len(self.order)
         self.loss_curve.append(loss)
+        if self.rate_curve is not None:
+            self.rate_curve.append(rate)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeAlias
-
-import numpy as np
+from typing import TypeAlias
 
 from nnjit._types import Array
 from nnjit.training.engine import Engine
+from nnjit.training.watching import Watch
 
 
 class _PlateauCounter:
@@ -19,6 +17,18 @@ class _PlateauCounter:
     tol: float
     patience: float
     count: int
+    watch: Watch | None
+
+    @property
+    def score_now(self) -> float | None:
+        """Validation score after the last epoch, None where there are no validation rows."""
+        return None if self.watch is None else self.watch.scores[-1]
+
+    @property
+    def loss_now(self) -> float | None:
+        """Validation loss after the last epoch, None where none is recorded."""
+        curve = None if self.watch is None else self.watch.curve
+        return None if curve is None else curve[-1]
 
     @property
     def on_plateau(self) -> bool:
@@ -49,19 +59,30 @@ class LossMonitor(_PlateauCounter):
         Lowest loss so far.
     count : int, default=0
         Epochs without improvement so far.
+    watch : Watch, default=None
+        Validation rows whose scores are recorded and change nothing.
     """
 
     watched = "Training loss"
-    score_now: float | None = None  # there are no validation rows
 
-    def __init__(self, tol: float, patience: float, best: float = math.inf, count: int = 0) -> None:
+    def __init__(
+        self,
+        tol: float,
+        patience: float,
+        best: float = math.inf,
+        count: int = 0,
+        watch: Watch | None = None,
+    ) -> None:
         self.tol = tol
         self.patience = patience
         self.best = best
         self.count = count
+        self.watch = watch
 
     def after_epoch(self, engine: Engine, loss: float, verbose: bool) -> None:
         """Take the loss of the epoch just done into account."""
+        if self.watch is not None:
+            self.watch.after_epoch(engine, verbose)
         if loss > self.best - self.tol:
             self.count += 1
         else:
@@ -79,76 +100,57 @@ class ScoreMonitor(_PlateauCounter):
 
     Parameters
     ----------
-    score : callable
-        Maps the network's output on the validation rows to a float; higher is better.
-    X : array of shape (n_validation_samples, n_features)
-        Validation rows as the engine takes them.
+    watch : Watch
+        The validation rows.
     tol, patience
         As in `LossMonitor`.
-    scores : list of float
-        Scores of earlier epochs; extended in place.
     best_weights : list of ndarray
         What ``engine.unpack()`` returned when `best` was reached.
     best : float, default=-inf
         Highest score so far.
     count : int, default=0
         Epochs without improvement so far.
+    restore : bool, default=True
+        Whether the best weights are wanted at all.
     """
 
     watched = "Validation score"
+    watch: Watch
 
     def __init__(
         self,
-        score: Callable[[Array], float],
-        X: Any,
+        watch: Watch,
         tol: float,
         patience: float,
         *,
-        scores: list[float],
         best_weights: list[Array],
         best: float = -math.inf,
         count: int = 0,
+        restore: bool = True,
     ) -> None:
-        self.score = score
-        self.X = X
+        self.watch = watch
         self.tol = tol
         self.patience = patience
-        self.scores = scores
         self.best_weights = best_weights
         self.best = best
         self.count = count
-
-    @property
-    def score_now(self) -> float:
-        """Score after the last epoch."""
-        return self.scores[-1]
-
-    def evaluate(self, engine: Engine) -> float:
-        """Return the score of the engine's present weights on the validation rows.
-
-        It is NaN if a logit overflows: labels would be told from infinities of either sign.
-        """
-        outputs, finite = engine.predict_checked(self.X)
-        if not finite and not np.isfinite(engine.predict(self.X, output="logits")).all():
-            return math.nan
-        return float(self.score(outputs))
+        self.restore = restore
 
     def after_epoch(self, engine: Engine, loss: float, verbose: bool) -> None:
         """Score the validation rows and keep the weights if they are the best so far."""
-        self._record(self.evaluate(engine), verbose)
-        if self.scores[-1] > self.best:
-            self.best = self.scores[-1]
-            self.best_weights = engine.unpack()
+        score = self.watch.after_epoch(engine, verbose)
+        self._count(score)
+        if score > self.best:
+            self.best = score
+            if self.restore:
+                self.best_weights = engine.unpack()
 
     def on_divergence(self, verbose: bool) -> bool:
         """Record a NaN score; the best weights are there to be restored."""
-        self._record(math.nan, verbose)
+        self._count(self.watch.on_divergence(verbose))
         return True
 
-    def _record(self, score: float, verbose: bool) -> None:
-        self.scores.append(score)
-        if verbose:
-            print(f"Validation score: {score:f}")
+    def _count(self, score: float) -> None:
         if score < self.best + self.tol:
             self.count += 1
         else:

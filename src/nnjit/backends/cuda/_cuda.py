@@ -5,8 +5,10 @@ and Numba's own former copy otherwise. Under NUMBA_ENABLE_CUDASIM=1 it is a simu
 thread of a block is a Python thread, blocks run one after the other.
 """
 
+import contextlib
 import functools
 import importlib.metadata
+import inspect
 import os
 import sys
 import threading
@@ -28,8 +30,10 @@ __all__ = [
     "kernel",
     "launch",
     "most_blocks",
+    "multiply_add",
     "smaller",
     "type_of",
+    "uncontracted",
     "why_unavailable",
 ]
 
@@ -93,9 +97,74 @@ def smaller(a, b):
     return a if a < b else b
 
 
+def _multiply_add(a, b, c):
+    return _numba_cuda.fma(a, b, c)
+
+
+def _multiply_add_in_simulator(a, b, c):
+    return a * b + c
+
+
+# a * b + c, rounded once. (The simulator rounds twice.)
+multiply_add = _multiply_add_in_simulator if SIMULATED else device(_multiply_add)
+
+
+# Contraction. The compiler may make one instruction of a multiplication and an addition, which
+# rounds once, and decides that anew in every kernel that a function is part of: the same formula
+# would give other bits in another kernel. It is told not to; `multiply_add` asks for it by name.
+# What tells it is an option of NVVM that Numba has but does not pass on.
+
+
+class _Contraction(threading.local):
+    off = False
+
+
+_contraction = _Contraction()
+
+
+@contextlib.contextmanager
+def uncontracted():
+    """Have Numba compile CUDA code in this thread without contraction."""
+    _tell_nvvm()
+    before, _contraction.off = _contraction.off, True
+    try:
+        yield
+    finally:
+        _contraction.off = before
+
+
+@functools.cache
+def _tell_nvvm():
+    from numba.cuda.cudadrv import nvvm
+
+    compile_ir = nvvm.compile_ir
+
+    @functools.wraps(compile_ir)
+    def compile_as_told(llvmir, **options):
+        if _contraction.off:
+            options["fma"] = False
+        return compile_ir(llvmir, **options)
+
+    nvvm.compile_ir = compile_as_told
+
+
 def kernel(function):
-    """Compile a kernel."""
-    return _numba_cuda.jit(function)
+    """Compile a kernel, without contraction."""
+    if SIMULATED:
+        return _numba_cuda.jit(function)
+    options = {}
+    if "lto" in inspect.signature(_numba_cuda.jit).parameters:
+        options["lto"] = False  # else NVVM compiles once more when linking, and contracts
+    dispatcher = _numba_cuda.jit(function, **options)
+    compile = dispatcher.compile
+
+    @functools.wraps(compile)
+    def compile_uncontracted(*arguments):
+        with uncontracted():
+            return compile(*arguments)
+
+    dispatcher.compile = compile_uncontracted
+    return dispatcher
 
 
 @functools.lru_cache(maxsize=512)
@@ -175,7 +244,7 @@ def why_unavailable():
         return None
     try:
         if _numba_cuda.is_available():
-            return None
+            return _why_not_loaded()
     except Exception as error:  # whatever a broken installation raises
         return f"the CUDA driver does not answer ({type(error).__name__}: {error})"
     if not _has_driver():
@@ -189,6 +258,30 @@ def why_unavailable():
         + repr(os.environ.get("CUDA_VISIBLE_DEVICES"))
         + ")"
     )
+
+
+@functools.cache
+def _why_not_loaded():
+    """None if a kernel can be compiled and launched, else the reason.
+
+    Numba loads most of its CUDA target when it first compiles, and may fail there beside a NumPy
+    or a toolkit that it does not fit.
+    """
+    try:
+        _try_out()
+    except Exception as error:
+        return f"numba-cuda cannot be loaded ({type(error).__name__}: {error})"
+    return None
+
+
+def _try_out():
+    def one(values):
+        values[0] = 1.0
+
+    values = _numba_cuda.device_array(1, np.float64)
+    launch(kernel(one), 1, 1, values)
+    if values.copy_to_host()[0] != 1.0:
+        raise RuntimeError("a kernel for trial wrote something else")
 
 
 def _has_driver():

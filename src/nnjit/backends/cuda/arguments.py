@@ -5,30 +5,41 @@ from typing import NamedTuple
 import numpy as np
 
 from nnjit.backends.cuda.scalars import LINEAR
+from nnjit.formulas.random import threshold_of
 
 __all__ = [
     "FIELDS",
     "Buffers",
     "Cut",
+    "Draw",
     "Matrix",
     "Net",
     "Result",
     "Samples",
     "Schedule",
     "Team",
+    "dense_layers",
+    "dense_sizes",
+    "drop_scales",
+    "dropped_units",
     "kept_units",
     "layer_table",
-    "why_not",
+    "why_no_layers",
+    "why_no_options",
 ]
 
 # One row of the layer table. Parameters are packed as in scikit-learn: all weight matrices
 # (fan_in, fan_out) row-major, then all biases. UNITS_AT counts units of the layers below, the
 # input's included: layer l of r rows starts at UNITS_AT * r and is row-major. So do its
 # pre-activations at KEPT_AT, after all layers and two deltas; negative if they are not kept.
-FAN_IN, FAN_OUT, WEIGHTS, BIAS, ACTIVATION, UNITS_AT, KEPT_AT = range(7)
-FIELDS = 7
+# INPUTS_AT is where a layer reads: the outputs below, or a copy of these with some left out.
+# DROP is the number of the dropout layer that does it, negative if there is none; values whose bits
+# are below THRESHOLD are left out.
+FAN_IN, FAN_OUT, WEIGHTS, BIAS, ACTIVATION, UNITS_AT, KEPT_AT, INPUTS_AT = range(8)
+DROP, THRESHOLD = 8, 9
+FIELDS = 10
 
-KINDS = ("dense",)  # of layers that there is device code for
+DENSE, DROPOUT = "dense", "dropout"  # kinds of layers that there is device code for
 
 
 class Net(NamedTuple):
@@ -41,6 +52,7 @@ class Net(NamedTuple):
     units_total: int  # of all layers, the input included
     widest: int  # of the layers after the input
     row_values: int  # of the workspace of a pass, for each row
+    scales: object  # IN (n_layers,) float64: of the inputs that dropout leaves
 
 
 class Samples(NamedTuple):
@@ -51,7 +63,8 @@ class Samples(NamedTuple):
     x_column: int
     indices: object  # IN CSR column numbers, int32
     indptr: object  # IN CSR row starts, int64
-    targets: object  # IN (n * outputs,) row-major
+    targets: object  # IN (n * target_columns,) row-major
+    target_columns: int  # as many as outputs, or 1 where all have the same target
     labels: object  # IN (n,) class numbers, int32
     weights: object  # IN (n,) or one element
     weighted: int
@@ -66,6 +79,14 @@ class Schedule(NamedTuple):
     per_epoch: int  # minibatches of an epoch
     rows: int  # in a slice, or in a pass of the whole grid
     step: int  # rows summed up in one partial gradient
+    seed: int  # of dropout
+
+
+class Draw(NamedTuple):
+    """What the bits of dropout follow from, beside layer, row and unit."""
+
+    seed: int
+    step: int
 
 
 class Buffers(NamedTuple):
@@ -80,6 +101,8 @@ class Buffers(NamedTuple):
     squares: object  # INOUT (2 * ranges,) float64: squared weights by range, of even and odd steps
     losses: object  # OUT float64: sum over the minibatches of loss times rows, by epoch
     control: object  # INOUT float64: settings, then the state of even and of odd steps (updates.py)
+    loss_parameters: object  # IN (outputs * parameters,) float64: those of the loss by output
+    rates: object  # IN float64: the base rate of each minibatch, or one element
 
 
 class Team(NamedTuple):
@@ -118,32 +141,83 @@ class Cut(NamedTuple):
     add: int  # whether to add to what is there
 
 
-def why_not(network):
+def why_no_layers(network):
     """None if the device has code for every layer, else the reason in words."""
-    missing = sorted({layer.kind for layer in network.layers} - set(KINDS))
-    if not missing:
+    if network.groups:
+        what = "several softmaxes (y of several columns of classes)"
+        return f"there is no device code for {what}, which work with device='cpu'"
+    kinds = [layer.kind for layer in network.layers]
+    missing = sorted({*kinds} - {DENSE, DROPOUT})
+    if missing:
+        layers = f"{' and '.join(missing)} layers"
+        return f"there is no device code for {layers}, which work with device='cpu'"
+    if (DROPOUT, DROPOUT) in zip(kinds, kinds[1:]):
+        return "there is no device code for dropout behind dropout"
+    return None
+
+
+def why_no_options(options):
+    """None if the device has code for what a solver is asked for, else the reason in words."""
+    if not options:
         return None
-    layers = f"{' and '.join(missing)} layers"
-    return f"there is no device code for {layers}, which work with device='cpu'"
+    named = " and ".join(options)
+    return f"there is no device code for {named}, which works with device='cpu'"
+
+
+class DenseLayer(NamedTuple):
+    """A dense layer with the dropout before it."""
+
+    units: int
+    activation: str
+    drop: int  # number of the dropout layer in the network; negative without one
+    rate: float
+
+
+def dense_layers(network):
+    """The dense layers of a network, each with the dropout before it."""
+    layers, drop, rate = [], -1, 0.0
+    for number, layer in enumerate(network.layers):
+        if layer.kind == DROPOUT:
+            drop, rate = (number, layer.rate) if layer.rate else (-1, 0.0)
+        else:
+            layers.append(DenseLayer(layer.units, layer.activation, drop, rate))
+            drop, rate = -1, 0.0
+    return layers
+
+
+def dense_sizes(network):
+    """Values of a row: the inputs, and the outputs of every dense layer."""
+    return (network.inputs, *[layer.units for layer in dense_layers(network)])
 
 
 def kept_units(network, hidden):
     """Units of each layer whose pre-activations its backward pass reads, else 0."""
     reading = {entry.name for entry in hidden if "z" in entry.reads}
-    units = [layer.units if layer.activation in reading else 0 for layer in network.layers]
-    return [*units[:-1], 0]
+    layers = dense_layers(network)
+    return [*[layer.units if layer.activation in reading else 0 for layer in layers[:-1]], 0]
+
+
+def dropped_units(network):
+    """Inputs of each layer that are a copy with some left out, else 0.
+
+    The network's own inputs are a copy already.
+    """
+    below = dense_sizes(network)
+    layers = dense_layers(network)
+    return [0, *[n if layer.drop >= 0 else 0 for layer, n in zip(layers[1:], below[1:])]]
 
 
 def layer_table(network, hidden):
     """The layer table as one int64 vector; `hidden` are the activations that layers may have."""
-    sizes = network.sizes
-    layers = np.zeros((len(network.layers), FIELDS), np.int64)
+    sizes, dense = dense_sizes(network), dense_layers(network)
+    layers = np.zeros((len(dense), FIELDS), np.int64)
     names = [entry.name for entry in hidden]
-    numbers = [names.index(layer.activation) for layer in network.layers[:-1]]
+    numbers = [names.index(layer.activation) for layer in dense[:-1]]
     layers[:, ACTIVATION] = [*numbers, LINEAR]
     offset, units = 0, sizes[0]
     for row, fan_in, fan_out in zip(layers, sizes[:-1], sizes[1:], strict=True):
         row[[FAN_IN, FAN_OUT, WEIGHTS, UNITS_AT]] = fan_in, fan_out, offset, units
+        row[INPUTS_AT] = units - fan_in
         offset += fan_in * fan_out
         units += fan_out
     kept_at = units + 2 * max(sizes[1:])
@@ -151,4 +225,14 @@ def layer_table(network, hidden):
         row[BIAS], row[KEPT_AT] = offset, kept_at if kept else -1
         offset += row[FAN_OUT]
         kept_at += kept
+    for row, layer, dropped in zip(layers, dense, dropped_units(network), strict=True):
+        row[DROP], row[THRESHOLD] = layer.drop, threshold_of(layer.rate)
+        if dropped:
+            row[INPUTS_AT] = kept_at
+            kept_at += dropped
     return layers.ravel()
+
+
+def drop_scales(network):
+    """What the inputs of each layer that are not left out are multiplied by, float64."""
+    return np.array([1.0 / (1.0 - layer.rate) for layer in dense_layers(network)])

@@ -1,9 +1,12 @@
 """Which form of training a network gets: the one place where sizes decide.
 
 The bounds are estimates from arithmetic and published latencies (a launch from Python 10 us and
-more, a wait of the whole grid 1 to 2 us, a wait of one block 20 ns), not measurements. What is
-chosen depends on shapes and precision, and on the device only where it lacks cooperative launches
-or room for the blocks; the sums, and so the bits, follow from `rows`, `step` and the tile.
+more, a wait of the whole grid 1 to 2 us, a wait of one block 20 ns), and from fits on an H100:
+blocks that took slices through 784-100-10 by themselves needed some 400 us a minibatch, nearly all
+of it for the 49 tiles and more that each works through one after the other, while most of the
+device was idle. What is chosen depends on shapes and precision, and on the device only where it
+lacks cooperative launches or room for the blocks; the sums, and so the bits, follow from `rows`,
+`step` and the tile.
 """
 
 from typing import NamedTuple
@@ -19,6 +22,8 @@ __all__ = ["Choice", "choose", "pass_values", "prediction_rows", "prediction_til
 GRID_TILE = Tile(16, 16, 4, 4, 16)
 # Twice the arithmetic per word of shared memory, for float32 where it still makes enough tiles.
 LARGE_TILE, LARGE_COUNT = Tile(16, 16, 8, 8, 8), 128
+# More and smaller tiles where those would leave most of a large GPU idle.
+SMALL_TILE, FEW_TILES = Tile(16, 16, 2, 2, 32), 64
 SLICE_TILE = Tile(8, 32, 2, 2, 16)
 # The simulator starts a Python thread for each.
 SIMULATED_TILE = Tile(2, 2, 1, 2, 3)
@@ -26,8 +31,9 @@ SIMULATED_TILE = Tile(2, 2, 1, 2, 3)
 # Multiply-adds of a minibatch's forward pass that one block gets through by itself while a grid
 # would wait for itself twice.
 ONE_BLOCK_WORK = 100_000
-# Most slices of a minibatch, each with a gradient of its own, and most parameters of these.
-MOST_SLICES, MOST_SLICE_PARAMETERS = 64, 200_000
+# Most slices of a minibatch, each with a gradient of its own, and most parameters of these: with
+# more, a block that works alone takes longer than the grid with all its waits.
+MOST_SLICES, MOST_SLICE_PARAMETERS = 64, 20_000
 # Rows that the whole grid takes through the network at a time; bounds the workspace.
 GRID_ROWS = 8192
 # Partial sums of a weight gradient: at least so many rows each, and so many tiles in all.
@@ -105,7 +111,7 @@ def _slices(n_params, values, rows, slots, tile, itemsize):
 def _grid(pairs, n_params, batch_size, form, single):
     rows = min(batch_size, GRID_ROWS)
     a, b = max(pairs, key=lambda pair: pair[0] * pair[1])  # most of the work
-    tile = tile_for(form, single, [(rows, b), (a, b)])
+    tile = _smaller_if_few(tile_for(form, single, [(rows, b), (a, b)]), rows, b)
     tiles = [-(-a // tile.rows) * -(-b // tile.columns) for a, b in pairs]
     pieces = max(1, min(rows // LEAST_STEP, ENOUGH_TILES // sum(tiles)))
     step = -(-rows // pieces)
@@ -113,6 +119,11 @@ def _grid(pairs, n_params, batch_size, form, single):
     slots = -(-rows // step)
     blocks = max(forward, slots * max(tiles), _ranges(n_params, tile))
     return Choice(form, tile, rows, step, slots, blocks, False, False, 0)
+
+
+def _smaller_if_few(tile, rows, columns):
+    few = -(-rows // tile.rows) * -(-columns // tile.columns) < FEW_TILES
+    return SMALL_TILE if few and tile == GRID_TILE else tile
 
 
 def _ranges(n_params, tile):

@@ -9,13 +9,29 @@ import numpy as np
 from nnjit.backends.cpu import TrainResult
 from nnjit.backends.cuda import choice, kernels
 from nnjit.backends.cuda._cuda import cuda, launch
-from nnjit.backends.cuda.arguments import Matrix, Net, Samples, kept_units, layer_table, why_not
+from nnjit.backends.cuda.arguments import (
+    DROP,
+    FAN_IN,
+    FIELDS,
+    INPUTS_AT,
+    Matrix,
+    Net,
+    Samples,
+    dense_sizes,
+    drop_scales,
+    dropped_units,
+    kept_units,
+    layer_table,
+    why_no_layers,
+    why_no_options,
+)
 from nnjit.backends.cuda.control import LOSS, RUNNING, SKIPPED
 from nnjit.backends.cuda.memory import allocate, upload, upload_or_one
 from nnjit.backends.cuda.optimizer import GRADIENT, CudaOptimizer
 from nnjit.backends.cuda.plan import TrainPlan
 from nnjit.backends.cuda.rows import DeviceRows, device_rows
-from nnjit.backends.cuda.scalars import formulas_of
+from nnjit.backends.cuda.scalars import formulas_of, has_labels, loss_settings
+from nnjit.backends.cuda.trial import why_not_compiled
 from nnjit.backends.dataset import check_columns, check_targets
 from nnjit.formulas.registry import find_solver
 
@@ -24,11 +40,32 @@ __all__ = ["CudaDataset", "CudaEngine", "why_not"]
 MOST_BLOCKS = 65536
 
 
+def why_not(network, dtype, solver=None, options=()):
+    """None if the device has code for a network and how it is trained, else the reason in words.
+
+    Parameters
+    ----------
+    network : nnjit.layers.network.Network
+    dtype : numpy.float32 or numpy.float64
+    solver : str, optional
+        Name of the solver's entry.
+    options : sequence of str
+        What else the optimizer will be asked for.
+    """
+    single = np.dtype(dtype) == np.float32
+    return (
+        why_no_layers(network)
+        or why_no_options(options)
+        or why_not_compiled(network, single, solver)
+    )
+
+
 class CudaDataset(NamedTuple):
     """Samples and targets on the device; members that are not used hold one element."""
 
     rows: DeviceRows
     targets: object
+    target_columns: int
     labels: object
     weights: object
     weighted: bool
@@ -60,21 +97,20 @@ class CudaEngine:
     Raises
     ------
     ValueError
-        If the network has a layer that there is no device code for.
+        If there is no device code for a layer, or a formula cannot be compiled for the device.
     """
 
     # A launch cannot be interrupted; see nnjit.training.loop. Some 0.1 s on a data-centre GPU.
     work_per_call = 1e12
 
     def __init__(self, network, dtype, ordinal=0):
-        if reason := why_not(network):
+        if reason := why_not(network, dtype):
             raise ValueError(f"The network cannot be on a CUDA device: {reason}.")
         self.network = network
         self.dtype = np.dtype(dtype)
         self.ordinal = ordinal
         self.formulas = formulas_of(network)
-        self.loss_parameters = list(self.formulas.loss.parameters.values())
-        self.layer_units = network.sizes
+        self.layer_units = dense_sizes(network)
         self.single = self.dtype == np.float32
         self._plan = self._full_batch = None
         self._allocate()
@@ -84,11 +120,17 @@ class CudaEngine:
         network, units = self.network, self.layer_units
         n_weights = sum(p.size for _, p in network.parameters() if p.penalized)
         n_params, hidden = network.n_parameters, self.formulas.hidden
-        row_values = choice.pass_values(units, sum(kept_units(network, hidden)))
+        kept = sum(kept_units(network, hidden)) + sum(dropped_units(network))
+        row_values = choice.pass_values(units, kept)
         self.params = allocate("The network", params=(n_params, self.dtype))["params"]
+        self.loss_parameters = upload("The network", loss_settings(network, self.formulas.loss))
+        table = layer_table(network, hidden)
+        rows = table.reshape(-1, FIELDS)
+        self.dense = [(row[FAN_IN], row[INPUTS_AT], row[DROP] >= 0) for row in rows.tolist()]
         self.net = Net(
-            upload("The network", layer_table(network, hidden)), len(network.layers), n_weights,
+            upload("The network", table), len(units) - 1, n_weights,
             n_params, sum(units), max(units[1:]), row_values,
+            upload("The network", drop_scales(network)),
         )  # fmt: skip
 
     @property
@@ -125,10 +167,11 @@ class CudaEngine:
         ----------
         X : ndarray, CSR matrix or device array of shape (n_samples, n_features)
         y : ndarray
-            (n_samples,) class numbers for a softmax output, else (n_samples, n_outputs).
+            (n_samples,) class numbers for a softmax output, else (n_samples, n_outputs), or
+            (n_samples, 1) where all outputs have the same target.
         sample_weight : ndarray of shape (n_samples,), optional
         """
-        rows, classes = device_rows(X, self.dtype), self.formulas.loss.classes
+        rows, classes = device_rows(X, self.dtype), has_labels(self.formulas.loss)
         n = rows.shape[0]
         check_columns(rows, self.layer_units[0])
         check_targets(y, sample_weight, n, self.layer_units[-1], classes)
@@ -136,6 +179,7 @@ class CudaEngine:
         return CudaDataset(
             rows,
             upload_or_one("The target", None if classes else y, self.dtype),
+            1 if classes else y.shape[1],
             upload_or_one("The target", y if classes else None, np.int32),
             upload_or_one("The sample weights", weights, self.dtype),
             weights is not None,
@@ -155,12 +199,27 @@ class CudaEngine:
     # -- training -----------------------------------------------------------------------
 
     @on_device
-    def optimizer(self, kind, **hyperparameters):
-        """New optimizer state for `train`: of a solver by its name, with its hyperparameters."""
-        return self._optimizer(find_solver(kind), hyperparameters)
+    def optimizer(
+        self, kind, *, clip_norm=None, clip_value=None, average=None, seed=0, **hyperparameters
+    ):
+        """New optimizer state for `train`: of a solver by its name, with its hyperparameters.
 
-    def _optimizer(self, solver, hyperparameters):
-        return CudaOptimizer(solver, self.net.n_params, self.dtype, hyperparameters)
+        What dropout leaves out follows from `seed` and the number of the step.
+
+        Raises
+        ------
+        ValueError
+            If there is no such solver, or it is asked for what there is no device code for.
+        """
+        options = {"clip_norm": clip_norm, "clip_value": clip_value, "average": average}
+        asked = [name for name, value in options.items() if value is not None]
+        reason = why_no_options(asked) or why_not_compiled(self.network, self.single, kind)
+        if reason is not None:
+            raise ValueError(f"The solver cannot be on a CUDA device: {reason}.")
+        return self._optimizer(find_solver(kind), hyperparameters, seed)
+
+    def _optimizer(self, solver, hyperparameters, seed=0):
+        return CudaOptimizer(solver, self.net.n_params, self.dtype, hyperparameters, seed)
 
     @on_device
     def train(self, dataset, order, batch_size, optimizer, alpha, first, last):
@@ -189,8 +248,13 @@ class CudaEngine:
     def _plan_for(self, *wanted):
         if self._plan is None or not self._plan.serves(*wanted):
             self._plan = None  # the old buffers go before the new ones come
-            self._plan = TrainPlan(self, *wanted)
+            mean = self.formulas.loss.gradient_of_mean
+            self._plan = TrainPlan(self, *wanted, self._scale_of(mean))
         return self._plan
+
+    def _scale_of(self, mean):
+        """Factor on the derivatives of the loss where they are of the mean over the outputs."""
+        return 1.0 / self.layer_units[-1] if mean else 1.0
 
     @on_device
     def train_epochs(self, dataset, orders, batch_size, optimizer, alpha):
@@ -234,10 +298,9 @@ class CudaEngine:
         plan, n = self._full_batch, dataset.n_samples
         if plan is None or plan.dataset is not dataset:
             optimizer = self._optimizer(GRADIENT, {})
-            mean = self.formulas.loss.mean_over_outputs
             self._full_batch = None
             plan = self._full_batch = TrainPlan(
-                self, dataset, n, n, optimizer, 1.0 / self.layer_units[-1] if mean else 1.0
+                self, dataset, n, n, optimizer, self._scale_of(self.formulas.loss.mean_over_outputs)
             )
             plan.use_order(np.arange(n), 0)
         state = plan.run(0, 1, alpha)
@@ -327,6 +390,9 @@ class CudaEngine:
         none = allocate(
             "Prediction", targets=(1, self.dtype), labels=(1, np.int32), weights=(1, self.dtype)
         )
-        samples = Samples(rows.x, 0, 0, rows.indices, rows.indptr, **none, weighted=0, order=order)
+        samples = Samples(
+            rows.x, 0, 0, rows.indices, rows.indptr, **none, target_columns=1, weighted=0,
+            order=order,
+        )  # fmt: skip
         tile, blocks = choice.tile_for("phases"), min(count, MOST_BLOCKS)
         launch(self._kernels(tile).gather, blocks, tile.threads, self.net, samples, work, 0, count)

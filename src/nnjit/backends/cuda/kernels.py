@@ -18,6 +18,7 @@ from numba import types
 
 from nnjit.backends.cuda._cuda import cuda, device, kernel, smaller, type_of
 from nnjit.backends.cuda.arguments import FAN_OUT, FIELDS, UNITS_AT, Team
+from nnjit.backends.cuda.dropout import make_draw, make_dropping
 from nnjit.backends.cuda.output import make_output
 from nnjit.backends.cuda.passes import make_forward, make_gather, make_pass, make_phases
 from nnjit.backends.cuda.products import make_products
@@ -67,6 +68,7 @@ def slice_kernel(single, tile, formulas, cooperative, shared_params, shared_work
     threads, (numba_type, a_shape, b_shape) = tile.threads, _tile_memory(single, tile)
     wait = wait_for_grid if cooperative else wait_for_block
     run = make_pass(single, tile, formulas, wait_for_block)
+    draw_of = make_draw(formulas.solver, formulas.drops)
     weigh, update = make_update(single, threads, formulas)
 
     def slices(net, samples, schedule, buffers, first, last):
@@ -89,18 +91,19 @@ def slice_kernel(single, tile, formulas, cooperative, shared_params, shared_work
                     params[i] = buffers.params[i]
                 cuda.syncthreads()
             epoch, start, rows = minibatch(schedule, batch)
+            draw = draw_of(buffers.control, schedule, batch - first)
             slots = (rows + schedule.rows - 1) // schedule.rows
             for slot in range(block, slots, blocks):
                 at = slot * schedule.rows
                 count = smaller(schedule.rows, rows - at)
                 run(
-                    Team(0, 1), (tile_a, tile_b), net, samples, buffers, params, work,
+                    Team(0, 1), (tile_a, tile_b), net, samples, buffers, params, work, draw,
                     slot * net.n_params, start + at, count, at, count, 0,
                 )  # fmt: skip
             wait()
             update(
                 Team(block, blocks), net, buffers, params, rows, samples.weighted, slots,
-                (batch - first) % 2, epoch, batch % schedule.per_epoch == 0, scratch,
+                batch - first, epoch, batch % schedule.per_epoch == 0, scratch,
             )  # fmt: skip
             wait()
 
@@ -112,6 +115,7 @@ def grid_kernel(single, tile, formulas):
     """Compile the kernel of the form `grid`."""
     threads, (numba_type, a_shape, b_shape) = tile.threads, _tile_memory(single, tile)
     run = make_pass(single, tile, formulas, wait_for_grid)
+    draw_of = make_draw(formulas.solver, formulas.drops)
     weigh, update = make_update(single, threads, formulas)
 
     def grid(net, samples, schedule, buffers, first, last):
@@ -123,16 +127,17 @@ def grid_kernel(single, tile, formulas):
         wait_for_grid()
         for batch in range(first, last):
             epoch, start, rows = minibatch(schedule, batch)
+            draw = draw_of(buffers.control, schedule, batch - first)
             for at in range(0, rows, schedule.rows):
                 count = smaller(schedule.rows, rows - at)
                 run(
                     team, (tile_a, tile_b), net, samples, buffers, buffers.params, buffers.work,
-                    0, start + at, count, at, schedule.step, 1 if at > 0 else 0,
+                    draw, 0, start + at, count, at, schedule.step, 1 if at > 0 else 0,
                 )  # fmt: skip
             slots = (smaller(rows, schedule.rows) + schedule.step - 1) // schedule.step
             update(
                 team, net, buffers, buffers.params, rows, samples.weighted, slots,
-                (batch - first) % 2, epoch, batch % schedule.per_epoch == 0, scratch,
+                batch - first, epoch, batch % schedule.per_epoch == 0, scratch,
             )  # fmt: skip
             wait_for_grid()
 
@@ -140,7 +145,10 @@ def grid_kernel(single, tile, formulas):
 
 
 class PhaseKernels(NamedTuple):
-    """A kernel per phase; their arguments are those of the phases without team and tiles."""
+    """A kernel per phase; their arguments are those of the phases without team and tiles.
+
+    ``drop_values`` and ``drop_deltas`` take (layer, net, schedule, buffers, number, rows, row_at).
+    """
 
     gather: object
     forward: object
@@ -148,6 +156,8 @@ class PhaseKernels(NamedTuple):
     backward: object
     weigh: object
     update: object
+    drop_values: object
+    drop_deltas: object
 
 
 @functools.cache
@@ -174,16 +184,34 @@ def phase_kernels(single, tile, formulas):
         scratch = cuda.shared.array(threads, types.float64)
         weigh_ranges(Team(cuda.blockIdx.x, cuda.gridDim.x), net, buffers, scratch)
 
-    def update(net, buffers, rows, weighted, slots, odd, epoch, opening):
+    def update(net, buffers, rows, weighted, slots, number, epoch, opening):
         scratch = cuda.shared.array(threads, types.float64)
         update_ranges(
             Team(cuda.blockIdx.x, cuda.gridDim.x), net, buffers, buffers.params, rows, weighted,
-            slots, odd, epoch, opening, scratch,
+            slots, number, epoch, opening, scratch,
         )  # fmt: skip
 
     gather = _gather_kernel(single, threads)
     forward = _forward_kernel(single, tile, phases.forward)
-    return PhaseKernels(gather, forward, *map(kernel, (output, backward, weigh, update)))
+    made = map(kernel, (output, backward, weigh, update))
+    return PhaseKernels(gather, forward, *made, *_drop_kernels(single, threads, formulas.solver))
+
+
+def _drop_kernels(single, threads, solver):
+    _, values, deltas = make_dropping(single, threads)
+    draw_of = make_draw(solver, True)
+
+    def drop_values(layer, net, schedule, buffers, number, rows, row_at):
+        team = Team(cuda.blockIdx.x, cuda.gridDim.x)
+        draw = draw_of(buffers.control, schedule, number)
+        values(team, draw, layer, net, buffers.work, rows, row_at)
+
+    def drop_deltas(layer, net, schedule, buffers, number, rows, row_at):
+        team = Team(cuda.blockIdx.x, cuda.gridDim.x)
+        draw = draw_of(buffers.control, schedule, number)
+        deltas(team, draw, layer, net, buffers.work, rows, row_at)
+
+    return kernel(drop_values), kernel(drop_deltas)
 
 
 @functools.cache

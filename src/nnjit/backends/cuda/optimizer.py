@@ -29,10 +29,12 @@ class CudaOptimizer(SolverState):
     ----------
     vectors : device array
         All vectors of the solver, one after the other; one element if there are none.
+    rates : ndarray of float64 or None
+        Base rates of the minibatches of the next call, in the place of `learning_rate`.
     """
 
-    def __init__(self, solver, n_parameters, dtype, hyperparameters):
-        super().__init__(solver, hyperparameters)
+    def __init__(self, solver, n_parameters, dtype, hyperparameters, seed=0):
+        super().__init__(solver, hyperparameters, seed=seed)
         self.n_parameters = n_parameters
         size = len(solver.vectors) * n_parameters
         self.vectors = upload("The optimizer", np.zeros(size, dtype))

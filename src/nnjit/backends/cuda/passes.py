@@ -13,6 +13,7 @@ from nnjit.backends.cuda.arguments import (
     FAN_IN,
     FAN_OUT,
     FIELDS,
+    INPUTS_AT,
     KEPT_AT,
     UNITS_AT,
     WEIGHTS,
@@ -20,6 +21,8 @@ from nnjit.backends.cuda.arguments import (
     Matrix,
     Result,
 )
+from nnjit.backends.cuda.control import DELTA_SCALE
+from nnjit.backends.cuda.dropout import make_dropping
 from nnjit.backends.cuda.output import make_row_gradient
 from nnjit.backends.cuda.products import make_products
 from nnjit.backends.cuda.scalars import LINEAR, real_of
@@ -113,7 +116,8 @@ def make_forward(products, keeps):
 
 
 def _make_output_phase(single, threads, loss):
-    row_gradient, one = make_row_gradient(single, loss), real_of(single)(1)
+    row_gradient, real = make_row_gradient(single, loss), real_of(single)
+    one = real(1)
 
     @device
     def output(team, net, samples, buffers, work, start, rows, row_at):
@@ -121,13 +125,14 @@ def _make_output_phase(single, threads, loss):
         units, z, delta = (
             net.layers[row + FAN_OUT], net.layers[row + UNITS_AT] * rows, net.units_total * rows,
         )  # fmt: skip
+        scale = real(buffers.control[DELTA_SCALE])
         first = team.worker * threads + cuda.threadIdx.x
         for j in range(first, rows, team.workers * threads):
             sample = samples.order[start + j]
             weight = samples.weights[sample] if samples.weighted else one
             loss_of_row = row_gradient(
                 work, z + j * units, units, work, delta + j * units, samples, sample, weight,
-                buffers.control,
+                scale, buffers.loss_parameters,
             )  # fmt: skip
             buffers.row_loss[row_at + j] = float(loss_of_row) * float(weight)
             buffers.row_weight[row_at + j] = float(weight)
@@ -146,7 +151,7 @@ def _make_backward(products):
         turn = (net.n_layers - 1 - layer) % 2
         delta = Matrix(work, (net.units_total + turn * net.widest) * rows, fan_out, 1)
         other = (net.units_total + (1 - turn) * net.widest) * rows
-        inputs = Matrix(work, below, 1, fan_in)  # transposed
+        inputs = Matrix(work, layers[row + INPUTS_AT] * rows, 1, fan_in)  # transposed
         to = Result(
             grads, grads_at + layers[row + WEIGHTS], grads, grads_at + layers[row + BIAS],
             work, -1, LINEAR,
@@ -170,17 +175,20 @@ def _make_backward(products):
 def make_pass(single, tile, formulas, wait):
     """Compile a whole pass of a team that meets in the device function `wait`."""
     gather, forward, output, backward = make_phases(single, tile, formulas)
+    drop_values, drop_deltas = _make_drops(single, tile.threads, formulas.drops, wait)
 
     @device
     def run(
-        team, tiles, net, samples, buffers, params, work, grads_at, start, rows, row_at, step, add
+        team, tiles, net, samples, buffers, params, work, draw, grads_at, start, rows, row_at, step,
+        add,
     ):  # fmt: skip
         gather(team, net, samples, work, start, rows)
         wait()
         for layer in range(net.n_layers):
-            fan_in = net.layers[layer * FIELDS + FAN_IN]
-            below = (net.layers[layer * FIELDS + UNITS_AT] - fan_in) * rows
-            forward(team, tiles, layer, net, params, Matrix(work, below, fan_in, 1), work, rows)
+            drop_values(team, draw, layer, net, work, rows, row_at)
+            fan_in, at = net.layers[layer * FIELDS + FAN_IN], net.layers[layer * FIELDS + INPUTS_AT]
+            inputs = Matrix(work, at * rows, fan_in, 1)
+            forward(team, tiles, layer, net, params, inputs, work, rows)
             wait()
         output(team, net, samples, buffers, work, start, rows, row_at)
         wait()
@@ -189,5 +197,33 @@ def make_pass(single, tile, formulas, wait):
                 team, tiles, layer, net, params, work, buffers.grads, grads_at, rows, step, add
             )
             wait()
+            if layer > 0:
+                drop_deltas(team, draw, layer, net, work, rows, row_at)
 
     return run
+
+
+def _make_drops(single, threads, asked, wait):
+    """The two sides of dropout where a layer has it, each with a wait."""
+
+    @device
+    def nothing(team, draw, layer, net, work, rows, row_at):
+        pass
+
+    if not asked:
+        return nothing, nothing
+    drops, values, deltas = make_dropping(single, threads)
+
+    @device
+    def drop_values(team, draw, layer, net, work, rows, row_at):
+        if drops(net, layer):
+            values(team, draw, layer, net, work, rows, row_at)
+            wait()
+
+    @device
+    def drop_deltas(team, draw, layer, net, work, rows, row_at):
+        if drops(net, layer):
+            deltas(team, draw, layer, net, work, rows, row_at)
+            wait()
+
+    return drop_values, drop_deltas

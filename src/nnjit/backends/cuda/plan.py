@@ -36,7 +36,7 @@ class TrainPlan:
         self.per_epoch = -(-n_order // batch_size)
         self._engine, self._order = engine, None
         self._formulas = engine.formulas._replace(solver=optimizer.solver)
-        self._layout = control.layout_of(self._formulas)
+        self._layout = control.layout_of(optimizer.solver)
         self._allocate(self._choose(batch_size, True), batch_size)
         arguments = (engine.net, self._samples, self._schedule, self._buffers, 0, 0)
         if not self._fit_grid(arguments):  # no cooperative launches here
@@ -65,16 +65,20 @@ class TrainPlan:
             squares=(2 * weight_ranges, np.float64),
             losses=(1, np.float64),
             control=(self._layout.size, np.float64),
+            rates=(1, np.float64),
             order=(n_order, np.int64),
         )
         order = made.pop("order")
-        self._buffers = Buffers(params=engine.params, vectors=self.optimizer.vectors, **made)
+        self._buffers = Buffers(
+            params=engine.params, vectors=self.optimizer.vectors,
+            loss_parameters=engine.loss_parameters, **made,
+        )  # fmt: skip
         rows, targets = self.dataset.rows, self.dataset
         self._samples = Samples(
             rows.x, rows.row, rows.column, rows.indices, rows.indptr, targets.targets,
-            targets.labels, targets.weights, int(targets.weighted), order,
+            targets.target_columns, targets.labels, targets.weights, int(targets.weighted), order,
         )  # fmt: skip
-        self._schedule = Schedule(batch_size, n_order, self.per_epoch, choice.rows, choice.step)
+        self._schedule = Schedule(batch_size, n_order, self.per_epoch, choice.rows, choice.step, 0)
 
     def _fit_grid(self, arguments):
         """Choose kernel and number of blocks; False if the device cannot run the form."""
@@ -132,6 +136,8 @@ class TrainPlan:
         The state is that of control.py.
         """
         optimizer = self.optimizer
+        self._use_rates(optimizer.rates, last - first)
+        self._schedule = self._schedule._replace(seed=int(optimizer.seed))
         self._buffers.control.copy_to_device(self._settings(alpha))
         if self.choice.form == "phases":
             self._run_phases(first, last)
@@ -145,13 +151,25 @@ class TrainPlan:
         optimizer.clock[:] = state[control.CLOCK :]
         return state
 
+    def _use_rates(self, rates, count):
+        """Take over the base rates of the next minibatches, if they have rates of their own."""
+        if rates is None:
+            return
+        rates = np.ascontiguousarray(rates, np.float64)
+        if rates.shape != (count,):
+            raise ValueError(f"There are {rates.size} rates for {count} minibatches.")
+        if count > self._buffers.rates.size:
+            made = allocate("Training", rates=(count, np.float64))
+            self._buffers = self._buffers._replace(rates=made["rates"])
+        self._buffers.rates[:count].copy_to_device(rates)
+
     def _settings(self, alpha):
         """What kernels are told, with the state of the first step."""
         optimizer, layout = self.optimizer, self._layout
         settings = np.zeros(layout.size)
         settings[control.RATE], settings[control.ALPHA] = optimizer.learning_rate, alpha
         settings[control.DELTA_SCALE] = self._delta_scale
-        settings[control.PARAMETERS : layout.hyperparameters] = self._engine.loss_parameters
+        settings[control.SCHEDULED] = optimizer.rates is not None
         settings[layout.hyperparameters : layout.state] = optimizer.settings
         state = settings[layout.state_at(0)]
         state[control.RUNNING], state[control.CLOCK :] = 1.0, optimizer.clock
@@ -169,26 +187,28 @@ class TrainPlan:
             start = epoch * schedule.n_order + place
             rows = min(schedule.batch_size, schedule.n_order - place)
             for at in range(0, rows, schedule.rows):
-                self._run_pass(grid, start + at, min(schedule.rows, rows - at), at)
+                self._run_pass(grid, batch - first, start + at, min(schedule.rows, rows - at), at)
             slots = -(-min(rows, schedule.rows) // schedule.step)
             launch(
                 phases.update, *grid, net, buffers, rows, samples.weighted, slots,
-                (batch - first) % 2, epoch, int(place == 0),
+                batch - first, epoch, int(place == 0),
             )  # fmt: skip
 
-    def _run_pass(self, grid, start, rows, at):
+    def _run_pass(self, grid, number, start, rows, at):
         phases, net, buffers, work = (
             self._kernel, self._engine.net, self._buffers, self._buffers.work,
         )  # fmt: skip
-        units = self._engine.layer_units
+        dense, drawing = self._engine.dense, (net, self._schedule, buffers, number, rows, at)
         launch(phases.gather, *grid, net, self._samples, work, start, rows)
-        below = 0
-        for layer in range(net.n_layers):
-            inputs = Matrix(work, below * rows, units[layer], 1)
+        for layer, (units, inputs_at, drops) in enumerate(dense):
+            if drops:
+                launch(phases.drop_values, *grid, layer, *drawing)
+            inputs = Matrix(work, inputs_at * rows, units, 1)
             launch(phases.forward, *grid, layer, net, buffers.params, inputs, work, rows)
-            below += units[layer]
         launch(phases.output, *grid, net, self._samples, buffers, start, rows, at)
         for layer in reversed(range(net.n_layers)):
             launch(
                 phases.backward, *grid, layer, net, buffers, rows, self._schedule.step, int(at > 0)
             )
+            if layer > 0 and dense[layer][2]:
+                launch(phases.drop_deltas, *grid, layer, *drawing)

@@ -9,7 +9,7 @@ read neighbouring words of shared memory and write neighbouring words of the res
 import functools
 from typing import NamedTuple
 
-from nnjit.backends.cuda._cuda import cuda, device, smaller, type_of
+from nnjit.backends.cuda._cuda import cuda, device, multiply_add, smaller, type_of
 from nnjit.backends.cuda.scalars import LINEAR, make_activations, real_of
 
 __all__ = ["Products", "Tile", "make_products"]
@@ -184,7 +184,7 @@ def _multiplier(real, tile):
                 right[j] = shared_b[p, tj + j * threads_n]
             for i in range(per_m):
                 for j in range(per_n):
-                    sums[i, j] += left[i] * right[j]
+                    sums[i, j] = multiply_add(left[i], right[j], sums[i, j])
 
     return clear, multiply
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from nnjit.backends.cuda._cuda import device
 from nnjit.backends.cuda.tuples import taking
+from nnjit.core.own import in_precision
 from nnjit.formulas.library import library
 from nnjit.formulas.registry import find_activation, find_loss
 
@@ -17,6 +18,8 @@ __all__ = [
     "device_formulas",
     "device_library",
     "formulas_of",
+    "has_labels",
+    "loss_settings",
     "make_activations",
     "real_of",
 ]
@@ -31,6 +34,7 @@ class Formulas(NamedTuple):
     hidden: tuple  # the hidden layers' Activations, each once; layers tell them by their place
     loss: object  # Loss, with the output activation
     solver: object = None  # Solver; None for a prediction
+    drops: bool = False  # whether there is dropout
 
 
 def formulas_of(network):
@@ -41,9 +45,23 @@ def formulas_of(network):
     ValueError
         If one of its names is not known, or loss and output do not go together.
     """
-    names = dict.fromkeys(layer.activation for layer in network.layers[:-1])
+    dense = [layer for layer in network.layers if hasattr(layer, "activation")]
+    names = dict.fromkeys(layer.activation for layer in dense[:-1])
     hidden = sorted(map(find_activation, names), key=lambda entry: entry.epilogue is not None)
-    return Formulas(tuple(hidden), find_loss(network.loss, network.output))
+    drops = any(getattr(layer, "rate", 0.0) for layer in network.layers)
+    return Formulas(tuple(hidden), find_loss(network.loss, network.output), drops=drops)
+
+
+def has_labels(loss):
+    """Whether the target of a loss is the number of a class."""
+    return loss.classes or loss.output == "softmax"
+
+
+def loss_settings(network, loss):
+    """Parameters of a network's loss, float64, for each output in the order of the entry."""
+    given = {**loss.parameters, **dict(network.loss_parameters)}
+    columns = [np.broadcast_to(given[name], network.outputs) for name in loss.parameters]
+    return np.array(columns, np.float64).T.reshape(network.outputs, -1)
 
 
 def real_of(single):
@@ -54,6 +72,15 @@ def real_of(single):
 def device_library(single):
     """The library of formulas in one precision, for the device."""
     return library(bool(single), device)
+
+
+def _own(single, function):
+    """Somebody's own function for the device, with our functions in place of those of `math`."""
+    names, ours = ("exp", "expm1", "log", "log1p", "tanh", "erf"), device_library(single)
+    return device(in_precision(function, single, {name: getattr(ours, name) for name in names}))
+
+
+device.own = _own  # type: ignore[attr-defined]  # see `nnjit.formulas.library`
 
 
 @functools.cache

@@ -4,7 +4,7 @@ import functools
 
 from nnjit.backends.cuda._cuda import device
 
-__all__ = ["picker", "reader", "taking", "writer"]
+__all__ = ["cast", "picker", "reader", "taking", "writer", "zero_unless"]
 
 
 @functools.cache
@@ -64,6 +64,45 @@ def picker(positions):
         return before(elements) + (elements[position],)
 
     return pick
+
+
+@functools.cache
+def cast(count, real):
+    """``cast(values)``: a tuple of as many reals."""
+    if count == 0:
+
+        @device
+        def nothing(values):
+            return ()
+
+        return nothing
+    before, last = cast(count - 1, real), count - 1
+
+    @device
+    def convert(values):
+        return before(values) + (real(values[last]),)
+
+    return convert
+
+
+@functools.cache
+def zero_unless(positions, count, real):
+    """``choose(values, keep)``: a tuple of as many reals, 0 at the positions unless `keep`."""
+    if count == 0:
+
+        @device
+        def nothing(values, keep):
+            return ()
+
+        return nothing
+    before, last, zero = zero_unless(positions, count - 1, real), count - 1, real(0)
+    always = last not in positions
+
+    @device
+    def choose(values, keep):
+        return before(values, keep) + (values[last] if always or keep else zero,)
+
+    return choose
 
 
 def taking(function, names, given):

@@ -12,9 +12,10 @@ from nnjit.core.compiler.compiling import undisturbed
 from nnjit.core.compiler.numba_internals import (
     ApartHelperCompiler,
     ViewingHelperCompiler,
+    WideHelperCompiler,
     attach_cache,
     compiler_lock,
-    helper_options,
+    helper,
     kernel_options,
 )
 
@@ -27,6 +28,7 @@ __all__ = [
     "twins",
     "vectorized",
     "viewing",
+    "wide",
 ]
 
 # Never 'nnan' or 'ninf': with them isnan() is folded to False and divergence goes unseen.
@@ -50,13 +52,12 @@ if _lock is not None and hasattr(os, "register_at_fork"):
 
 def inline(function):
     """Compile a helper: it is only called from kernels, and its code lives in their cache files."""
-    return numba.njit(fastmath=set(FASTMATH), **helper_options())(function)
+    return helper(fastmath=set(FASTMATH))(function)
 
 
 def viewing(function):
     """Compile a helper that returns arrays made by `records.view`, which own nothing."""
-    options = helper_options(ViewingHelperCompiler)
-    return numba.njit(fastmath=set(FASTMATH), **options)(function)
+    return helper(ViewingHelperCompiler, fastmath=set(FASTMATH))(function)
 
 
 def elementwise(function):
@@ -65,7 +66,7 @@ def elementwise(function):
     Only contraction is allowed: with 'arcp' the vector body of a loop divides by an estimated
     reciprocal and its scalar remainder does not, so a row's result would depend on its place.
     """
-    return numba.njit(fastmath={"contract"}, **helper_options())(function)
+    return helper(fastmath={"contract"})(function)
 
 
 def vectorized(function):
@@ -74,8 +75,12 @@ def vectorized(function):
     It stays a function: LLVM vectorizes a loop if a few comparisons tell that its arrays do not
     overlap, and gives up where it has been inlined among many others.
     """
-    options = helper_options(ApartHelperCompiler)
-    return numba.njit(fastmath={"contract"}, **options)(function)
+    return helper(ApartHelperCompiler, fastmath={"contract"})(function)
+
+
+def wide(function):
+    """The same for a loop of many operations on long arrays: with the widest vectors there are."""
+    return helper(WideHelperCompiler, fastmath={"contract"})(function)
 
 
 def kernel(function, *, parallel=False, fastmath=True):

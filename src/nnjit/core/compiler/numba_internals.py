@@ -10,6 +10,7 @@ takes longer and gives the same results.
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import pickle
 import sys
@@ -24,10 +25,12 @@ __all__ = [
     "HelperCompiler",
     "KernelCompiler",
     "ViewingHelperCompiler",
+    "WideHelperCompiler",
     "attach_cache",
     "c_function",
     "compiler_lock",
     "dump",
+    "helper",
     "helper_options",
     "kernel_options",
     "load",
@@ -129,6 +132,9 @@ class _Remembering(_Around):
         return signature
 
 
+_WIDEST = '"prefer-vector-width"="512"'
+
+
 @_overriding
 class _HelperLibrary(JITCodeLibrary):
     """Code of a function that only kernels call: linked, but neither optimized nor emitted.
@@ -140,10 +146,18 @@ class _HelperLibrary(JITCodeLibrary):
     """
 
     stays_a_function = False
+    prefers_wide = False
 
     @property
     def codegen(self):
         return _WithoutEnvironment(self._codegen)
+
+    def add_ir_module(self, ir_module):
+        if self.prefers_wide:
+            for function in ir_module.functions:
+                if function.blocks and isinstance(function.attributes, set):
+                    set.add(function.attributes, _WIDEST)  # llvmlite itself knows no such name
+        super().add_ir_module(ir_module)
 
     def _optimize_functions(self, ll_module):
         ll_module.data_layout = self._codegen._data_layout
@@ -285,12 +299,14 @@ class HelperCompiler(Compiler):
 
     may_return_arrays = False
     stays_a_function = False
+    prefers_wide = False
 
     def compile_extra(self, func):
         if not trusted():
             return super().compile_extra(func)
         library = _HelperLibrary(self.state.targetctx.codegen(), func.__qualname__)
         library.stays_a_function = self.stays_a_function
+        library.prefers_wide = self.prefers_wide
         self.state.library = library
         self.state.flags = _QuickFlags(self.state.flags)
         self.state.typingctx = _Remembering(self.state.typingctx)
@@ -336,6 +352,16 @@ class ApartHelperCompiler(HelperCompiler):
     stays_a_function = True
 
 
+class WideHelperCompiler(ApartHelperCompiler):
+    """The same with the widest vectors that the processor has.
+
+    For x86 processors with vectors of 512 bits LLVM prefers half of them, since they may lower
+    the clock; the register tiles next to these loops take them anyhow.
+    """
+
+    prefers_wide = True
+
+
 def helper_options(compiler=HelperCompiler):
     """Options of `numba.njit` for a helper: no Python wrapper, which costs a third of the time."""
     options = {"nogil": True, "error_model": "numpy"}
@@ -346,6 +372,32 @@ def helper_options(compiler=HelperCompiler):
             "pipeline_class": compiler,
         }
     return options
+
+
+def helper(compiler=HelperCompiler, **options):
+    """A decorator as `numba.njit`'s for a helper.
+
+    Python cannot call what it makes: there is no wrapper to call, and Numba would jump to where
+    none is.
+    """
+    decorate = numba.njit(**options, **helper_options(compiler))
+
+    def compiled(function):
+        dispatcher = decorate(function)
+        if dispatcher is not function:  # Numba's compiler may be off
+            dispatcher._insert = _forget
+            dispatcher._compile_for_args = functools.partial(_refuse, function.__name__)
+        return dispatcher
+
+    return compiled
+
+
+def _forget(*arguments):
+    """In the place of what enters compiled code among that which Python may call."""
+
+
+def _refuse(name, *arguments, **named):
+    raise TypeError(f"{name}() is a helper of compiled code, which Python cannot call")
 
 
 def kernel_options():
@@ -396,7 +448,7 @@ def _try_out():
 
 
 def _helper_for_trial(compiler, function):
-    return numba.njit(**helper_options(compiler))(function)
+    return helper(compiler)(function)
 
 
 def _warn(error):

@@ -53,9 +53,15 @@ class Unit:
         count = self.function.__code__.co_argcount
         result = types.float64 if self.real else types.void
         options = {"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy"}
-        with undisturbed():
-            cache = KernelCache(self.function, {"cfunc": True})
-            return c_function(self.function, result(*[types.int64] * count), options, cache)
+        try:
+            with undisturbed():
+                cache = KernelCache(self.function, {"cfunc": True})
+                return c_function(self.function, result(*[types.int64] * count), options, cache)
+        except numba.NumbaError as error:
+            raise TypeError(
+                f"{self.function.__name__} cannot be compiled. A formula of your own may use "
+                f"arithmetic, conditions, the module math and numbers. {error}"
+            ) from error
 
 
 def _caller(result):

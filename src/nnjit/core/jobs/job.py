@@ -37,9 +37,10 @@ STATE = 24
 
 # entries of the float64 report. Added to: losses of the runs; minibatches skipped because their
 # weights sum to zero. Set: 1, or 0 if a loss was not finite (the job ends before that minibatch's
-# update) or, in a prediction, an input or an output; sum of squared weights; weight of the batch.
-LOSS, SKIPPED, FINITE, PENALTY, WEIGHT = range(5)
-REPORT = 5
+# update) or, in a prediction, an input or an output; sum of squared weights; weight of the batch;
+# factor on a clipped gradient.
+LOSS, SKIPPED, FINITE, PENALTY, WEIGHT, FACTOR = range(6)
+REPORT = 6
 
 # entries of the float64 vector that a solver carries from step to step; powers follow
 STEPS, POWERS = range(2)
@@ -54,11 +55,13 @@ class Job(Record):
     steps_at: int  # (n_steps,) addresses of records that begin like Step
     n_steps: int
     loss_at: int  # unit (job, block) -> weighted sum of the rows' losses; leaves the last delta
-    loss_parameters_at: int  # float64
+    loss_parameters_at: int  # (outputs * parameters,) float64
     output_at: int  # unit (job, block): the output activation in place
     output_overflows: int  # whether finite logits may have infinite outputs
     outputs: int
     delta_scale: float  # factor on the gradient of the loss
+    groups_at: int  # (n_groups,) Job records of one softmax each, see `nnjit.core.maps.groups`
+    n_groups: int  # 0 for a single one
     # samples
     x_at: int
     x_size: int
@@ -69,13 +72,14 @@ class Job(Record):
     logits: int  # 1: without the output activation
     indices_at: int  # (x_size,) int32, CSR
     indptr_at: int  # (n_samples + 1,) int64, CSR
-    targets_at: int  # (n_samples * outputs,)
-    labels_at: int  # (n_samples,) int32
+    targets_at: int  # (n_samples * target_columns,)
+    labels_at: int  # (n_samples,) int32, for each group in turn
     weights_at: int  # (n_samples,)
     order_at: int  # (epochs * n_order,) int64
     n_order: int  # rows of an epoch
     epochs: int
     epoch_batches: int  # minibatches of an epoch
+    target_columns: int  # as many as outputs, or one for all of them
     # phases and threads
     phases_at: int  # Phase records
     first: int  # minibatches, runs or blocks of rows
@@ -124,6 +128,14 @@ class Job(Record):
     clock_at: int  # float64
     n_powers: int
     powers_at: int  # (n_powers,) int64: whose powers, as entries of the settings
+    clip_norm: float  # most of the gradient's norm, 0 where that is not asked for
+    clip_value: float  # most of an element's absolute value
+    gradient_squares_at: int  # (n_chunks,) float64
+    finished: int  # 1: gradients reach the solver as they are to be, but for a factor
+    average_at: int  # unit (job, chunk), which moves the last of the vectors
+    average_share: float  # of the parameters in a step
+    seed: int  # of the bits that layers draw
+    rates_at: int  # float64, by the number of the minibatch, in place of `rate`; 0 where that holds
 
 
 class Phase(Record):
@@ -167,6 +179,7 @@ class Block(Record):
     work_at: int
     next_at: int  # dense inputs that are read next, if known
     next_size: int
+    first: int  # place of row 0 in its minibatch; its number in a prediction
 
 
 class Chunk(Record):

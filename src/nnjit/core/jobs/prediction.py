@@ -63,6 +63,7 @@ def enter_block(job, block, start, rows, worker, like):
     lanes = lanes_of(params_of(job, like))
     block.order_at = job.order_at
     block.start = start
+    block.first = start
     block.rows = rows
     block.lanes = (rows + lanes - 1) // lanes * lanes
     block.work_at = job.work_at + worker * job.work_bytes

@@ -7,10 +7,14 @@ computes it for its own rows of a matrix from the values and deltas that the par
 these rows while the gradient is still in the cache. The second spares a large network one write
 and one read of a whole gradient for every part.
 
+Where gradients are clipped a phase stands in between, in which each chunk adds up and finishes its
+gradient: the norm is that of the whole gradient, and has to be known before anything moves.
+
 A task reads and writes what its number says and nothing else, so it does not matter who runs it.
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -18,6 +22,7 @@ from nnjit.core.compiler.jit import inline, vectorized, viewing
 from nnjit.core.compiler.units import Unit, call, call_for_real
 from nnjit.core.jobs.job import (
     BATCH,
+    FACTOR,
     FINITE,
     LOSS,
     PENALTY,
@@ -42,6 +47,7 @@ from nnjit.core.simd import lanes as lanes_of
 __all__ = ["units"]
 
 CHUNK_BYTES = Chunk.dtype.itemsize
+CLIP_EPSILON = 1e-6  # added to the norm, as PyTorch does
 
 
 @inline
@@ -84,9 +90,13 @@ def state_of(job):
 
 
 @inline
-def enter_rows(job, block, start, rows, lanes, work):
-    """Have a block be `rows` rows from position `start` of the orders on, in workspace `work`."""
-    block.order_at = job.order_at + 8 * start
+def enter_rows(job, block, start, first, rows, lanes, work):
+    """Have a block be `rows` rows of the minibatch at position `start` of the orders.
+
+    They are those from row `first` on; their values are in workspace `work`.
+    """
+    block.order_at = job.order_at + 8 * (start + first)
+    block.first = first
     block.start = 0
     block.rows = rows
     block.lanes = (rows + lanes - 1) // lanes * lanes
@@ -136,9 +146,9 @@ def part_gradient(job_at, part, parts, batch, add, worker, like):
     first = part * job.block_rows
     while first < rows:
         # whoever runs the part next may be on another core: only what others read moves with it
-        work = part if job.fused else worker
+        work = part if job.fused or job.n_parts == 1 else worker
         n = min(job.block_rows, rows - first)
-        enter_rows(job, block_of(block_at), start + first, n, lanes, work)
+        enter_rows(job, block_of(block_at), start, first, n, lanes, work)
         total += backward_block(job_at, job, block_at)
         if not job.fused:
             partials_at = job.partials_at + part * job.n_flat * itemsize
@@ -176,9 +186,7 @@ def own_gradient(job_at, chunk_at, start, rows, worker, like):
     gradient_at = step_of(chunk.step_at).gradient_at
     for part in range(parts_of(job, rows)):
         n = min(job.block_rows, rows - part * job.block_rows)
-        enter_rows(
-            job, block_of(block_at), start + part * job.block_rows, n, lanes_of(target), part
-        )
+        enter_rows(job, block_of(block_at), start, part * job.block_rows, n, lanes_of(target), part)
         # wanted when the gradient is there: the solver's vectors, then the parameters
         ahead = 1 if part == 0 else 2 if part == 1 else 0
         add = min(part, 1)
@@ -202,6 +210,40 @@ def sum_of_squares(values):
     for i in range(len(values)):
         total += values[i] * values[i]
     return float(total)
+
+
+@inline
+def exact_sum_of_squares(values):
+    """The same, added up in float64: gradients may be large."""
+    total = 0.0
+    for i in range(len(values)):
+        value = np.float64(values[i])  # float() of compiled code leaves a float32 as it is
+        total += value * value
+    return total
+
+
+@vectorized
+def clamp_gradient(w, gradient, alpha, scale, most):
+    """gradient = (gradient + alpha w) scale, no element beyond -most and most; NaN stays NaN."""
+    for i in range(len(w)):
+        value = (gradient[i] + alpha * w[i]) * scale
+        raised = -most if value < -most else value
+        gradient[i] = most if raised > most else raised
+
+
+@inline
+def clip_chunk(job, chunk_at, number, gradient_at, like):
+    """Finish and clamp the gradient of a chunk, and note the sum of its squares."""
+    chunk, real = chunk_of(chunk_at), type(like)
+    low, high = chunk.low, chunk.high
+    gradient = view(gradient_at, high - low, like)
+    alpha = job.alpha if chunk.penalized else 0.0
+    clamp_gradient(
+        params_of(job, like)[low:high], gradient, real(alpha), real(1.0 / report_of(job)[WEIGHT]),
+        real(job.clip_value),
+    )  # fmt: skip
+    squares = view(job.gradient_squares_at, job.n_chunks, np.float64(0))
+    squares[number] = exact_sum_of_squares(gradient)
 
 
 @inline
@@ -273,6 +315,19 @@ def after_gradients(job_at):
     return float(job.n_chunks)
 
 
+def after_clip(job_at):
+    """Find the factor that brings the norm of the gradient down; the chunks to move."""
+    job = job_of(job_at)
+    factor = 1.0
+    if job.clip_norm > 0.0:
+        squares = view(job.gradient_squares_at, job.n_chunks, np.float64(0))
+        factor = job.clip_norm / (math.sqrt(total_of(squares, job.n_chunks)) + CLIP_EPSILON)
+        if factor > 1.0:
+            factor = 1.0
+    report_of(job)[FACTOR] = factor
+    return float(job.n_chunks)
+
+
 def after_run(job_at):
     """Add up the loss of a run of rows; the parts of the next one."""
     job = job_of(job_at)
@@ -306,6 +361,13 @@ def units(single):
         job = job_of(job_at)
         weigh(job, job.chunks_at + number * CHUNK_BYTES, number, like)
 
+    def clip_task(job_at, number, count, worker):
+        job = job_of(job_at)
+        chunk_at = job.chunks_at + number * CHUNK_BYTES
+        rows = batch_rows(job, state_of(job)[BATCH])
+        gradient_at = summed_gradient(job, chunk_of(chunk_at), rows, like)
+        clip_chunk(job, chunk_at, number, gradient_at, like)
+
     def update_task(job_at, number, count, worker):
         job = job_of(job_at)
         chunk_at = job.chunks_at + number * CHUNK_BYTES
@@ -314,9 +376,13 @@ def units(single):
         if job.fused:
             start = batch_start(job, batch)
             gradient_at = own_gradient(job_at, chunk_at, start, rows, worker, like)
+        elif job.finished:
+            gradient_at = job.partials_at + chunk_of(chunk_at).low * params_of(job, like).itemsize
         else:
             gradient_at = summed_gradient(job, chunk_of(chunk_at), rows, like)
         call(job.solver_at, (job_at, chunk_at, gradient_at))
+        if job.average_at != 0:
+            call(job.average_at, (job_at, chunk_at))
         weigh(job, chunk_at, number, like)
 
     def after_update(job_at):
@@ -325,9 +391,9 @@ def units(single):
         return float(open_batch(job, state_of(job)[BATCH] + 1, like))
 
     suffix = "single" if single else "double"
-    tasks = [gradient_task, weigh_task, update_task]
+    tasks = [gradient_task, weigh_task, clip_task, update_task]
     made = {task.__name__: Unit(task, f"{task.__name__}_{suffix}") for task in tasks}
-    closes = [after_update, after_gradients, after_run, after_all]
+    closes = [after_update, after_gradients, after_clip, after_run, after_all]
     return made | {
         close.__name__: Unit(close, f"{close.__name__}_{suffix}", real=True) for close in closes
     }

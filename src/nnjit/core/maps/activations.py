@@ -6,7 +6,7 @@ array need no check for overlap; a backward pass reads what its formula reads an
 
 import numpy as np
 
-from nnjit.core.compiler.jit import inline, vectorized
+from nnjit.core.compiler.jit import inline, vectorized, wide
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.records import view
 from nnjit.core.maps.entries import once_for
@@ -47,7 +47,7 @@ def derivative_unit(name, single):
 def _in_place(formula, name, single):
     like = _like(single)
 
-    @vectorized
+    @wide
     def apply(x):
         for i in range(len(x)):
             x[i] = formula(x[i])
@@ -71,7 +71,7 @@ def backward_unit(name, single):
 
 
 def _by_nothing(formula):
-    @vectorized
+    @wide
     def multiply(delta):
         for i in range(len(delta)):
             delta[i] = formula(delta[i])
@@ -84,7 +84,7 @@ def _by_nothing(formula):
 
 
 def _by_input(formula):
-    @vectorized
+    @wide
     def multiply(z, delta):
         for i in range(len(delta)):
             delta[i] = formula(delta[i], z[i])
@@ -97,7 +97,7 @@ def _by_input(formula):
 
 
 def _by_output(formula):
-    @vectorized
+    @wide
     def multiply(h, delta):
         for i in range(len(delta)):
             delta[i] = formula(delta[i], h[i])
@@ -110,7 +110,7 @@ def _by_output(formula):
 
 
 def _by_both(formula):
-    @vectorized
+    @wide
     def multiply(z, h, delta):
         for i in range(len(delta)):
             delta[i] = formula(delta[i], z[i], h[i])

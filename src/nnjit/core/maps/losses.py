@@ -3,6 +3,8 @@
 Everything is feature-major: ``work[z + t * stride + j]`` is output t of row j. The loss of a block
 is sum_j w_j l_j with l_j the sum, or the mean, over the outputs; the caller divides by the weights'
 sum. The delta left is w_j dl/dz, of the sum over the outputs in either case, times `delta_scale`.
+A slope by the output p becomes one by z through the output activation's `backward`, or, behind a
+softmax, as delta_k = p_k (g_k - sum_i p_i g_i).
 """
 
 import numpy as np
@@ -68,8 +70,8 @@ def loss_unit(name, output, single):
     """Unit (job, block): output activation in place, delta of the logits, and the block's loss."""
     entry = find_loss(name, output)
     like = np.float32(0) if single else np.float64(0)
-    columns = _class_columns(entry, single) if entry.classes else _columns(entry, single)
-    activates = output != "identity" and not _keeps_z(entry)
+    columns = _form_of(entry)(entry, single)
+    activates = output != "identity" and not entry.reads_z
 
     def loss(job_at, block_at):
         job, block = job_of(job_at), block_of(block_at)
@@ -96,9 +98,29 @@ def _ordered(formula, reads, names):
     return ordered
 
 
-def _keeps_z(entry):
-    """Whether the loss reads the logits, which the output activation is to leave alone."""
-    return "z" in entry.value_reads + entry.slope_reads
+def _form_of(entry):
+    """The function that makes a block's loss and delta of a loss's formulas."""
+    if entry.classes:
+        return _class_columns
+    return _softmax_columns if entry.output == SOFTMAX else _columns
+
+
+def _slope_by_logit(entry, single, names):
+    """Slope by z as a function of a tuple of what has these names."""
+    slope = _ordered(compiled(entry, single).slope, entry.slope_reads, names)
+    if entry.link is None:
+        return slope
+    reads = ["p" if read == "h" else read for read in entry.link.reads]
+    backward, chosen = (
+        compiled(entry.link, single).backward,
+        pick(tuple(names.index(read) for read in reads)),
+    )
+
+    @helper
+    def led_back(values):
+        return backward(slope(values), *chosen(values))
+
+    return led_back
 
 
 def _columns(entry, single):
@@ -106,35 +128,35 @@ def _columns(entry, single):
     like = np.float32(0) if single else np.float64(0)
     real = type(like)
     formulas = compiled(entry, single)
-    names = ("y", "z", "p", *entry.parameters)
+    names, two = ("y", "z", "p", "choices", *entry.parameters), real(2)
     value = _ordered(formulas.value, entry.value_reads, names)
-    slope = _ordered(formulas.slope, entry.slope_reads, names)
+    slope = _slope_by_logit(entry, single, names)
     apply = output_map(entry.output, single)
-    keeps_z = _keeps_z(entry)
+    keeps_z = entry.reads_z
     mean, count = entry.mean_over_outputs, len(entry.parameters)
     parameters_of, in_precision = take(count), cast(real, count)
 
     @vectorized
     def column_delta(y, z, p, parameters, weights, scale, delta):
         for j in range(len(delta)):
-            delta[j] = slope((y[j], z[j], p[j], *parameters)) * weights[j] * scale
+            delta[j] = slope((y[j], z[j], p[j], two, *parameters)) * weights[j] * scale
 
     @vectorized
     def column_loss(y, z, p, parameters, share):
         """Replace y by the loss of each row for one output."""
         for j in range(len(y)):
-            y[j] = value((y[j], z[j], p[j], *parameters)) * share
+            y[j] = value((y[j], z[j], p[j], two, *parameters)) * share
 
     @inline
     def columns(job, block, z, delta):
         work, stride, rows, units = work_of(job, block, like), job.stride, block.rows, job.outputs
         spare, order = job.spare_row * stride, order_of(block)
-        targets = view(job.targets_at, job.n_samples * units, like)
+        width = job.target_columns
+        targets = view(job.targets_at, job.n_samples * width, like)
         weights = work[job.weights_row * stride : job.weights_row * stride + rows]
         scale = real(job.delta_scale)
         share = real(1) / real(units) if mean else real(1)
-        given = view(job.loss_parameters_at, count, np.float64(0))
-        parameters = in_precision(parameters_of(given, 0))
+        given = view(job.loss_parameters_at, count * units, np.float64(0))
         total = 0.0
         y, kept = work[spare : spare + rows], work[spare + stride : spare + stride + rows]
         for t in range(units):
@@ -143,7 +165,8 @@ def _columns(entry, single):
             if keeps_z:
                 copy(p, kept)
                 apply(p)
-            gather_column(targets, units, t, order, rows, y)
+            gather_column(targets, width, min(t, width - 1), order, rows, y)
+            parameters = in_precision(parameters_of(given, t * count))
             column_delta(y, kept, p, parameters, weights, scale, d)
             column_loss(y, kept, p, parameters, share)
             total += weighted_sum(y, weights, rows)
@@ -168,7 +191,7 @@ def _factors(factor):
 
 
 def _class_columns(entry, single):
-    """The same for the number of a class under softmax."""
+    """The same for the number of a class under softmax, by that class's probability."""
     if entry.output != SOFTMAX:
         raise ValueError(f"A loss of classes goes with {SOFTMAX!r}, got {entry.output!r}.")
     like = np.float32(0) if single else np.float64(0)
@@ -206,10 +229,106 @@ def _class_columns(entry, single):
         weights = work[job.weights_row * stride : job.weights_row * stride + rows]
         spare = job.spare_row * stride
         chosen, label = work[spare : spare + rows], work[spare + stride : spare + stride + rows]
-        given = view(job.loss_parameters_at, count, np.float64(0))
+        given = view(job.loss_parameters_at, count * units, np.float64(0))
         return class_columns(
             work, z, units, stride, delta, labels, order_of(block), weights, chosen, label,
             in_precision(parameters_of(given, 0)),
         )  # fmt: skip
+
+    return columns
+
+
+@vectorized
+def gather_labels(labels, order, label):
+    """Numbers of the rows' classes, as reals, to be compared a vector at a time."""
+    for j in range(len(label)):
+        label[j] = labels[order[j]]
+
+
+@vectorized
+def product_of_columns(work, p, delta, units, stride, dot):
+    """dot[j] = sum_k p_k delta_k of row j."""
+    rows = len(dot)
+    for j in range(rows):
+        dot[j] = 0
+    for t in range(units):
+        of = work[p + t * stride : p + t * stride + rows]
+        d = work[delta + t * stride : delta + t * stride + rows]
+        for j in range(rows):
+            dot[j] += of[j] * d[j]
+
+
+@vectorized
+def lead_back(p, dot, delta):
+    """delta[j] = p[j] (delta[j] - dot[j]): slopes by p of a softmax become those by z."""
+    for j in range(len(delta)):
+        delta[j] = p[j] * (delta[j] - dot[j])
+
+
+@inline
+def through_softmax(work, p, delta, units, stride, dot):
+    """Multiply the deltas of a block by the Jacobian of the softmax; `dot` is one free row."""
+    rows = len(dot)
+    product_of_columns(work, p, delta, units, stride, dot)
+    for t in range(units):
+        of = work[p + t * stride : p + t * stride + rows]
+        lead_back(of, dot, work[delta + t * stride : delta + t * stride + rows])
+
+
+def _softmax_columns(entry, single):
+    """The same for the number of a class under softmax, output by output.
+
+    The target of output k is 1 where k is the row's class, else 0.
+    """
+    like = np.float32(0) if single else np.float64(0)
+    real = type(like)
+    zero, one = real(0), real(1)
+    names, count = ("y", "p", "choices", *entry.parameters), len(entry.parameters)
+    formulas, mean, by_output = compiled(entry, single), entry.mean_over_outputs, entry.by_output
+    value = _ordered(formulas.value, entry.value_reads, names)
+    slope = _ordered(formulas.slope, entry.slope_reads, names)
+    parameters_of, in_precision = take(count), cast(real, count)
+
+    @vectorized
+    def column_slope(label, unit, p, choices, parameters, delta):
+        for j in range(len(delta)):
+            y = one if label[j] == unit else zero
+            delta[j] = slope((y, p[j], choices, *parameters))
+
+    @vectorized
+    def weigh(weights, scale, delta):
+        for j in range(len(delta)):
+            delta[j] = delta[j] * weights[j] * scale
+
+    @vectorized
+    def add_loss(label, unit, p, choices, parameters, share, losses):
+        for j in range(len(losses)):
+            y = one if label[j] == unit else zero
+            losses[j] += value((y, p[j], choices, *parameters)) * share
+
+    @inline
+    def columns(job, block, z, delta):
+        work, stride, rows, units = work_of(job, block, like), job.stride, block.rows, job.outputs
+        weights = work[job.weights_row * stride : job.weights_row * stride + rows]
+        spare = job.spare_row * stride
+        row, label = work[spare : spare + rows], work[spare + stride : spare + stride + rows]
+        gather_labels(view(job.labels_at, job.n_samples, np.int32(0)), order_of(block), label)
+        given = view(job.loss_parameters_at, count * units, np.float64(0))
+        parameters = in_precision(parameters_of(given, 0))
+        choices, scale = real(units), real(job.delta_scale)
+        share = one / choices if mean else one
+        for t in range(units):
+            p = work[z + t * stride : z + t * stride + rows]
+            d = work[delta + t * stride : delta + t * stride + rows]
+            column_slope(label, real(t), p, choices, parameters, d)
+        if by_output:
+            through_softmax(work, z, delta, units, stride, row)
+        for j in range(rows):
+            row[j] = zero
+        for t in range(units):
+            p = work[z + t * stride : z + t * stride + rows]
+            weigh(weights, scale, work[delta + t * stride : delta + t * stride + rows])
+            add_loss(label, real(t), p, choices, parameters, share, row)
+        return weighted_sum(row, weights, rows)
 
     return columns

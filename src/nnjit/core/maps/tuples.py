@@ -4,7 +4,7 @@ import functools
 
 from nnjit.core.compiler.jit import inline
 
-__all__ = ["cast", "pick", "take"]
+__all__ = ["cast", "pick", "take", "zero_unless"]
 
 
 @functools.cache
@@ -32,3 +32,19 @@ def pick(places):
         return inline(lambda values: ())
     rest, last = pick(places[:-1]), places[-1]
     return inline(lambda values: (*rest(values), values[last]))
+
+
+@inline
+def _or_zero(value, keep):
+    return value if keep else 0.0
+
+
+@functools.cache
+def zero_unless(places, n):
+    """Function (values, keep) of compiled code: n floats, those at `places` 0 unless `keep`."""
+    if n == 0:
+        return inline(lambda values, keep: ())
+    rest = zero_unless(places, n - 1)
+    if n - 1 in places:
+        return inline(lambda values, keep: (*rest(values, keep), _or_zero(values[n - 1], keep)))
+    return inline(lambda values, keep: (*rest(values, keep), values[n - 1]))

@@ -40,7 +40,15 @@ from nnjit.core.simd import (
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.formulas import find_activation
 
-__all__ = ["MASKS_INPUTS", "ROWS_ALONE", "VARIANTS", "DenseStep", "make_step", "units"]
+__all__ = [
+    "MASKS_INPUTS",
+    "ROWS_ALONE",
+    "VARIANTS",
+    "DenseStep",
+    "make_step",
+    "reads_outputs",
+    "units",
+]
 
 WEIGHTS, BIASES = range(2)  # pieces
 ROWS_ALONE = True  # some rows of the weights' gradient can be had without the others
@@ -223,6 +231,12 @@ def units(single):
     }
 
 
+def reads_outputs(layer):
+    """Whether the backward pass needs the outputs as they were; of a ReLU's the sign is enough."""
+    entry = find_activation(layer.activation)
+    return "h" in entry.reads and entry.epilogue != "relu"
+
+
 def make_step(program, number, layer):
     """The record of a dense layer.
 
@@ -234,7 +248,7 @@ def make_step(program, number, layer):
         Of the layer.
     layer : nnjit.layers.dense.spec.Dense
     """
-    csr = program.sparse and number == 0
+    csr = program.sparse and number == program.first
     made = _csr_units(program.single) if csr else units(program.single)
     step = program.place(DenseStep.table(1), number, made)
     weights, biases = program.layout.of(number)

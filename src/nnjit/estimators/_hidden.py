@@ -1,0 +1,73 @@
+"""Outputs of a hidden layer: the first layers of a network, run as a network of their own."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from nnjit._types import FloatArray
+from nnjit.backends import select
+from nnjit.estimators._arrays import common_dtype, engine_input
+from nnjit.estimators._assigned import refuse_non_finite
+from nnjit.estimators._dates import refuse_dates
+from nnjit.estimators._device import as_given, first_rows, host_rows, rows_on_device
+from nnjit.layers.network import Network
+
+__all__ = ["hidden_activations", "up_to"]
+
+
+def up_to(network: Network, layer: Any) -> Network:
+    """Return what a network is up to the end of one of its hidden layers.
+
+    Parameters
+    ----------
+    network : Network
+    layer : int
+        Number of the hidden layer from 0, or negative from the last one.
+
+    Raises
+    ------
+    TypeError
+        If `layer` is no integer.
+    ValueError
+        If there is no such layer.
+    """
+    ends, number = network.hidden_ends, operator.index(layer)
+    if not ends:
+        raise ValueError("The network has no hidden layer.")
+    if not -len(ends) <= number < len(ends):
+        layers = "1 hidden layer" if len(ends) == 1 else f"{len(ends)} hidden layers"
+        raise ValueError(
+            f"The network has {layers}: layer must be from {-len(ends)} to {len(ends) - 1}, got "
+            f"{number}."
+        )
+    return network.first(ends[number])
+
+
+def hidden_activations(estimator: Any, X: Any, layer: Any) -> FloatArray:
+    """Return the outputs of a hidden layer; see `NetworkEstimator.activations`."""
+    check_is_fitted(estimator)
+    rows = rows_on_device(X, estimator._engine_device())
+    host = host_rows(X) if rows is None else first_rows(rows, None)
+    refuse_dates(host, "X")
+    host = validate_data(estimator, host, accept_sparse=estimator._accepted_sparse, reset=False)
+    whole, arrays = estimator._give_parameters(host.shape[1])
+    network = up_to(whole, layer)
+    engine = select.make_engine(network, common_dtype(arrays))
+    engine.pack(arrays[: len(network.parameters())])
+    outputs, finite = engine.predict_checked(
+        estimator._engine_rows(engine_input(host, engine.dtype))
+    )
+    if not (finite or np.isfinite(outputs).all() or get_config()["assume_finite"]):
+        refuse_non_finite(estimator._as_attributes(arrays))
+        first = int(np.isfinite(outputs).all(axis=1).argmin())
+        raise ValueError(
+            f"The activations of row {first} overflow: sums in the network exceed the largest "
+            f"{engine.dtype.name}. Scale the rows as those of the fit were scaled."
+        )
+    given: FloatArray = as_given(outputs, rows, X)
+    return given

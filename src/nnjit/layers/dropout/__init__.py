@@ -1,0 +1,1 @@
+"""Dropout: values left out at random, in training only."""
