@@ -12,7 +12,8 @@ and, if it likes,
 - ``ROWS_ALONE``: the gradient of some rows of a matrix can be had without the others;
 - ``MASKS_INPUTS``: its backward pass can end in the derivative of a ReLU below;
 - ``VARIANTS``: names of modules beside it with units of their own, 'csr' where it takes CSR rows;
-- ``reads_outputs(layer)``: whether its backward pass reads its outputs as they were;
+- ``reads_outputs(layer)``: whether its backward pass reads its outputs as they were (that of
+  `nnjit.layers.activation` where it ends in an activation);
 - ``IN_PLACE``: it changes delta in place, and the values too if the layer below reads them no more;
 - ``TRAINING_ONLY``: in a prediction its outputs are its inputs, unless samples are drawn.
 """

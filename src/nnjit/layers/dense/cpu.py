@@ -16,11 +16,9 @@ import importlib
 import numpy as np
 
 from nnjit.core.compiler.jit import inline
-from nnjit.core.compiler.units import Unit, call
-from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, params_of, work_of
+from nnjit.core.compiler.units import Unit
+from nnjit.core.jobs.job import block_of, chunk_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
-from nnjit.core.maps import activations
-from nnjit.core.maps.activations import copy
 from nnjit.core.simd import (
     FROM_BIAS,
     FROM_C,
@@ -39,6 +37,13 @@ from nnjit.core.simd import (
 )
 from nnjit.core.simd import lanes as lanes_of
 from nnjit.formulas import find_activation
+from nnjit.layers.activation import (
+    ActivatedStep,
+    activate,
+    differentiate,
+    enter_activation,
+    reads_outputs,
+)
 
 __all__ = [
     "MASKS_INPUTS",
@@ -56,15 +61,13 @@ MASKS_INPUTS = True  # backward can end in the derivative of a ReLU below
 VARIANTS = ("csr",)  # modules with units of their own
 
 
-class DenseStep(Step):
+class DenseStep(ActivatedStep):
     """What a dense layer has beside that."""
 
     weights: int  # offsets of the parameters
     row: int  # elements from one row of the weights to the next
     biases: int
     epilogue: int  # of the product: PLAIN or RELU
-    activation_at: int  # unit (h, n) in place, unless the product does it
-    derivative_at: int  # unit (z, h, delta, n) in place on delta, unless it is done already
     mask_inputs: int  # 1: the delta of the inputs is masked by ReLU's derivative
     transposed: int  # of its transposed delta in the scratch, elements of a row
     transposed_row: int
@@ -85,38 +88,6 @@ def forward_dense(job, step, block, like):
         Prologue(FROM_BIAS, params, step.biases), Epilogue(step.epilogue, 0),
         Prefetch(view(block.next_at, block.next_size, like), 0, size, 0, 1),
     )  # fmt: skip
-
-
-@inline
-def activate(job, step, block, like):
-    """The activation in place; z is kept where its derivative needs it."""
-    work, stride = work_of(job, block, like), job.stride
-    at = step.output_row * stride
-    if step.kept_row >= 0 and step.delta_row > 0:  # in training
-        for t in range(step.outputs):
-            z, kept = at + t * stride, (step.kept_row + t) * stride
-            copy(work[z : z + block.lanes], work[kept : kept + block.lanes])
-    if step.activation_at != 0:
-        n = (step.outputs - 1) * stride + block.lanes
-        call(step.activation_at, (block.work_at + at * work.itemsize, n))
-
-
-@inline
-def differentiate(job, step, block, like):
-    """Multiply delta by the activation's derivative."""
-    work, stride = work_of(job, block, like), job.stride
-    if step.derivative_at != 0:
-        size, n = work.itemsize * stride, (step.outputs - 1) * stride + block.lanes
-        start = block.work_at
-        call(
-            step.derivative_at,
-            (
-                start + max(step.kept_row, 0) * size,
-                start + step.output_row * size,
-                start + step.delta_row * size,
-                n,
-            ),
-        )
 
 
 @inline
@@ -231,12 +202,6 @@ def units(single):
     }
 
 
-def reads_outputs(layer):
-    """Whether the backward pass needs the outputs as they were; of a ReLU's the sign is enough."""
-    entry = find_activation(layer.activation)
-    return "h" in entry.reads and entry.epilogue != "relu"
-
-
 def make_step(program, number, layer):
     """The record of a dense layer.
 
@@ -255,15 +220,10 @@ def make_step(program, number, layer):
     step["weights"], step["row"], step["biases"] = weights.start, weights.row, biases.start
     if csr or program.training:
         step["transposed"], step["transposed_row"] = program.take_scratch(layer.units)
-    entry = find_activation(layer.activation)
-    in_product = entry.epilogue == "relu" and not csr
+    in_product = find_activation(layer.activation).epilogue == "relu" and not csr
     step["epilogue"] = RELU if in_product else PLAIN
-    plain = entry.name == "identity"
-    if not (plain or in_product):
-        step["activation_at"] = activations.value_unit(entry.name, program.single).address
+    enter_activation(program, number, layer, step, done=in_product)
     if program.training:
-        if not (plain or (entry.epilogue and program.masked_above(number))):
-            step["derivative_at"] = activations.backward_unit(entry.name, program.single).address
         step["mask_inputs"] = program.masks_below(number)
     return step
 

@@ -9,12 +9,11 @@ from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import block_of, chunk_of, job_of, order_of, params_of, work_of
 from nnjit.core.jobs.records import view
 from nnjit.core.simd import Rows, transpose_into
+from nnjit.layers.activation import activate, differentiate
 from nnjit.layers.dense.cpu import (
     BIASES,
-    activate,
     bias_gradient,
     dense_step_of,
-    differentiate,
     transpose_delta,
     transposed_delta,
 )

@@ -11,12 +11,17 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized, viewing
-from nnjit.core.compiler.units import Unit, call
-from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, params_of, work_of
+from nnjit.core.compiler.units import Unit
+from nnjit.core.jobs.job import block_of, chunk_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
-from nnjit.core.maps import activations
-from nnjit.core.maps.activations import copy
 from nnjit.formulas import find_activation
+from nnjit.layers.activation import (
+    ActivatedStep,
+    activate,
+    differentiate,
+    enter_activation,
+    reads_outputs,
+)
 
 __all__ = ["ROWS_ALONE", "NormalizationStep", "make_step", "reads_outputs", "units"]
 
@@ -27,7 +32,7 @@ _MEANS, _FACTORS, _DELTAS, _PRODUCTS = range(4)
 _STATISTICS = 4
 
 
-class NormalizationStep(Step):
+class NormalizationStep(ActivatedStep):
     """What a normalization has beside that."""
 
     scale: int  # offsets of the parameters
@@ -36,9 +41,6 @@ class NormalizationStep(Step):
     variance: int
     statistics: int  # 'batch': in the scratch, elements of a row
     mean_row: int  # 'layer': rows of the workspace, the factors 1 / d behind the means
-    z_row: int  # where the pre-activations are kept in training, -1 where nobody reads them
-    activation_at: int  # unit (h, n) in place, unless there is none
-    derivative_at: int  # unit (z, h, delta, n) in place on delta, unless it is done already
     momentum: float
     epsilon: float
 
@@ -108,35 +110,6 @@ def _affine_rows(x, means, factors, scale, shift, z):
     """z[j] = (x[j] - means[j]) factors[j] scale + shift."""
     for j in range(len(z)):
         z[j] = (x[j] - means[j]) * factors[j] * scale + shift
-
-
-@inline
-def activate(job, step, block, like):
-    """The activation in place; z is kept where its derivative needs it."""
-    work, stride = work_of(job, block, like), job.stride
-    if step.z_row >= 0:
-        for k in range(step.outputs):
-            z = _rows(work, step.output_row + k, stride, block.lanes)
-            copy(z, _rows(work, step.z_row + k, stride, block.lanes))
-    if step.activation_at != 0:
-        n = (step.outputs - 1) * stride + block.lanes
-        call(step.activation_at, (block.work_at + step.output_row * stride * work.itemsize, n))
-
-
-@inline
-def differentiate(job, step, block, like):
-    """Multiply delta by the activation's derivative."""
-    if step.derivative_at != 0:
-        start, size = block.work_at, work_of(job, block, like).itemsize * job.stride
-        call(
-            step.derivative_at,
-            (
-                start + max(step.z_row, 0) * size,
-                start + step.output_row * size,
-                start + step.delta_row * size,
-                (step.outputs - 1) * job.stride + block.lanes,
-            ),
-        )
 
 
 # -- 'batch' ----------------------------------------------------------------------------
@@ -400,12 +373,6 @@ def _layer_units(single):
     return layer_forward, layer_backward, gradient
 
 
-def reads_outputs(layer):
-    """Whether the backward pass needs the outputs as they were; of a ReLU's the sign is enough."""
-    entry = find_activation(layer.activation)
-    return "h" in entry.reads and entry.epilogue != "relu"
-
-
 def make_step(program, number, layer):
     """The record of a normalization.
 
@@ -427,26 +394,16 @@ def make_step(program, number, layer):
         step[name] = place.start
     step["momentum"], step["epsilon"] = layer.momentum, layer.epsilon
     _place_statistics(program, number, layer, step)
-    _enter_activation(program, number, layer, step)
+    enter_activation(program, number, layer, step)
     return step
 
 
 def _place_statistics(program, number, layer, step):
-    """Find room for what is known of the units, or of the rows, and for the pre-activations."""
-    units, kept = program.sizes[number], step["kept_row"]
-    reads_z = "z" in find_activation(layer.activation).reads
-    step["z_row"] = kept if reads_z and program.training else -1
+    """Find room for what is known of the units, or of the rows behind the pre-activations."""
+    units = program.sizes[number]
     if layer.method == "layer":
-        step["mean_row"] = kept + (units if reads_z else 0)
+        reads_z = "z" in find_activation(layer.activation).reads
+        step["mean_row"] = step["kept_row"] + (units if reads_z else 0)
     else:  # a block has one vector of rows at least
         columns = -(-_STATISTICS * units // program.lanes)
         step["statistics"], _ = program.take_scratch(columns)
-
-
-def _enter_activation(program, number, layer, step):
-    entry = find_activation(layer.activation)
-    if entry.name == "identity":
-        return
-    step["activation_at"] = activations.value_unit(entry.name, program.single).address
-    if program.training and not (entry.epilogue and program.masked_above(number)):
-        step["derivative_at"] = activations.backward_unit(entry.name, program.single).address
