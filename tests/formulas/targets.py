@@ -38,3 +38,13 @@ def close(actual, expected, dtype, atol=0.0, ulps=8):
     """Within some units in the last place of float32 or float64."""
     expected = np.broadcast_to(expected, np.shape(actual))
     np.testing.assert_allclose(actual, expected, rtol=ulps * np.finfo(dtype).eps, atol=atol)
+
+
+def slope(entry, formulas, columns, dtype=None):
+    """By z, through the output activation where the formula is of the output."""
+    found = formulas.slope(*[columns[name] for name in entry.slope_reads])
+    if entry.link is None:
+        return found
+    link = entry.link.numpy() if dtype is None else compiled(entry.link, dtype)
+    known = {"h": columns["p"], "z": columns["z"]}
+    return link.backward(found, *[known[name] for name in entry.link.reads])

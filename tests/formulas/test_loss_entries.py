@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from targets import PRECISIONS, close, compiled, derivative
+from targets import PRECISIONS, close, compiled, derivative, slope
 
 import naive
 from entries_of_tests import JOINED
@@ -38,16 +38,6 @@ def with_outputs(entry, y, z):
 
 def value(entry, formulas, columns):
     return formulas.value(*[columns[name] for name in entry.value_reads])
-
-
-def slope(entry, formulas, columns, dtype=None):
-    """By z, through the output activation where the formula is of the output."""
-    found = formulas.slope(*[columns[name] for name in entry.slope_reads])
-    if entry.link is None:
-        return found
-    link = entry.link.numpy() if dtype is None else compiled(entry.link, dtype)
-    known = {"h": columns["p"], "z": columns["z"]}
-    return link.backward(found, *[known[name] for name in entry.link.reads])
 
 
 @entries(classes=False)

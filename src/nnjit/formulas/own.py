@@ -198,8 +198,14 @@ def register_loss(
     if (low, high) != _REALS:
         text = f"{low!r} <= y <= {high!r}"
         domain = Domain(text, "other values", lambda y: (y >= low) & (y <= high))
-    make = _loss_of(value, slope, output)
-    entry = Loss(name, make, output, mean_over_outputs=True, domain=domain)
+    entry = Loss(
+        name,
+        _loss_of(value, slope),
+        output,
+        mean_over_outputs=True,
+        domain=domain,
+        by_output=True,
+    )
     add_own("loss", name, LOSSES, (name, output), entry)
     return name
 
@@ -301,31 +307,17 @@ def _activation_of(value: Function, slope: Function) -> Any:
     return make
 
 
-def _loss_of(value: Function, slope: Function, output: str) -> Any:
-    """Formulas whose slope is that by the pre-activation, through the output activation."""
-
+def _loss_of(value: Function, slope: Function) -> Any:
     def make(m: Any) -> Any:
         real, loss, loss_slope = m.real, m.own(value), m.own(slope)
-        entry = find_activation(output)
-        through = m.part(entry.make(m)[2])
 
         def own_value(y: Any, p: Any) -> Any:
             return real(loss(y, p))
 
-        def by_nothing(y: Any, p: Any) -> Any:
-            return through(real(loss_slope(y, p)))
+        def own_slope(y: Any, p: Any) -> Any:
+            return real(loss_slope(y, p))
 
-        def by_output(y: Any, p: Any) -> Any:
-            return through(real(loss_slope(y, p)), p)
-
-        def by_input(y: Any, z: Any, p: Any) -> Any:
-            return through(real(loss_slope(y, p)), z)
-
-        def by_both(y: Any, z: Any, p: Any) -> Any:
-            return through(real(loss_slope(y, p)), z, p)
-
-        ways = {(): by_nothing, ("h",): by_output, ("z",): by_input, ("z", "h"): by_both}
-        return own_value, ways[entry.reads]
+        return own_value, own_slope
 
     make.functions = value, slope  # type: ignore[attr-defined]
     return make

@@ -518,9 +518,9 @@ def find_loss(name: str, output: str) -> Loss:
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"loss must be one of {sorted(known)}, got {name!r}{hint(name, 'loss')}")
     entry = LOSSES.get((name, output)) if isinstance(output, str) else None
-    if entry is not None:
+    if entry is not None and not entry.by_output:
         return entry
-    entry = LOSSES.get((name, None))
+    entry = entry or LOSSES.get((name, None))
     if entry is None or not entry.takes(output):
         raise ValueError(
             f"loss {name!r} does not go with output activation {output!r}; it goes with "
