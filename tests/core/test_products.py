@@ -275,7 +275,7 @@ def assembly(target_name, module):
 @pytest.mark.parametrize("name", sorted(TARGETS))
 @pytest.mark.parametrize("real", [ir.FloatType(), ir.DoubleType()], ids=["single", "double"])
 def test_other_machines(name, real):
-    """The IR of each target's tile compiles to its vector instructions.
+    """The IR of each target's tiles compiles to its vector instructions.
 
     No vector is spilled in the loop; a pointer may be (there are more than registers, and the
     loop waits for its multiply-adds).
@@ -288,13 +288,17 @@ def test_other_machines(name, real):
     for token in MACHINES[name][3]:
         wanted = token if isinstance(real, ir.FloatType) else token.replace("ps", "pd")
         assert wanted in text, f"no {wanted} in the code for {name}"
-    tile = f"nnjit_tile_{'f32' if isinstance(real, ir.FloatType) else 'f64'}x{length}"
-    body = text.split(f"{tile}_{target.rows}x{target.vectors}:")[1].split(".Lfunc_end")[0]
-    assert "callq\tfma" not in body and "bl\tfma" not in body
-    loop = innermost_loop(body)
-    for line in loop.splitlines():
-        on_stack = any(word in line for word in ("(%rsp)", "(%rbp)", "[sp"))
-        assert not (on_stack and re.search(r"%[xyz]mm|\b[qv]\d+\b", line)), loop
+    shape = f"{target.rows}x{target.vectors}"
+    dots = "6x4" if target.rows == 8 else "4x2"
+    for tile in (f"tile_N_{shape}", f"gathered_tile_N_{shape}", f"gathered_dots_N_{dots}"):
+        vectors = f"{'f32' if isinstance(real, ir.FloatType) else 'f64'}x{length}"
+        label = f"nnjit_{tile.replace('N', vectors)}:"
+        body = text.split(label)[1].split(".Lfunc_end")[0]
+        assert "callq\tfma" not in body and "bl\tfma" not in body
+        loop = innermost_loop(body)
+        for line in loop.splitlines():
+            on_stack = any(word in line for word in ("(%rsp)", "(%rbp)", "[sp"))
+            assert not (on_stack and re.search(r"%[xyz]mm|\b[qv]\d+\b", line)), loop
 
 
 def innermost_loop(body):

@@ -7,7 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Epilogue", "Index", "Prefetch", "Prologue", "Rows", "Strided", "Vector"]
+__all__ = [
+    "Epilogue",
+    "Index",
+    "Prefetch",
+    "Prologue",
+    "Rows",
+    "Segments",
+    "Strided",
+    "Taps",
+    "Vector",
+]
 
 
 class Strided(NamedTuple):
@@ -74,3 +84,28 @@ class Index(NamedTuple):
 
     values: np.ndarray
     offset: int
+
+
+class Taps(NamedTuple):
+    """Where the factors of a gathered product lie, as pairs of integers.
+
+    ``values[offset + 2 k]`` elements from A's start lies its column k, and
+    ``values[offset + 2 k + 1] * scale`` elements from B's start its row k.
+    """
+
+    values: np.ndarray
+    offset: int
+    scale: int
+
+
+class Segments(NamedTuple):
+    """What a gathered dot product goes over, as `count` triples of integers.
+
+    From ``values[offset + 3 s]`` on, all times `scale`: where segment s starts in the rows of A
+    and in those of B, and its length.
+    """
+
+    values: np.ndarray
+    offset: int
+    count: int  # type: ignore[assignment]  # a tuple's method, which nobody needs here
+    scale: int

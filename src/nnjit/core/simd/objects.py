@@ -14,7 +14,7 @@ from llvmlite import ir
 from nnjit.core.compiler import symbols
 from nnjit.core.compiler.cache import SUFFIX, fetch, keep
 from nnjit.core.compiler.sources import source_digest
-from nnjit.core.simd import dot, outer, product, transpose
+from nnjit.core.simd import dot, gathered_dot, gathered_product, outer, product, transpose
 from nnjit.core.simd.targets import TILE
 from nnjit.core.simd.vectors import Vectors, external, function_type
 
@@ -31,6 +31,10 @@ class Primitive(NamedTuple):
 PRIMITIVES = {
     "product": Primitive(product.ARGUMENTS, product.emit_product),
     "dot_product": Primitive(dot.ARGUMENTS, dot.emit_dot_product),
+    "gathered_product": Primitive(
+        gathered_product.ARGUMENTS, gathered_product.emit_gathered_product
+    ),
+    "gathered_dot": Primitive(gathered_dot.ARGUMENTS, gathered_dot.emit_gathered_dot),
     "outer_product": Primitive(outer.ARGUMENTS, outer.emit_outer_product),
     "transpose_into": Primitive(transpose.ARGUMENTS, transpose.emit_transpose_into),
 }

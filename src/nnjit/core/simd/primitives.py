@@ -10,6 +10,13 @@ arguments are those of arguments.py; None stands for what is not wanted.
     falls into. Without a prologue sums begin at 0. B is read in whole vectors.
 `dot_product(m, n, vectors, a, b, c, add)`
     ``C[i, j] = [C +] sum_n A[i, n] B[j, n]`` (`Rows`) with vectors along the summed index.
+`gathered_product(m, n, depth, a, b, taps, c, prologue, epilogue)`
+    The same product where column k of A and row k of B lie where a table tells (`Taps`): A is a
+    `Strided` whose `column` is not used, B starts at a `Vector`. Every element is the same chain
+    of fused multiply-adds, whatever n. A depth of 0 gives ``epilogue(prologue)``.
+`gathered_dot(m, n, segments, a, b, c, add)`
+    ``C[i, j] = [C +] sum A[i, a + t] B[j, b + t]`` (`Rows`) over the segments of a table
+    (`Segments`) and the t below their lengths; nothing else of A and B is read.
 `outer_product(rows, vectors, a, b, diagonal, c)`
     ``C[i, j] = a[i] b[j]``, ``C[i, i] = diagonal[i]`` (`Vector`, `Rows`) in whole vectors: a row's
     last vector may run over into the next row, which is written after it.
@@ -32,7 +39,15 @@ from nnjit.core.simd import numpy_forms
 from nnjit.core.simd.objects import declare_primitive
 from nnjit.core.simd.targets import TILE
 
-__all__ = ["dot_product", "lanes", "outer_product", "product", "transpose_into"]
+__all__ = [
+    "dot_product",
+    "gathered_dot",
+    "gathered_product",
+    "lanes",
+    "outer_product",
+    "product",
+    "transpose_into",
+]
 
 
 def _primitive(name, values, kinds):
@@ -56,7 +71,11 @@ def _primitive(name, values, kinds):
 
 
 # How many arguments of the LLVM function, from which one on, stand for what may be None.
-_WIDTHS = {"product": {10: 2, 12: 2, 14: 4}, "transpose_into": {4: 1}}
+_WIDTHS = {
+    "product": {10: 2, 12: 2, 14: 4},
+    "gathered_product": {11: 2, 13: 2},
+    "transpose_into": {4: 1},
+}
 
 
 def _flat(context, builder, kind, argument):
@@ -87,6 +106,16 @@ def _dot_product(typingctx, m, n, vectors, a, b, c, add):
 
 
 @intrinsic
+def _gathered_product(typingctx, m, n, depth, a, b, taps, c, prologue, epilogue):
+    return _primitive("gathered_product", c, (m, n, depth, a, b, taps, c, prologue, epilogue))
+
+
+@intrinsic
+def _gathered_dot(typingctx, m, n, segments, a, b, c, add):
+    return _primitive("gathered_dot", c, (m, n, segments, a, b, c, add))
+
+
+@intrinsic
 def _outer_product(typingctx, rows, vectors, a, b, diagonal, c):
     return _primitive("outer_product", c, (rows, vectors, a, b, diagonal, c))
 
@@ -108,9 +137,11 @@ def _lanes(typingctx, array):
 
 if numba.config.DISABLE_JIT:
     product, dot_product = numpy_forms.product, numpy_forms.dot_product
+    gathered_product, gathered_dot = numpy_forms.gathered_product, numpy_forms.gathered_dot
     outer_product, transpose_into = numpy_forms.outer_product, numpy_forms.transpose_into
     lanes = numpy_forms.lanes
 else:
     product, dot_product = _product, _dot_product
+    gathered_product, gathered_dot = _gathered_product, _gathered_dot
     outer_product, transpose_into = _outer_product, _transpose_into
     lanes = _lanes

@@ -18,12 +18,12 @@ from nnjit.core.simd.vectors import (
     sweep,
 )
 
-__all__ = ["ARGUMENTS", "emit_product"]
+__all__ = ["ARGUMENTS", "ROW_BLOCK", "blocks", "columns", "emit_product", "ends_of"]
 
 # A product is cut into blocks so that what a tile reads lies in the first-level cache: steps of
 # k, for which two vectors of B times so many rows do, and rows of A, which stay in the second.
 _K_BLOCK = 224
-_ROW_BLOCK = 64
+ROW_BLOCK = 64
 
 
 # those of `emit_product`
@@ -62,18 +62,15 @@ def emit_product(module, name, real, length, tile_rows):
 
         sweep(builder, block.rows, heights(tile_rows), row_group)
 
-    with _blocks(builder, depth, _K_BLOCK) as (k, steps):
-        first = builder.icmp_signed("==", k, integer(0))
-        begin = builder.select(first, prologue, integer(FROM_C))
-        last = builder.icmp_signed("==", builder.add(k, steps), depth)
-        end = builder.select(last, epilogue, integer(PLAIN))
+    with blocks(builder, depth, _K_BLOCK) as (k, steps):
+        begin, end = ends_of(builder, k, steps, depth, prologue, epilogue)
         right = builder.gep(b, [builder.mul(k, b_row)])
-        with _blocks(builder, m, _ROW_BLOCK) as (row, rows):
+        with blocks(builder, m, ROW_BLOCK) as (row, rows):
             left = builder.gep(a, [builder.add(builder.mul(row, a_row), builder.mul(k, a_k))])
             target = builder.gep(c, [builder.mul(row, c_row)])
             start = builder.gep(bias, [row])
             block = _Block(left, right, target, start, row, rows, steps, begin, end)
-            _columns(builder, n, length, functools.partial(tiles, block=block))
+            columns(builder, n, length, functools.partial(tiles, block=block))
     builder.ret_void()
     return function
 
@@ -163,23 +160,33 @@ class _Requested:
         builder.store(position, self._position)
 
 
+def ends_of(builder, k, steps, depth, prologue, epilogue):
+    """Prologue and epilogue of one block of k: those given are of the first and of the last."""
+    first = builder.icmp_signed("==", k, integer(0))
+    last = builder.icmp_signed("==", builder.add(k, steps), depth)
+    return (
+        builder.select(first, prologue, integer(FROM_C)),
+        builder.select(last, epilogue, integer(PLAIN)),
+    )
+
+
 @contextlib.contextmanager
-def _blocks(builder, count, most):
+def blocks(builder, count, most):
     """Loop over equal blocks of at most `most`; yields the first index and the length.
 
     A count of 0 is one empty block.
     """
-    blocks = builder.sdiv(builder.add(count, integer(most - 1)), integer(most))
-    blocks = builder.select(builder.icmp_signed(">", blocks, integer(1)), blocks, integer(1))
-    size = builder.sdiv(builder.sub(builder.add(count, blocks), integer(1)), blocks)
+    number = builder.sdiv(builder.add(count, integer(most - 1)), integer(most))
+    number = builder.select(builder.icmp_signed(">", number, integer(1)), number, integer(1))
+    size = builder.sdiv(builder.sub(builder.add(count, number), integer(1)), number)
     size = builder.and_(builder.add(size, integer(7)), integer(-8))  # whole tiles
-    with counted(builder, blocks) as loop:
+    with counted(builder, number) as loop:
         first = builder.mul(loop, size)
         left = builder.sub(count, first)
         yield first, builder.select(builder.icmp_signed("<", left, size), left, size)
 
 
-def _columns(builder, n, length, body):
+def columns(builder, n, length, body):
     """Cover n columns by pairs of vectors and at most one single vector.
 
     `body(vectors, column, tail, pair)` is given the number of the pair too.

@@ -1,10 +1,22 @@
 """The register tile: a few rows of A times one or two vectors of B, accumulated over k."""
 
+from typing import NamedTuple
+
 from llvmlite import ir
 
 from nnjit.core.simd.vectors import I64, Vectors, declare, integer, prefetch
 
-__all__ = ["FROM_BIAS", "FROM_C", "FROM_ZERO", "MASK", "PLAIN", "RELU", "emit_tile"]
+__all__ = [
+    "FROM_BIAS",
+    "FROM_C",
+    "FROM_ZERO",
+    "MASK",
+    "PLAIN",
+    "RELU",
+    "Ends",
+    "emit_sums",
+    "emit_tile",
+]
 
 
 class _Prefetch:
@@ -45,21 +57,64 @@ def emit_tile(module, real, length, rows, vectors, fetching):
     a, a_row, a_k, b, b_row, c, c_row, depth, prologue, bias, tail, *rest = function.args
     epilogue, mask, *pattern = rest
     builder = ir.IRBuilder(function.append_basic_block("entry"))
+    steps = _Strides(a_k, b, b_row)
+    pattern = _Prefetch(*pattern) if fetching else None
+    ends = Ends(prologue, bias, tail, epilogue, mask)
+    emit_sums(builder, v, (rows, vectors), a, a_row, c, c_row, depth, steps, ends, pattern)
+    builder.ret_void()
+    return function
+
+
+class Ends(NamedTuple):
+    """What is done before and after the loop over k; for the members see `emit_tile`."""
+
+    prologue: ir.Value
+    bias: ir.Value
+    tail: ir.Value
+    epilogue: ir.Value
+    mask: ir.Value
+
+
+def emit_sums(builder, v, shape, a, a_row, c, c_row, depth, steps, ends, pattern=None):
+    """What a tile does, for any way of finding the columns of A and the rows of B.
+
+    `shape` is rows x vectors; `steps` tells the places of step k as `_Strides` does.
+    """
+    rows, vectors = shape
     a_rows = [builder.gep(a, [builder.mul(a_row, integer(i))]) for i in range(rows)]
     places = [
-        builder.gep(c, [builder.add(builder.mul(c_row, integer(i)), integer(j * length))])
+        builder.gep(c, [builder.add(builder.mul(c_row, integer(i)), integer(j * v.length))])
         for i in range(rows)
         for j in range(vectors)
     ]
-    tail = _Tail(builder, v, tail, vectors)
-    start = _tile_start(builder, v, prologue, bias, places, tail)
-    pattern = _Prefetch(*pattern) if fetching else None
-    sums = _tile_loop(builder, v, a_rows, a_k, b, b_row, depth, start, vectors, pattern)
-    masks = [builder.gep(place, [mask]) for place in places]
-    sums = _tile_end(builder, v, sums, epilogue, masks, tail)
+    tail = _Tail(builder, v, ends.tail, vectors)
+    start = _tile_start(builder, v, ends.prologue, ends.bias, places, tail)
+    sums = _tile_loop(builder, v, a_rows, steps, depth, start, vectors, pattern)
+    masks = [builder.gep(place, [ends.mask]) for place in places]
+    sums = _tile_end(builder, v, sums, ends.epilogue, masks, tail)
     _tile_store(builder, v, sums, places, tail)
-    builder.ret_void()
-    return function
+
+
+class _Strides:
+    """Columns of A and rows of B as far apart as those before."""
+
+    def __init__(self, a_k, b, b_row):
+        self._a_k, self._b, self._b_row = a_k, b, b_row
+
+    def phis(self, builder):
+        """Begin the loop's block."""
+        self._column, self._row = builder.phi(I64), builder.phi(self._b.type)
+
+    def places(self, builder, k):
+        """Elements from A's start to its column k, and a pointer to row k of B."""
+        return self._column, self._row
+
+    def following(self, builder):
+        """Each phi with its first value and its next one."""
+        return [
+            (self._column, integer(0), builder.add(self._column, self._a_k)),
+            (self._row, self._b, builder.gep(self._row, [self._b_row])),
+        ]
 
 
 class _Tail:
@@ -114,7 +169,7 @@ def _tile_start(builder, v, prologue, bias, places, tail):
     return _chosen(builder, v, prologue, [v.zero] * len(places), cases)
 
 
-def _tile_loop(builder, v, a_rows, a_k, b, b_stride, depth, initial, vectors, pattern):
+def _tile_loop(builder, v, a_rows, steps, depth, initial, vectors, pattern):
     """The loop over k; returns rows x vectors sums in row order."""
     before = builder.block
     body = builder.append_basic_block("k")
@@ -122,9 +177,9 @@ def _tile_loop(builder, v, a_rows, a_k, b, b_stride, depth, initial, vectors, pa
     builder.cbranch(builder.icmp_signed(">", depth, integer(0)), body, after)
     builder.position_at_end(body)
     k = builder.phi(I64)
-    a_offset = builder.phi(I64)
-    b_row = builder.phi(b.type)
+    steps.phis(builder)
     sums = [builder.phi(v.type) for _ in initial]
+    a_offset, b_row = steps.places(builder, k)
     columns = [v.load(builder, builder.gep(b_row, [integer(j * v.length)])) for j in range(vectors)]
     if pattern is not None:
         pattern.fetch(builder, k)
@@ -136,8 +191,7 @@ def _tile_loop(builder, v, a_rows, a_k, b, b_stride, depth, initial, vectors, pa
     k_next = builder.add(k, integer(1))
     for phi, first, later in [
         (k, integer(0), k_next),
-        (a_offset, integer(0), builder.add(a_offset, a_k)),
-        (b_row, b, builder.gep(b_row, [b_stride])),
+        *steps.following(builder),
         *zip(sums, initial, results, strict=True),
     ]:
         phi.add_incoming(first, before)

@@ -14,12 +14,15 @@ __all__ = [
     "VOID",
     "Vectors",
     "counted",
+    "cover",
     "declare",
     "external",
     "function_type",
     "heights",
     "integer",
+    "larger",
     "prefetch",
+    "smaller",
     "sweep",
 ]
 
@@ -163,6 +166,16 @@ class Vectors:
         return builder.call(function, [start, vector], fastmath=["reassoc"])
 
 
+def smaller(builder, one, other):
+    """The smaller of two integers."""
+    return builder.select(builder.icmp_signed("<", one, other), one, other)
+
+
+def larger(builder, one, other):
+    """The larger of two integers."""
+    return builder.select(builder.icmp_signed(">", one, other), one, other)
+
+
 def prefetch(builder, pointer, nearness=3):
     """Ask for the cache line at an address that need not exist, 3 for the nearest cache."""
     narrow = ir.IntType(32)
@@ -192,3 +205,16 @@ def sweep(builder, count, heights, body):
             builder.icmp_signed("!=", builder.and_(count, integer(height)), integer(0))
         ):
             body(height, builder.and_(count, integer(-2 * height)))
+
+
+def cover(builder, count, sizes, body):
+    """Cover `count` rows: as many of the first size as fit, then of each smaller one, to 1.
+
+    `body(size, first_row)` emits the work for one group of rows.
+    """
+    done = integer(0)
+    for size in sizes:
+        groups = builder.sdiv(builder.sub(count, done), integer(size))
+        with counted(builder, groups) as index:
+            body(size, builder.add(done, builder.mul(index, integer(size))))
+        done = builder.add(done, builder.mul(groups, integer(size)))
