@@ -62,7 +62,7 @@ def test_gradient_of_every_entry_is_that_of_differences(pair, more_entries):
     """All activations in one network, each layer with its own; some keep z, some do not."""
     hidden = [*HIDDEN, "silu", "softplus", "relu"]
     layers = [Dense(2 + number % 2, name) for number, name in enumerate(hidden)]
-    engine = CpuEngine(Network(3, (*layers, Dense(2)), *pair), np.float64)
+    engine = CpuEngine(Network(3, (*layers, Dense(2, "identity")), *pair), np.float64)
     rng, n = np.random.default_rng(0), 4
     size = engine.network.n_parameters
     theta, X, w = rng.normal(0, 0.8, size), rng.normal(size=(n, 3)), np.array([1.0, 0.0, 2.0, 1.0])
@@ -109,7 +109,7 @@ CASES = [
 def output_layer(case, dtype, n, outputs=3, seed=4):
     """(engine of a linear network, its packed parameters, X, y, weights) for a loss."""
     name, output, options = case
-    network = Network(4, (Dense(outputs),), name, output, tuple(options.items()))
+    network = Network(4, (Dense(outputs, "identity"),), name, output, tuple(options.items()))
     engine, rng = CpuEngine(network, dtype), np.random.default_rng(seed)
     theta = rng.normal(0, 0.6, network.n_parameters).astype(dtype).astype(float)
     X, w = rng.normal(size=(n, 4)).astype(dtype), rng.integers(0, 3, n).astype(dtype)
@@ -183,7 +183,7 @@ def test_one_target_column_serves_all_outputs(dtype):
     ],
 )
 def test_unknown_parameters_of_a_loss_are_refused(options, message):
-    network = Network(4, (Dense(3),), "huber", "identity", options)
+    network = Network(4, (Dense(3, "identity"),), "huber", "identity", options)
     with pytest.raises(ValueError, match=message):
         _ = CpuEngine(network, np.float64).loss_parameters
 
@@ -191,7 +191,7 @@ def test_unknown_parameters_of_a_loss_are_refused(options, message):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("pair", [*known_pairs(), *PAIRS[-2:]], ids="-".join)
 def test_loss_of_every_entry_is_that_of_its_formulas(pair, dtype, more_entries):
-    engine = CpuEngine(Network(5, (Dense(9, "silu"), Dense(3)), *pair), dtype)
+    engine = CpuEngine(Network(5, (Dense(9, "silu"), Dense(3, "identity")), *pair), dtype)
     rng = np.random.default_rng(1)
     theta = rng.normal(0, 0.5, engine.network.n_parameters)
     X = rng.normal(size=(ROWS, 5)).astype(dtype)
@@ -208,7 +208,9 @@ def test_steps_of_every_solver_are_those_of_its_formulas(width, solver, dtype, m
     """Whatever vectors and powers it has, and on from a state that was kept."""
     if width > 4 and numba.config.DISABLE_JIT:
         pytest.skip("minutes without the JIT")
-    engine = CpuEngine(Network(70, (Dense(width, "silu"), Dense(3)), "log_loss", "softmax"), dtype)
+    engine = CpuEngine(
+        Network(70, (Dense(width, "silu"), Dense(3, "identity")), "log_loss", "softmax"), dtype
+    )
     rng, n = np.random.default_rng(3), 24
     X = rng.normal(size=(n, 70)).astype(dtype)
     dataset = engine.dataset(X, rng.integers(0, 3, n))
@@ -257,7 +259,7 @@ def test_an_entry_that_replaces_another_of_its_name_is_the_one_that_runs(monkeyp
     X, engines = np.array([[1.0, -2.0]]), []
     for factor in (2.0, 5.0):
         monkeypatch.setitem(ACTIVATIONS, "mine", times(factor))
-        network = Network(2, (Dense(1, "mine"), Dense(1)), "squared_error", "identity")
+        network = Network(2, (Dense(1, "mine"), Dense(1, "identity")), "squared_error", "identity")
         engines.append(CpuEngine(network, np.float64))
         engines[-1].pack([np.ones((2, 1)), np.zeros(1), np.ones((1, 1)), np.zeros(1)])
         assert engines[-1].predict(X) == -factor

@@ -31,7 +31,7 @@ from nnjit.backends.cuda.products import Tile
 from nnjit.formulas import SOLVERS
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network, mlp
-from nnjit.layers.radial.spec import Radial
+from nnjit.layers.radial.spec import RadialBasis
 
 
 @dataclass(frozen=True)
@@ -341,7 +341,7 @@ def test_gradient_of_every_loss_and_output_is_that_of_differences(form, pair, mo
 
 def assert_gradient_is_that_of_differences(hidden, pair):
     layers = [Dense(2 + number % 2, name) for number, name in enumerate(hidden)]
-    engine = CudaEngine(Network(3, (*layers, Dense(2)), *pair), np.float64)
+    engine = CudaEngine(Network(3, (*layers, Dense(2, "identity")), *pair), np.float64)
     rng, n = np.random.default_rng(0), 4
     size = engine.network.n_parameters
     theta, X, w = rng.normal(0, 0.8, size), rng.normal(size=(n, 3)), np.array([1.0, 0.0, 2.0, 1.0])
@@ -440,7 +440,7 @@ def apart_of(engine, theta):
 def test_only_what_a_derivative_needs_is_kept(more_entries):
     def row_values(*names):
         layers = [Dense(3, name) for name in names]
-        network = Network(2, (*layers, Dense(1)), "squared_error", "identity")
+        network = Network(2, (*layers, Dense(1, "identity")), "squared_error", "identity")
         return CudaEngine(network, np.float32).net.row_values
 
     units = 2 + 3 + 3 + 1
@@ -449,9 +449,9 @@ def test_only_what_a_derivative_needs_is_kept(more_entries):
     assert row_values("silu", "silu") == units + 2 * 3 + 2 * 3
 
 
-@pytest.mark.parametrize("hidden", [(Radial(4),), (Dense(3, "relu"), MadeUp(2))], ids=str)
+@pytest.mark.parametrize("hidden", [(RadialBasis(4),), (Dense(3, "relu"), MadeUp(2))], ids=str)
 def test_a_kind_without_device_code_is_refused_by_name(hidden, monkeypatch):
-    network = Network(3, (*hidden, Dense(1)), "squared_error", "identity")
+    network = Network(3, (*hidden, Dense(1, "identity")), "squared_error", "identity")
     kind = hidden[-1].kind
     message = f"there is no device code for {kind} layers, which work with device='cpu'"
     with pytest.raises(ValueError, match=message):

@@ -65,7 +65,9 @@ def test_a_fitted_estimator_is_as_it_was_after_a_refusal():
 
 
 def test_several_softmaxes_are_refused_by_name():
-    network = Network(3, (Dense(3, "relu"), Dense(5)), "log_loss", "softmax", groups=(2, 3))
+    network = Network(
+        3, (Dense(3, "relu"), Dense(5, "identity")), "log_loss", "softmax", groups=(2, 3)
+    )
     with pytest.raises(ValueError, match="no device code for several softmaxes"):
         CudaEngine(network, np.float64)
     with pytest.warns(UserWarning, match="several softmaxes"):

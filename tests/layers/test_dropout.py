@@ -33,7 +33,7 @@ def limit(dtype):
 
 def alone(units, rate):
     """A network that is dropout: its dense layer is the identity."""
-    made = Network(units, (Dropout(rate), Dense(units)), "squared_error", "identity")
+    made = Network(units, (Dropout(rate), Dense(units, "identity")), "squared_error", "identity")
     return made, [np.eye(units), np.zeros(units)]
 
 
@@ -334,7 +334,7 @@ def test_gradient_among_normalizations_and_residual_layers(activation, normaliza
 def test_gradient_in_any_place(layers):
     """Where it may write over nothing that a layer beside it reads later."""
     assert_gradient_is_that_of_differences(
-        Network(6, (*layers, Dense(2)), "squared_error", "identity")
+        Network(6, (*layers, Dense(2, "identity")), "squared_error", "identity")
     )
 
 

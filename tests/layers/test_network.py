@@ -6,14 +6,17 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from nnjit.layers.convolution.spec import Conv
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network, mlp
-from nnjit.layers.radial.spec import Radial
+from nnjit.layers.radial.spec import RadialBasis
 from nnjit.layers.registry import find_kind, kinds
 from numpy_engine import as_mlp
 
 MLP = mlp(8, (16, 5), 3, "relu", "log_loss", "softmax")
-RADIAL = Network(4, (Radial(6, normalized=True), Dense(2)), "squared_error", "identity")
+RADIAL = Network(
+    4, (RadialBasis(6, normalized=True), Dense(2, "identity")), "squared_error", "identity"
+)
 
 
 def test_sizes_and_outputs_are_those_of_the_layers():
@@ -41,7 +44,7 @@ def test_numbers_of_parameters_and_of_multiply_adds():
     assert MLP.n_parameters == 9 * 16 + 17 * 5 + 6 * 3
     assert MLP.work == 8 * 16 + 16 * 5 + 5 * 3  # a dense layer's: its weights
     assert RADIAL.n_parameters == 6 * 4 + 6 + 6 * 2 + 2
-    assert RADIAL.work == Radial(6).work(4) + 6 * 2
+    assert RADIAL.work == RadialBasis(6).work(4) + 6 * 2
 
 
 def test_networks_of_equal_data_are_equal():
@@ -140,7 +143,16 @@ def test_a_hidden_layer_ends_where_the_next_one_begins():
     assert MLP.hidden_ends == (1, 2) and RADIAL.hidden_ends == (1,)
     assert mlp(8, (), 3, "relu", "log_loss", "softmax").hidden_ends == ()
     drop, norm, add = map(Behind, ("dropout", "normalization", "residual"))
-    layers = (drop, Dense(5), norm, drop, Dense(5), norm, add, Dense(2))
+    layers = (
+        drop,
+        Dense(5, "identity"),
+        norm,
+        drop,
+        Dense(5, "identity"),
+        norm,
+        add,
+        Dense(2, "identity"),
+    )
     network = Network(5, layers, "squared_error", "identity")
     assert network.hidden_ends == (4, 7)
 
@@ -166,7 +178,9 @@ def test_what_an_mlp_was_made_of_is_read_from_it():
 
 
 def test_other_networks_are_refused_as_mlps():
-    mixed = Network(2, (Dense(3, "tanh"), Dense(3, "relu"), Dense(1)), "squared_error", "identity")
+    mixed = Network(
+        2, (Dense(3, "tanh"), Dense(3, "relu"), Dense(1, "identity")), "squared_error", "identity"
+    )
     for network in (RADIAL, mixed):
         with pytest.raises(ValueError, match="Dense layers of one activation are needed"):
             as_mlp(network)
@@ -188,3 +202,12 @@ def test_parameters_of_a_loss_that_are_no_numbers_or_given_twice_are_refused(opt
 def test_the_text_of_a_network_names_the_parameters_of_its_loss():
     made = mlp(2, (), 1, "relu", "huber", "identity", loss_parameters=[("huber_delta", 2.0)])
     assert str(made).endswith("loss 'huber', huber_delta=2.0")
+
+
+@pytest.mark.parametrize("name", ["filters", "groups"])
+def test_numbers_of_filters_and_groups_are_single_ints(name):
+    given = {"filters": 4, name: np.int64(2)}
+    assert type(getattr(Conv(**given), name)) is int
+    for wrong in (0, 2.0, True, (2, 2)):
+        with pytest.raises(ValueError, match=rf"^{name} is an int of at least 1, got "):
+            Conv(**{**given, name: wrong})

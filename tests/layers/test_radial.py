@@ -9,6 +9,8 @@ from nnjit.backends.cpu import CpuEngine
 from nnjit.backends.layout import row_stride
 from nnjit.core.compiler.jit import kernel, renamed
 from nnjit.layers.dense.spec import Dense
+from nnjit.layers.dropout.spec import Dropout
+from nnjit.layers.flatten.spec import Flatten
 from nnjit.layers.network import Network
 from nnjit.layers.radial.cpu import (
     Bumps,
@@ -21,7 +23,7 @@ from nnjit.layers.radial.cpu import (
     scaled_delta_normalized,
     scaled_delta_plain,
 )
-from nnjit.layers.radial.spec import Radial
+from nnjit.layers.radial.spec import RadialBasis
 
 DTYPES = [np.float32, np.float64]
 # rows, inputs, centres
@@ -211,13 +213,13 @@ def test_nan_stays_nan():
     assert np.isfinite(h[[0, 2, 3, 4]]).all()
 
 
-RADIAL, DENSE = Radial(6), Dense(3)
+RADIAL, DENSE = RadialBasis(6), Dense(3, "identity")
 NETWORKS = {
     "plain": (RADIAL, DENSE),
-    "normalized": (Radial(6, normalized=True), DENSE),
+    "normalized": (RadialBasis(6, normalized=True), DENSE),
     "above tanh": (Dense(5, "tanh"), RADIAL, DENSE),
-    "above relu": (Dense(5, "relu"), Radial(6, normalized=True), DENSE),
-    "two": (RADIAL, Radial(4, normalized=True), DENSE),
+    "above relu": (Dense(5, "relu"), RadialBasis(6, normalized=True), DENSE),
+    "two": (RADIAL, RadialBasis(4, normalized=True), DENSE),
     "below relu": (RADIAL, Dense(5, "relu"), DENSE),
 }
 
@@ -252,7 +254,7 @@ def test_gradient_of_a_network_with_radial_layers_is_that_of_differences(name, w
 @pytest.mark.parametrize("rows, inputs, centers, batch", [(70, 4, 6, 32), (700, 60, 300, 512)])
 def test_epochs_follow_the_oracle(rows, inputs, centers, batch, normalized, dtype):
     """The larger one in several parts, each chunk of parameters with its own gradient."""
-    layers = (Radial(centers, normalized), Dense(3))
+    layers = (RadialBasis(centers, normalized), Dense(3, "identity"))
     engine, parameters = engine_of(layers, dtype, inputs)
     parameters[1] += np.log(np.sqrt(inputs))
     engine.pack([array.astype(dtype) for array in parameters])
@@ -286,3 +288,21 @@ def test_sparse_rows_are_refused():
     engine, _ = engine_of((RADIAL, DENSE), np.float64)
     with pytest.raises(ValueError, match="A radial layer takes no sparse rows"):
         engine.predict(sp.csr_matrix(np.eye(4)))
+
+
+def test_nothing_is_written_for_layers_below_that_have_no_parameters():
+    """They have no room for a delta."""
+    X, y = np.random.RandomState(0).standard_normal((50, 7)), np.zeros((50, 1))
+    for below in (Dropout(0.0), Flatten()):
+        shape = (1, 7) if below.kind == "flatten" else ()
+        layers = (below, RadialBasis(4), Dense(1, "identity"))
+        engine = CpuEngine(Network(7, layers, "squared_error", "identity", shape=shape), np.float64)
+        program = engine._program(sparse=False, training=True)
+        assert program.of_layer[1]["inputs_delta_at"] == 0
+        alone = CpuEngine(Network(7, layers[1:], "squared_error", "identity"), np.float64)
+        start = np.random.RandomState(1).standard_normal(alone.network.n_parameters)
+        for a, b in zip(
+            engine.loss_gradient(start, engine.dataset(X, y), 0.1),
+            alone.loss_gradient(start, alone.dataset(X, y), 0.1),
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-15)

@@ -105,7 +105,7 @@ class CpuEngine:
         check_targets(
             y, sample_weight, X.shape[0], self.network.outputs, labels, self.network.groups
         )
-        data, keep = as_data(X, self.dtype)
+        data, keep = as_data(X, self.dtype, self.network.shape)
         data = fill_targets(data, y, sample_weight, labels, self.dtype)
         return Dataset(data, X.shape[0], keep)
 
@@ -280,7 +280,7 @@ class CpuEngine:
         check_columns(X, self.network.inputs)
         rows = X.shape[0]
         out = np.empty((n, rows, self.network.outputs), self.dtype)
-        data, _keep = as_data(X, self.dtype)
+        data, _keep = as_data(X, self.dtype, self.network.shape)
         sparse = data.x_column == 0
         plan = self._sampling
         if plan is None or not plan.serves(rows, sparse):
@@ -298,7 +298,7 @@ class CpuEngine:
         out = np.empty((n, units), self.dtype)
         if n == 0:
             return out, True
-        data, _keep = as_data(X, self.dtype)
+        data, _keep = as_data(X, self.dtype, self.network.shape)
         sparse = data.x_column == 0
         plan = self._forward
         if plan is None or not plan.serves(n, sparse):

@@ -9,6 +9,9 @@ __all__ = ["Data", "Dataset", "as_data", "check_columns", "check_targets", "fill
 _NO_INDICES = np.empty(0, np.int32)
 _NO_INDPTR = np.empty(0, np.int64)
 _NO_LABELS = np.empty(0, np.int32)
+_NO_LENGTHS = np.empty(0, np.int64)
+# Values of series whose ends are looked for together: their copies should stay in the cache.
+_VALUES_AT_ONCE = 1 << 17
 _NOTHING = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
 
@@ -23,6 +26,7 @@ class Data(NamedTuple):
     targets: np.ndarray  # (n * outputs,) row-major, or (n,): the same for all outputs
     labels: np.ndarray  # (n,) class numbers, int32, of each group of outputs in turn
     weights: np.ndarray  # (n,) sample weights
+    lengths: np.ndarray  # (n,) int64, points of time of series of unequal length
 
 
 class Dataset(NamedTuple):
@@ -96,19 +100,54 @@ def _check_labels(y, n_outputs):
         )
 
 
-def as_data(X, dtype):
-    """(Data without targets, arrays to keep alive) of a dense matrix or a CSR one."""
+def as_data(X, dtype, shape=()):
+    """(Data without targets, arrays to keep alive) of a dense matrix or a CSR one.
+
+    `shape` is that of a row which is a series or an image, see `Network`.
+    """
     nothing = _NOTHING[np.dtype(dtype)]
     if hasattr(X, "indptr"):
         values = canonical(X.data, dtype)
         indices, indptr = canonical(X.indices, np.int32), canonical(X.indptr, np.int64)
-        return Data(values, 0, 0, indices, indptr, nothing, _NO_LABELS, nothing), (X,)
+        return Data(values, 0, 0, indices, indptr, nothing, _NO_LABELS, nothing, _NO_LENGTHS), (X,)
     n, m = X.shape
     if X.flags.fnc:  # in Fortran order and not in C order
         flat, row, column = canonical(X.T, dtype), 1, n
     else:
         flat, row, column = canonical(X, dtype), m, 1
-    return Data(flat, row, column, _NO_INDICES, _NO_INDPTR, nothing, _NO_LABELS, nothing), (X,)
+    lengths = series_lengths(X, shape) if len(shape) == 2 else _NO_LENGTHS
+    return (
+        Data(flat, row, column, _NO_INDICES, _NO_INDPTR, nothing, _NO_LABELS, nothing, lengths),
+        (X,),
+    )
+
+
+def series_lengths(X, shape):
+    """Points of time of each series, those behind the last being NaN; empty where all have all.
+
+    A series without any point counts as a whole one, so that its NaN do not stay unseen.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, channels * time)
+    shape : tuple of int
+        (channels, time).
+
+    Returns
+    -------
+    ndarray of int64
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isnan(X.sum()):
+            return _NO_LENGTHS
+    points, rows = shape[-1], max(1, _VALUES_AT_ONCE // X.shape[1])
+    lengths = np.full(len(X), points, np.int64)
+    for start in range(0, len(X), rows):
+        # a copy where X is in Fortran order
+        there = ~np.isnan(X[start : start + rows].reshape(-1, *shape)).all(axis=1)
+        some = there.any(axis=1)
+        lengths[start : start + rows][some] -= there[some, ::-1].argmax(axis=1)
+    return lengths if (lengths < points).any() else _NO_LENGTHS
 
 
 def fill_targets(data, y, sample_weight, labels, dtype):

@@ -2,7 +2,8 @@
 
 Parameters are one flat array in scikit-learn's packing order, all that are penalized (the weight
 matrices), then the others, and last what no solver trains, so that gradients, vectors of a solver
-and updates are single sweeps. A matrix is row-major; where its rows would be a multiple of 512
+and updates are single sweeps. A matrix is row-major; an array of more axes is one whose rows are
+all axes but the last; where its rows would be a multiple of 512
 bytes apart they are set one vector further apart, because power-of-two strides fall into few cache
 sets. The padding is zero and stays zero.
 
@@ -11,13 +12,22 @@ along the samples, so that no layer is padded in its units and softmax and the l
 samples. Bad strides are avoided there too.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from nnjit.core.simd import TILE
 
-__all__ = ["Layout", "Place", "aligned_empty", "aligned_zeros", "make_layout", "row_stride"]
+__all__ = [
+    "Layout",
+    "Place",
+    "aligned_empty",
+    "aligned_zeros",
+    "make_layout",
+    "row_stride",
+    "untouched_zeros",
+]
 
 _BAD_STRIDE = 512  # bytes
 
@@ -36,12 +46,19 @@ class Place(NamedTuple):
     @property
     def stop(self):
         """One behind its last element, padding included."""
-        return self.start + self.shape[0] * self.row
+        return self.start + self.rows * self.row
+
+    @property
+    def rows(self):
+        """Rows of the matrix that it is, all axes but the last being one; elements of a vector."""
+        return math.prod(self.shape[:-1]) if len(self.shape) > 1 else self.shape[0]
 
     def view(self, flat):
         """The parameter as an array of its shape, in a flat array."""
         part = flat[self.start : self.stop]
-        return part if len(self.shape) == 1 else part.reshape(-1, self.row)[:, : self.shape[1]]
+        if len(self.shape) == 1:
+            return part
+        return part.reshape(-1, self.row)[:, : self.shape[-1]].reshape(self.shape)
 
 
 class Layout(NamedTuple):
@@ -100,8 +117,8 @@ def make_layout(network, dtype):
             if section != (parameter.trained, parameter.penalized):
                 continue
             row = 1
-            if len(parameter.shape) == 2:
-                columns = parameter.shape[1]
+            if len(parameter.shape) >= 2:
+                columns = parameter.shape[-1]
                 row = columns + (lanes_of(dtype) if columns * itemsize % _BAD_STRIDE == 0 else 0)
             place = Place(
                 layer, piece, parameter.shape, parameter.penalized, start, row, parameter.trained
@@ -125,3 +142,11 @@ def aligned_zeros(n, dtype):
     array = aligned_empty(n, dtype)
     array[:] = 0
     return array
+
+
+def untouched_zeros(n, dtype):
+    """The same as `aligned_zeros`, of which a large one takes memory only as it is written to."""
+    itemsize = np.dtype(dtype).itemsize
+    raw = np.zeros(n * itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + n * itemsize].view(dtype)

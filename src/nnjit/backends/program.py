@@ -15,11 +15,15 @@ and, if it likes,
 - ``reads_outputs(layer)``: whether its backward pass reads its outputs as they were (that of
   `nnjit.layers.activation` where it ends in an activation);
 - ``IN_PLACE``: it changes delta in place, and the values too if the layer below reads them no more;
+- ``make_halves(program, step)``: where it joins rows, the two steps in place of one between which
+  the parts of a minibatch meet, and the units that put together what these have measured, behind
+  the first one's forward pass and behind the second one's backward pass (0 for nothing);
 - ``TRAINING_ONLY``: in a prediction its outputs are its inputs, unless samples are drawn.
 """
 
 import functools
 import importlib
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +31,7 @@ import numpy as np
 from nnjit.backends.layout import lanes_of, make_layout, round_up, row_stride
 from nnjit.core.jobs.job import Step
 from nnjit.core.jobs.records import address_of
-from nnjit.core.maps.inputs import input_unit
+from nnjit.core.maps.inputs import input_unit, packed_input_unit
 from nnjit.formulas import find_activation
 
 __all__ = ["Program", "Rows", "make_program"]
@@ -66,9 +70,9 @@ class Program:
         self.network, self.layout, self.dtype = network, layout, np.dtype(dtype)
         self.sparse, self.training, self.sampling = sparse, training, sampling
         self.single = self.dtype == np.float32
-        self.sizes = network.sizes
+        self.sizes, self.shapes = network.sizes, network.shapes
         self._kept = np.cumsum(
-            [0, *[layer.kept(n) for layer, n in zip(network.layers, self.sizes, strict=False)]]
+            [0, *[layer.kept(n) for layer, n in zip(network.layers, self.shapes, strict=False)]]
         ).tolist()
         self._kinds = [_cpu(layer.kind) for layer in network.layers]
         self._left_out = [self._leaves_out(kind) for kind in self._kinds]
@@ -77,7 +81,7 @@ class Program:
         self._starts, n_values = self._value_rows()
         self._delta_starts, n_deltas = self._delta_rows()
         self.rows = _rows(n_values, n_deltas if training else 0, self._kept[-1], training)
-        self.scratch = 0
+        self.scratch, self._arrays = 0, []
         self.of_layer = [
             None if left_out else kind.make_step(self, number, layer)
             for number, (kind, layer, left_out) in enumerate(
@@ -144,21 +148,33 @@ class Program:
             zip(self.network.layers, self.sizes[1:], strict=True)
         ):
             in_place = asked and getattr(self._kinds[number], "IN_PLACE", False)
-            asked = asked or bool(layer.parameters(self.sizes[number]))
+            asked = asked or bool(layer.parameters(self.shapes[number]))
             starts.append(starts[-1] if in_place else total if asked else -1)
             total += size if asked and not in_place else 0
         return starts, total
 
     def _input(self):
         step = Step.table(1)
-        step["forward_at"] = input_unit(self.single).address
+        packed = isinstance(self.shapes[0], tuple)
+        step["forward_at"] = (packed_input_unit if packed else input_unit)(self.single).address
         step["outputs"] = self.sizes[0]
+        self.enter_shape(step, 0)
         return step
+
+    def enter_shape(self, step, number):
+        """Enter into the record how the values lie that come into a layer, or out of the last."""
+        shape, lengths = self.shapes[number], self.network.lengths[number]
+        if isinstance(shape, tuple):
+            step["packed"], step["channels"] = 1, shape[0]
+            step["points"] = math.prod(shape[1:])
+        if lengths is not None:
+            step["lengths_at"] = address_of(lengths)  # of an array that the network keeps
 
     def place(self, step, number, units):
         """Enter a layer's units, and where its values and deltas lie, into its record."""
         step["inputs"], step["outputs"] = self.sizes[number], self.sizes[number + 1]
         step["input_row"], step["output_row"] = self._starts[number], self._starts[number + 1]
+        self.enter_shape(step, number + 1)
         kept = self._kept[number + 1] - self._kept[number]
         step["kept_row"] = self.rows.kept + self._kept[number] if kept else -1
         step["forward_at"] = units["forward"].address
@@ -171,6 +187,10 @@ class Program:
                 step["gradient_at"] = units["gradient"].address
         return step
 
+    def kind(self, number):
+        """The module of a layer's kind."""
+        return self._kinds[number]
+
     def input_row(self, number):
         """Where the values begin that come into a layer."""
         return self._starts[number]
@@ -179,6 +199,11 @@ class Program:
         """Where their deltas begin, in training; -1 where nobody asks for them."""
         start = self._delta_starts[number]
         return self.rows.delta + start if start >= 0 else -1
+
+    def keep(self, array):
+        """Keep an array that records point to as long as these; its address."""
+        self._arrays.append(array)
+        return address_of(array)
 
     def take_scratch(self, columns):
         """Reserve sample-major scratch; (its start and stride, in elements of each row)."""
@@ -203,6 +228,11 @@ class Program:
     def masked_above(self, number):
         """Whether the layer above a layer does that for it."""
         return number + 1 < len(self._kinds) and self.masks_below(number + 1)
+
+    @property
+    def row_bytes(self):
+        """What a row of a block has in the workspace, but for padding."""
+        return (self.rows.scratch + self.scratch) * self.dtype.itemsize
 
     def workspace_size(self, rows):
         """Elements that one block of `rows` rows needs."""

@@ -2,7 +2,7 @@
 
 import importlib
 
-from nnjit.core.jobs import driver, prediction, training
+from nnjit.core.jobs import driver, prediction, segments, training
 from nnjit.core.maps import activations, groups, inputs, losses, outputs, solvers
 from nnjit.formulas import ACTIVATIONS, SOLVERS, known_pairs
 from nnjit.layers.registry import kinds
@@ -21,9 +21,11 @@ def all_units(single):
         float32 or float64.
     """
     yield "driver", "drive", driver.DRIVE
-    for name, unit in (training.units(single) | prediction.units(single)).items():
+    phases = training.units(single) | segments.units(single) | prediction.units(single)
+    for name, unit in phases.items():
         yield "driver", name, unit
     yield "driver", "input", inputs.input_unit(single)
+    yield "driver", "packed input", inputs.packed_input_unit(single)
     for kind in kinds():
         for module in _modules(kind):
             for unit in module.units(single).values():

@@ -2,3 +2,58 @@
 
 `network.py` puts layers together. Nothing here that is imported with nnjit compiles or loads Numba.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__all__ = [
+    "Augment",
+    "Conv",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalPool",
+    "Normalization",
+    "Pool",
+    "RadialBasis",
+    "Residual",
+]
+
+_KINDS = {
+    "Augment": "augmentation",
+    "Conv": "convolution",
+    "Dense": "dense",
+    "Dropout": "dropout",
+    "Flatten": "flatten",
+    "GlobalPool": "global_pooling",
+    "Normalization": "normalization",
+    "Pool": "pooling",
+    "RadialBasis": "radial",
+    "Residual": "residual",
+}
+
+if TYPE_CHECKING:
+    from nnjit.layers.augmentation.spec import Augment
+    from nnjit.layers.convolution.spec import Conv
+    from nnjit.layers.dense.spec import Dense
+    from nnjit.layers.dropout.spec import Dropout
+    from nnjit.layers.flatten.spec import Flatten
+    from nnjit.layers.global_pooling.spec import GlobalPool
+    from nnjit.layers.normalization.spec import Normalization
+    from nnjit.layers.pooling.spec import Pool
+    from nnjit.layers.radial.spec import RadialBasis
+    from nnjit.layers.residual.spec import Residual
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _KINDS:
+            raise AttributeError(f"module 'nnjit.layers' has no attribute {name!r}")
+        found = getattr(importlib.import_module(f"nnjit.layers.{_KINDS[name]}.spec"), name)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_KINDS})

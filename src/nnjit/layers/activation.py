@@ -7,7 +7,7 @@ beginning. It passes `reads_outputs` on to the program.
 
 from nnjit.core.compiler.jit import inline
 from nnjit.core.compiler.units import call
-from nnjit.core.jobs.job import Step, work_of
+from nnjit.core.jobs.job import Step, row_lanes, row_length, work_of
 from nnjit.core.maps import activations
 from nnjit.core.maps.activations import copy
 from nnjit.formulas import find_activation
@@ -26,23 +26,24 @@ class ActivatedStep(Step):
 @inline
 def activate(job, step, block, like):
     """The activation in place; z is kept where its derivative needs it."""
-    work, stride = work_of(job, block, like), job.stride
-    at = step.output_row * stride
+    work, stride = work_of(job, block, like), row_length(job, block, step.packed)
+    at, lanes = step.output_row * job.stride, row_lanes(block, step.packed)
     if step.z_row >= 0:
         for t in range(step.outputs):
-            z, kept = at + t * stride, (step.z_row + t) * stride
-            copy(work[z : z + block.lanes], work[kept : kept + block.lanes])
+            z, kept = at + t * stride, step.z_row * job.stride + t * stride
+            copy(work[z : z + lanes], work[kept : kept + lanes])
     if step.activation_at != 0:
-        n = (step.outputs - 1) * stride + block.lanes
+        n = (step.outputs - 1) * stride + lanes
         call(step.activation_at, (block.work_at + at * work.itemsize, n))
 
 
 @inline
 def differentiate(job, step, block, like):
     """Multiply delta by the activation's derivative."""
-    work, stride = work_of(job, block, like), job.stride
+    work, stride = work_of(job, block, like), row_length(job, block, step.packed)
     if step.derivative_at != 0:
-        size, n = work.itemsize * stride, (step.outputs - 1) * stride + block.lanes
+        size = work.itemsize * job.stride
+        n = (step.outputs - 1) * stride + row_lanes(block, step.packed)
         start = block.work_at
         call(
             step.derivative_at,

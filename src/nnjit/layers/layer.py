@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
-__all__ = ["Layer", "Parameter"]
+__all__ = ["Layer", "Parameter", "Shape", "size_of", "vector"]
+
+# What goes into a layer, or comes out of it, for each row: so many values of a vector, or an array
+# of channels, (channels, time) of a series or (channels, height, width) of an image. Its values
+# are in C order.
+Shape: TypeAlias = int | tuple[int, ...]
+
+
+def size_of(shape: Shape) -> int:
+    """Return the number of values."""
+    return math.prod(shape) if isinstance(shape, tuple) else shape
+
+
+def vector(shape: Shape, kind: str) -> int:
+    """Return the number of values for a layer that takes vectors only.
+
+    Raises
+    ------
+    ValueError
+        If it is given an array of channels.
+    """
+    if isinstance(shape, tuple):
+        raise ValueError(
+            f"A {kind} layer takes vectors, but it gets arrays of shape {shape}: put a flatten or "
+            "global pooling layer below it."
+        )
+    return shape
 
 
 class Parameter(NamedTuple):
@@ -15,6 +41,7 @@ class Parameter(NamedTuple):
     shape: tuple[int, ...]
     penalized: bool  # by the L2 term
     trained: bool = True  # by the solver; else state that the layer itself keeps
+    start: float = 0.0  # what its elements are at first, where they are neither drawn nor chosen
 
     @property
     def size(self) -> int:
@@ -25,11 +52,15 @@ class Parameter(NamedTuple):
 class Layer(Protocol):
     """A layer as a frozen dataclass of plain data, which is what a checkpoint keeps of it.
 
-    `inputs` is the number of values that it reads for each row. If it likes, a layer has as well
+    `inputs` is the shape of what it reads for each row, an int for a vector; a layer raises a
+    ValueError that says what is wrong where it does not fit. If it likes, a layer has as well
 
     - `activation`, the name of what its outputs have gone through;
     - `span`: it adds what came into the layer so many layers before;
-    - `joins_rows`: whether in training a row's values depend on its minibatch's other rows.
+    - `joins_rows`: whether in training a row's values depend on its minibatch's other rows;
+    - `random`: whether it draws at random in training;
+    - `changes_rows`: it is a change of the data, and no layer below it may have parameters;
+    - `length(n)`: how many points of time come out of n, for series of unequal length.
     """
 
     kind: ClassVar[str]  # the name of its folder
@@ -38,14 +69,14 @@ class Layer(Protocol):
     def examples(cls) -> tuple[Layer, ...]:
         """Return small layers of the kind: what every kind has to keep is tested with them."""
 
-    def outputs(self, inputs: int) -> int:
-        """Return the number of values for each row that the next layer reads."""
+    def outputs(self, inputs: Shape) -> Shape:
+        """Return the shape of what the next layer reads for each row."""
 
-    def parameters(self, inputs: int) -> tuple[Parameter, ...]:
+    def parameters(self, inputs: Shape) -> tuple[Parameter, ...]:
         """Return its parameters, in the order in which they are kept."""
 
-    def kept(self, inputs: int) -> int:
+    def kept(self, inputs: Shape) -> int:
         """Return how many values for each row its backward pass needs beside its outputs."""
 
-    def work(self, inputs: int) -> int:
+    def work(self, inputs: Shape) -> int:
         """Return the multiply-adds of its forward pass for each row."""

@@ -9,14 +9,24 @@ from functools import cached_property, lru_cache
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nnjit.layers.dense.spec import Dense
-from nnjit.layers.layer import Layer, Parameter
+from nnjit.layers.layer import Layer, Parameter, Shape, size_of
 from nnjit.layers.registry import find_kind
 
 __all__ = ["Network", "mlp"]
 
 # Kinds of layers that have no units of their own and belong to the layer before them.
-_BEHIND = ("dropout", "normalization", "residual")
+_BEHIND = (
+    "augmentation",
+    "dropout",
+    "global_pooling",
+    "normalization",
+    "pooling",
+    "residual",
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,9 @@ class Network:
     groups : tuple of int
         Numbers of logits of each softmax where there are several, one after the other; ``()`` for
         a single one, of all logits.
+    shape : tuple of int
+        (channels, time) or (channels, height, width) of a row that is a series or an image, in C
+        order; ``()`` for a vector.
 
     Raises
     ------
@@ -53,27 +66,43 @@ class Network:
     output: str
     loss_parameters: tuple[tuple[str, float | tuple[float, ...]], ...] = ()
     groups: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         ends = self.layers[-1:]
-        if not ends or (self.loss and ends[0] != Dense(ends[0].outputs(1))):
+        if not ends or (self.loss and ends[0] != Dense(getattr(ends[0], "units", 0), "identity")):
             raise ValueError(
                 "A network ends in a dense layer without an activation, whose outputs are the "
                 f"logits: {self}."
+            )
+        if self.shape and (len(self.shape) not in (2, 3) or size_of(self.shape) != self.inputs):
+            raise ValueError(
+                "The shape of a row is (channels, time) or (channels, height, width), of as many "
+                f"values as there are inputs: {self.shape} for {self.inputs} inputs."
             )
         if not all(isinstance(size, Integral) and size >= 1 for size in self.sizes):
             raise ValueError(
                 f"A network has at least one input, and each layer one output: {self}."
             )
         for first, number in self.shortcuts:
-            if first < 0 or first == number or self.sizes[first] != self.sizes[number]:
+            if first < 0 or first == number or self.shapes[first] != self.shapes[number]:
                 raise ValueError(
                     f"A residual layer adds what came into a layer below it, of as many values: "
                     f"layer {number} of {self}."
                 )
+        self._check_order()
         self._check_loss_parameters()
         if self.groups and sum(self.groups) != self.outputs:
             raise ValueError(f"Groups of {self.groups} logits are not all of them: {self}.")
+
+    def _check_order(self) -> None:
+        trained = min((number for number, _ in self.parameters()), default=len(self.layers))
+        for number, layer in enumerate(self.layers):
+            if number > trained and getattr(layer, "changes_rows", False):
+                raise ValueError(
+                    f"Layer {number}, {_text(layer)}, changes the rows: it has to come first, but "
+                    f"layer {trained}, {_text(self.layers[trained])}, has parameters."
+                )
 
     def _check_loss_parameters(self) -> None:
         names = [name for name, _ in self.loss_parameters]
@@ -85,17 +114,47 @@ class Network:
                     raise ValueError(f"{name} of the loss must be finite numbers, got {value!r}.")
 
     def __str__(self) -> str:
-        layers = " -> ".join(map(_text, (self.inputs, *self.layers)))
+        layers = " -> ".join(map(_text, (self.shape or self.inputs, *self.layers)))
         options = "".join(f", {name}={value!r}" for name, value in self.loss_parameters)
         return f"{layers}, output {self.output!r}, loss {self.loss!r}{options}"
 
     @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Shape of a row: of the inputs, and of the outputs of every layer."""
+        shapes: list[Shape] = [self.shape or self.inputs]
+        for number, layer in enumerate(self.layers):
+            try:
+                shapes.append(layer.outputs(shapes[-1]))
+            except ValueError as error:
+                raise ValueError(f"Layer {number}, {_text(layer)}, does not fit: {error}") from None
+        return tuple(shapes)
+
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Values of a row: the inputs, and the outputs of every layer."""
-        sizes = [self.inputs]
-        for layer in self.layers:
-            sizes.append(layer.outputs(sizes[-1]))
-        return tuple(sizes)
+        return tuple(map(size_of, self.shapes))
+
+    @cached_property
+    def lengths(self) -> tuple[NDArray[np.int64] | None, ...]:
+        """Points of time that a series of n points has as an input and behind each layer, by n.
+
+        An array for n from 0 to that of the inputs, None where there is no series: rows are
+        vectors or images, or time is gone.
+        """
+        if len(self.shape) != 2:
+            return (None,) * (len(self.layers) + 1)
+        found: list[NDArray[np.int64] | None] = [np.arange(self.shape[-1] + 1, dtype=np.int64)]
+        for layer, after in zip(self.layers, self.shapes[1:], strict=True):
+            before, length = found[-1], getattr(layer, "length", None)
+            if before is None or not isinstance(after, tuple):
+                found.append(None)
+            else:
+                found.append(
+                    before
+                    if length is None
+                    else np.array([*map(length, before.tolist())], np.int64)
+                )
+        return tuple(found)
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
@@ -105,8 +164,8 @@ class Network:
         below them.
         """
         widths = [self.inputs]
-        for layer, before, after in zip(self.layers, self.sizes, self.sizes[1:], strict=False):
-            if any(len(one.shape) == 2 for one in layer.parameters(before)):
+        for layer, before, after in zip(self.layers, self.shapes, self.sizes[1:], strict=False):
+            if any(len(one.shape) >= 2 for one in layer.parameters(before)):
                 widths.append(after)
         return tuple(widths)
 
@@ -136,9 +195,14 @@ class Network:
         """Numbers of layers up to the end of each hidden layer.
 
         A hidden layer is what an estimator calls so: one that has units of its own, and the
-        normalization, dropout and sum behind it.
+        normalization, dropout, pooling and sum behind it.
         """
-        starts = [number for number, layer in enumerate(self.layers) if layer.kind not in _BEHIND]
+        starts = [
+            # flattened values are the inputs of what follows
+            number - (number > 0 and self.layers[number - 1].kind == "flatten")
+            for number, layer in enumerate(self.layers)
+            if layer.kind not in (*_BEHIND, "flatten")
+        ]
         return tuple(starts[1:])
 
     def first(self, count: int) -> Network:
@@ -146,7 +210,7 @@ class Network:
 
         Its parameters are the first of this one's.
         """
-        return Network(self.inputs, self.layers[:count], "", "identity")
+        return Network(self.inputs, self.layers[:count], "", "identity", shape=self.shape)
 
     def parameters(self) -> tuple[tuple[int, Parameter], ...]:
         """Return (number of the layer, parameter), layer by layer."""
@@ -156,7 +220,7 @@ class Network:
     def _parameters(self) -> tuple[tuple[int, Parameter], ...]:
         return tuple(
             (number, parameter)
-            for number, (layer, inputs) in enumerate(zip(self.layers, self.sizes, strict=False))
+            for number, (layer, inputs) in enumerate(zip(self.layers, self.shapes, strict=False))
             for parameter in layer.parameters(inputs)
         )
 
@@ -183,7 +247,7 @@ class Network:
     def work(self) -> int:
         """Multiply-adds of the forward pass for each row."""
         return sum(
-            layer.work(inputs) for layer, inputs in zip(self.layers, self.sizes, strict=False)
+            layer.work(inputs) for layer, inputs in zip(self.layers, self.shapes, strict=False)
         )
 
     def to_state(self) -> dict[str, Any]:
@@ -200,6 +264,8 @@ class Network:
             ]
         if self.groups:
             state["groups"] = list(self.groups)
+        if self.shape:
+            state["shape"] = list(map(int, self.shape))
         return state
 
     @classmethod
@@ -219,7 +285,7 @@ class Network:
         ValueError
             If it is of no network, or of one with a kind of layer that is not known.
         """
-        optional: dict[str, Any] = {"loss_parameters": [], "groups": []}
+        optional: dict[str, Any] = {"loss_parameters": [], "groups": [], "shape": []}
         if isinstance(state, Mapping):
             state = {**optional, **state}
         _check_names("network", state, [field.name for field in fields(cls)])
@@ -228,9 +294,15 @@ class Network:
             (name, tuple(value) if isinstance(value, list) else value)
             for name, value in state["loss_parameters"]
         ]
-        groups = tuple(state["groups"])
+        groups, shape = tuple(state["groups"]), tuple(state["shape"])
         return cls(
-            state["inputs"], tuple(layers), state["loss"], state["output"], tuple(given), groups
+            state["inputs"],
+            tuple(layers),
+            state["loss"],
+            state["output"],
+            tuple(given),
+            groups,
+            shape,
         )
 
 
@@ -239,7 +311,11 @@ def _layer(state: Any) -> Layer:
     if not isinstance(state, Mapping) or not isinstance(state.get("kind"), str):
         raise ValueError(f"A layer has no kind: {state!r:.80}.")
     kind = find_kind(state["kind"])
-    attributes = {name: value for name, value in state.items() if name != "kind"}
+    attributes = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in state.items()
+        if name != "kind"
+    }
     _check_names(f"{state['kind']} layer", attributes, [field.name for field in fields(kind)])
     layer: Layer = kind(**attributes)
     return layer
@@ -252,10 +328,14 @@ def _check_names(what: str, state: Any, names: Sequence[str]) -> None:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Return attributes with Python's numbers in place of NumPy's."""
-    return {
-        name: value.item() if hasattr(value, "item") else value for name, value in values.items()
-    }
+    """Return attributes with Python's numbers in place of NumPy's, and lists in that of tuples."""
+    return {name: _plain_value(value) for name, value in values.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [*map(_plain_value, value)]
+    return value.item() if hasattr(value, "item") else value
 
 
 def _listed(value: float | tuple[float, ...]) -> Any:
@@ -271,7 +351,7 @@ def _text(part: Any) -> str:
     shown = [
         f"{value!r}" if number == 0 else f"{field.name}={value!r}"
         for number, (field, value) in enumerate(values)
-        if value != field.default
+        if value != ("identity" if field.name == "activation" else field.default)
     ]
     return f"{part.kind}({', '.join(shown)})"
 
@@ -377,7 +457,7 @@ def _mlp(
             block.append(find_kind("residual")(len(block)))
         layers += block
         before = units
-    layers.append(Dense(outputs))
+    layers.append(Dense(outputs, "identity"))
     return Network(inputs, tuple(layers), loss, output, loss_parameters, groups)
 
 
@@ -387,7 +467,7 @@ def _hidden_layer(
     """Return the layers of the network that are called one hidden layer."""
     layers: list[Layer] = [Dense(units, activation)]
     if normalization:
-        layers = [Dense(units), find_kind("normalization")(normalization, activation)]
+        layers = [Dense(units, "identity"), find_kind("normalization")(normalization, activation)]
     if dropout:
         layers.append(find_kind("dropout")(dropout))
     return layers

@@ -24,6 +24,8 @@ __all__ = [
     "params_of",
     "phase_of",
     "present",
+    "row_lanes",
+    "row_length",
     "step_at",
     "step_of",
     "work_of",
@@ -136,6 +138,7 @@ class Job(Record):
     average_share: float  # of the parameters in a step
     seed: int  # of the bits that layers draw
     rates_at: int  # float64, by the number of the minibatch, in place of `rate`; 0 where that holds
+    lengths_at: int  # (n_samples,) int64, points of time of each series; 0 where all have all
 
 
 class Phase(Record):
@@ -144,6 +147,11 @@ class Phase(Record):
     task_at: int  # unit (job, number, count, worker)
     close_at: int  # unit (job) -> tasks of the next phase, 0 at the end of the job
     next: int  # its number
+    # of a segment of the passes, see `nnjit.core.jobs.segments`
+    first: int  # positions
+    last: int
+    join_at: int  # unit (job, step, parts)
+    joined_at: int  # its step
 
 
 class Step(Record):
@@ -152,6 +160,11 @@ class Step(Record):
     Value k of the block's row j lies at ``(row + k) * stride + j``, delta being the derivative of
     the loss by the layer's outputs. The last vector of rows is filled up: values there are any
     numbers, deltas 0.
+
+    Arrays of channels lie packed instead: value k of row j at ``row * stride + k * rows + j``, so
+    that neighbouring points, with the samples innermost, are one long vector. What follows the last
+    value is anything. Of a series that is shorter than others, the values and the deltas of points
+    behind its end are 0. See `row_length` and `row_lanes`.
     """
 
     forward_at: int  # unit (job, step, block): from input_row to output_row
@@ -167,6 +180,10 @@ class Step(Record):
     delta_row: int
     input_delta_row: int  # -1 where nobody asks for it
     kept_row: int  # of what the backward pass needs beside these; -1 where that is nothing
+    packed: int  # 1: the outputs are arrays of channels, whose values lie without padding
+    channels: int  # of these; channel c, point p is value c * points + p
+    points: int
+    lengths_at: int  # int64: points that a series has here, by those that it had as an input
 
 
 class Block(Record):
@@ -194,6 +211,18 @@ class Chunk(Record):
     rows: int  # 0 for a vector
     columns: int
     row: int  # elements from one row to the next
+
+
+@inline
+def row_length(job, block, packed):
+    """Elements from one value of a layer's outputs to the next; `packed` is the step's."""
+    return block.rows if packed != 0 else job.stride
+
+
+@inline
+def row_lanes(block, packed):
+    """How many of these belong to it: of a packed one those of the rows, else whole vectors."""
+    return block.rows if packed != 0 else block.lanes
 
 
 job_of, phase_of, step_of = reader(Job), reader(Phase), reader(Step)

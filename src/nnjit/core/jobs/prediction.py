@@ -12,6 +12,7 @@ from nnjit.core.jobs.job import (
     block_of,
     job_of,
     params_of,
+    row_length,
     step_at,
     step_of,
     work_of,
@@ -80,11 +81,12 @@ def predict_block(job_at, job, block_at, like):
     logistic output is 0 or 1 by it.
     """
     block = block_of(block_at)
-    work, rows, stride, steps = work_of(job, block, like), block.rows, job.stride, job.n_steps
+    work, rows, steps = work_of(job, block, like), block.rows, job.n_steps
     for number in range(steps):
         at = step_at(job, number)
         call(step_of(at).forward_at, (job_at, at, block_at))
-    z, units = step_of(step_at(job, steps - 1)).output_row * stride, job.outputs
+    last, units = step_of(step_at(job, steps - 1)), job.outputs
+    z, stride = last.output_row * job.stride, row_length(job, block, last.packed)
     finite = all_finite(work, z, units, rows, stride)
     if not job.logits and job.output_at != 0:
         call(job.output_at, (job_at, block_at))
@@ -93,8 +95,9 @@ def predict_block(job_at, job, block_at, like):
     out = view(job.out_at, job.n_samples * units, like)
     write_rows(work, z, stride, units, rows, out, block.start * units)
     zero = np.int64(0)  # not a literal, for which helpers would be compiled once more
-    inputs = step_of(step_at(job, zero)).outputs
-    return finite and (job.x_column == 0 or all_finite(work, zero, inputs, rows, stride))
+    first = step_of(step_at(job, zero))
+    stride = row_length(job, block, first.packed)
+    return finite and (job.x_column == 0 or all_finite(work, zero, first.outputs, rows, stride))
 
 
 def after_blocks(job_at):

@@ -58,7 +58,7 @@ __all__ = [
 WEIGHTS, BIASES = range(2)  # pieces
 ROWS_ALONE = True  # some rows of the weights' gradient can be had without the others
 MASKS_INPUTS = True  # backward can end in the derivative of a ReLU below
-VARIANTS = ("csr",)  # modules with units of their own
+VARIANTS = ("csr", "row")  # modules with units of their own
 
 
 class DenseStep(ActivatedStep):
@@ -214,11 +214,14 @@ def make_step(program, number, layer):
     layer : nnjit.layers.dense.spec.Dense
     """
     csr = program.sparse and number == program.first
-    made = _csr_units(program.single) if csr else units(program.single)
+    alone = not csr and _takes_single_rows(program, number)
+    made = _variant("csr", program.single) if csr else units(program.single)
+    if alone:
+        made = {**made, **_variant("row", program.single)}
     step = program.place(DenseStep.table(1), number, made)
     weights, biases = program.layout.of(number)
     step["weights"], step["row"], step["biases"] = weights.start, weights.row, biases.start
-    if csr or program.training:
+    if csr or alone or program.training:
         step["transposed"], step["transposed_row"] = program.take_scratch(layer.units)
     in_product = find_activation(layer.activation).epilogue == "relu" and not csr
     step["epilogue"] = RELU if in_product else PLAIN
@@ -228,5 +231,18 @@ def make_step(program, number, layer):
     return step
 
 
-def _csr_units(single):
-    return importlib.import_module("nnjit.layers.dense.csr").units(single)
+def _takes_single_rows(program, number):
+    """Whether blocks of one row have a way of their own: in predictions of series and images.
+
+    It reads the weights in whole vectors, which must not end behind the parameters.
+    """
+    if program.training or not program.network.shape:
+        return False
+    weights = program.layout.of(number)[WEIGHTS]
+    vectors = -(-weights.shape[-1] // program.lanes)
+    end = weights.stop - weights.row + vectors * program.lanes
+    return end <= program.layout.n_flat
+
+
+def _variant(name, single):
+    return importlib.import_module(f"nnjit.layers.dense.{name}").units(single)

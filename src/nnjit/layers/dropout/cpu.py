@@ -15,7 +15,15 @@ import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
 from nnjit.core.compiler.units import Unit
-from nnjit.core.jobs.job import STEPS, Step, block_of, job_of, work_of
+from nnjit.core.jobs.job import (
+    STEPS,
+    Step,
+    block_of,
+    job_of,
+    row_lanes,
+    row_length,
+    work_of,
+)
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps.activations import copy
 from nnjit.core.scalar import helper
@@ -72,36 +80,39 @@ def drop(job, step, block, at, like):
     real = work.dtype.type
     # apart from the values, whose vectors may hold other numbers of elements
     spare_at = block.work_at + job.spare_row * stride * work.itemsize
-    drawn = view(spare_at, block.lanes, np.uint32(0))
+    drawn = view(spare_at, row_lanes(block, step.packed), np.uint32(0))
     step_number = np.int64(view(job.clock_at, STEPS + 1, np.float64(0))[STEPS])
     first, second = key(job.seed, step_number, step.number)
+    length, lanes = row_length(job, block, step.packed), row_lanes(block, step.packed)
     for k in range(step.outputs):
         a, b = unit_key(first, second, k)
         draw(drawn, a, b, np.uint32(block.first))
-        row = work[at + k * stride : at + k * stride + block.lanes]
+        row = work[at + k * length : at + k * length + lanes]
         drop_row(row, drawn, np.uint32(step.threshold), real(step.scale), real(0))
 
 
 @inline
 def mask(job, step, block, like):
     """Multiply delta by the mask and by the derivative of the ReLU below."""
-    work, stride = work_of(job, block, like), job.stride
-    real = work.dtype.type
+    work, length = work_of(job, block, like), row_length(job, block, step.packed)
+    real, lanes = work.dtype.type, row_lanes(block, step.packed)
     for k in range(step.outputs):
-        delta, values = (step.delta_row + k) * stride, (step.output_row + k) * stride
+        delta = step.delta_row * job.stride + k * length
+        values = step.output_row * job.stride + k * length
         mask_row(
-            work[delta : delta + block.lanes], work[values : values + block.lanes],
-            real(step.scale), real(0),
-        )  # fmt: skip
+            work[delta : delta + lanes], work[values : values + lanes], real(step.scale), real(0)
+        )
 
 
 @inline
 def copy_inputs(job, step, block, like):
     """Where the layer below reads its outputs later, this one has rows of its own."""
-    work, stride = work_of(job, block, like), job.stride
+    work, length = work_of(job, block, like), row_length(job, block, step.packed)
+    lanes = row_lanes(block, step.packed)
     for k in range(step.outputs):
-        source, target = (step.input_row + k) * stride, (step.output_row + k) * stride
-        copy(work[source : source + block.lanes], work[target : target + block.lanes])
+        source = step.input_row * job.stride + k * length
+        target = step.output_row * job.stride + k * length
+        copy(work[source : source + lanes], work[target : target + lanes])
 
 
 @functools.cache

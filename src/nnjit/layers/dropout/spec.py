@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import ClassVar
 
-from nnjit.layers.layer import Parameter
+from nnjit.layers.layer import Parameter, Shape, size_of
 
 __all__ = ["Dropout"]
 
@@ -54,18 +54,18 @@ class Dropout:
         """Return small layers of the kind, for tests."""
         return cls(0.25), cls(0.0)
 
-    def outputs(self, inputs: int) -> int:
-        """Return the number of values, which does not change."""
+    def outputs(self, inputs: Shape) -> Shape:
+        """Return the shape, which does not change."""
         return inputs
 
-    def parameters(self, inputs: int) -> tuple[Parameter, ...]:
+    def parameters(self, inputs: Shape) -> tuple[Parameter, ...]:
         """Return nothing."""
         return ()
 
-    def kept(self, inputs: int) -> int:
+    def kept(self, inputs: Shape) -> int:
         """Return 0: the backward pass draws the same bits again."""
         return 0
 
-    def work(self, inputs: int) -> int:
+    def work(self, inputs: Shape) -> int:
         """Return some multiply-adds for the bits of each value."""
-        return inputs * _WORK_OF_BITS
+        return size_of(inputs) * _WORK_OF_BITS

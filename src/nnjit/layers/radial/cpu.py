@@ -525,7 +525,7 @@ def make_step(program, number, layer):
         Of the network that the layer is part of.
     number : int
         Of the layer.
-    layer : nnjit.layers.radial.spec.Radial
+    layer : nnjit.layers.radial.spec.RadialBasis
     """
     made, form = units(program.single), "normalized_" if layer.normalized else ""
     passes = {name: made[form + name] for name in ("forward", "backward")}
@@ -535,6 +535,6 @@ def make_step(program, number, layer):
     step["of_centers"], _ = program.take_scratch(layer.centers)
     if program.training:
         step["transposed"], step["transposed_row"] = program.take_scratch(program.sizes[number])
-        if number > 0:
+        if step["input_delta_row"] >= 0:
             step["inputs_delta_at"] = made["inputs_delta"].address
     return step

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnjit.layers.layer import Parameter
+from nnjit.layers.layer import Parameter, Shape, vector
 
-__all__ = ["Radial"]
+__all__ = ["RadialBasis"]
 
 # An exponential costs about as much as so many multiply-adds.
 _WORK_OF_EXP = 8
 
 
 @dataclass(frozen=True)
-class Radial:
+class RadialBasis:
     """Gaussian bumps around centres.
 
     For a row x, every centre c_k with its width s_k and z_k = -|x - c_k|^2 / (2 s_k^2):
@@ -56,25 +56,26 @@ class Radial:
             raise ValueError(f"A radial layer needs at least one centre, got {self.centers}.")
 
     @classmethod
-    def examples(cls) -> tuple[Radial, ...]:
+    def examples(cls) -> tuple[RadialBasis, ...]:
         """Return small layers of the kind, for tests."""
         return cls(4), cls(3, normalized=True)
 
-    def outputs(self, inputs: int) -> int:
+    def outputs(self, inputs: Shape) -> int:
         """Return the number of centres."""
+        vector(inputs, self.kind)
         return self.centers
 
-    def parameters(self, inputs: int) -> tuple[Parameter, ...]:
+    def parameters(self, inputs: Shape) -> tuple[Parameter, ...]:
         """Return the centres and the logarithms of the widths."""
         return (
-            Parameter("centers", (self.centers, inputs), penalized=False),
+            Parameter("centers", (self.centers, vector(inputs, self.kind)), penalized=False),
             Parameter("log_widths", (self.centers,), penalized=False),
         )
 
-    def kept(self, inputs: int) -> int:
+    def kept(self, inputs: Shape) -> int:
         """Return the number of squared distances to the centres."""
         return self.centers
 
-    def work(self, inputs: int) -> int:
+    def work(self, inputs: Shape) -> int:
         """Return the multiply-adds of the distances and some for each exponential."""
-        return self.centers * (inputs + _WORK_OF_EXP)
+        return self.centers * (vector(inputs, self.kind) + _WORK_OF_EXP)

@@ -13,7 +13,15 @@ import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
 from nnjit.core.compiler.units import Unit
-from nnjit.core.jobs.job import Step, block_of, job_of, order_of, work_of
+from nnjit.core.jobs.job import (
+    Step,
+    block_of,
+    job_of,
+    order_of,
+    row_lanes,
+    row_length,
+    work_of,
+)
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps.activations import copy
 
@@ -48,10 +56,11 @@ def _add_to(x, total):
 @inline
 def add_rows(job, step, block, like):
     """Outputs = inputs + the values from `source_row` on."""
-    work, stride, lanes = work_of(job, block, like), job.stride, block.lanes
+    work, length = work_of(job, block, like), row_length(job, block, step.packed)
+    lanes, stride = row_lanes(block, step.packed), job.stride
     for k in range(step.outputs):
-        x, y = (step.input_row + k) * stride, (step.source_row + k) * stride
-        h = (step.output_row + k) * stride
+        x, y = step.input_row * stride + k * length, step.source_row * stride + k * length
+        h = step.output_row * stride + k * length
         _add(work[x : x + lanes], work[y : y + lanes], work[h : h + lanes])
 
 
@@ -62,7 +71,7 @@ def add_csr_rows(job, step, block, like):
     x = view(job.x_at, job.x_size, like)
     indices = view(job.indices_at, job.x_size, np.int32(0))
     indptr = view(job.indptr_at, job.n_samples + 1, np.int64(0))
-    copy_rows(work, step.input_row, step.output_row, step.outputs, stride, block.lanes)
+    copy_rows(work, step.input_row, step.output_row, step.outputs, stride, stride, block.lanes)
     for j in range(block.rows):
         sample = block.start + order[j]
         for p in range(indptr[sample], indptr[sample + 1]):
@@ -70,10 +79,10 @@ def add_csr_rows(job, step, block, like):
 
 
 @inline
-def copy_rows(work, source, target, n, stride, lanes):
-    """Copy n rows of the workspace."""
+def copy_rows(work, source, target, n, stride, length, lanes):
+    """Copy n values of a block, which lie `length` elements apart, to other rows."""
     for k in range(n):
-        x, y = (source + k) * stride, (target + k) * stride
+        x, y = source * stride + k * length, target * stride + k * length
         copy(work[x : x + lanes], work[y : y + lanes])
 
 
@@ -93,7 +102,7 @@ def units(single):
         if step.input_delta_row >= 0:
             copy_rows(
                 work_of(job, block, like), step.delta_row, step.input_delta_row, step.outputs,
-                job.stride, block.lanes,
+                job.stride, row_length(job, block, step.packed), row_lanes(block, step.packed),
             )  # fmt: skip
 
     def join_forward(job_at, step_at, block_at):
@@ -101,10 +110,12 @@ def units(single):
 
     def join_backward(job_at, step_at, block_at):
         job, step, block = job_of(job_at), residual_step_of(step_at), block_of(block_at)
-        work, stride = work_of(job, block, like), job.stride
+        work, length = work_of(job, block, like), row_length(job, block, step.packed)
+        lanes = row_lanes(block, step.packed)
         for k in range(step.outputs):
-            x, total = (step.source_row + k) * stride, (step.input_delta_row + k) * stride
-            _add_to(work[x : x + block.lanes], work[total : total + block.lanes])
+            x = step.source_row * job.stride + k * length
+            total = step.input_delta_row * job.stride + k * length
+            _add_to(work[x : x + lanes], work[total : total + lanes])
 
     suffix = "single" if single else "double"
     functions = forward, csr_forward, backward, join_forward, join_backward
@@ -145,6 +156,7 @@ def make_join(program, first, number):
     step["forward_at"] = made["join_forward"].address
     step["backward_at"] = made["join_backward"].address
     step["outputs"] = program.sizes[first]
+    program.enter_shape(step, first)
     step["source_row"] = program.delta_row(number + 1)
     step["input_delta_row"] = program.delta_row(first)
     return step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnjit.layers.layer import Parameter
+from nnjit.layers.layer import Parameter, Shape, size_of
 
 __all__ = ["Residual"]
 
@@ -35,18 +35,18 @@ class Residual:
         """Return small layers of the kind, for tests."""
         return cls(1), cls(2)
 
-    def outputs(self, inputs: int) -> int:
+    def outputs(self, inputs: Shape) -> Shape:
         """Return the inputs."""
         return inputs
 
-    def parameters(self, inputs: int) -> tuple[Parameter, ...]:
+    def parameters(self, inputs: Shape) -> tuple[Parameter, ...]:
         """Return none."""
         return ()
 
-    def kept(self, inputs: int) -> int:
+    def kept(self, inputs: Shape) -> int:
         """Return 0: the backward pass needs no values."""
         return 0
 
-    def work(self, inputs: int) -> int:
+    def work(self, inputs: Shape) -> int:
         """Return an addition for each value."""
-        return inputs
+        return size_of(inputs)
