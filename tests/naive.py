@@ -4,6 +4,7 @@ Nothing here is fast or clever. Rows are samples; W has shape (fan_in, fan_out).
 computed keeps the dtype of its inputs, so that float64 inputs give a reference for float32.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -487,6 +488,31 @@ def normalize_backward(dz, x, scale, axis):
     return dx, (dz * centered / d).sum(axis=0), dz.sum(axis=0)
 
 
+def points_there(x, lengths=None):
+    """Which points of arrays (n, channels, ...) there are, (n, ...); of series by their lengths."""
+    there = np.ones((len(x), *x.shape[2:]), bool)
+    if lengths is not None:
+        there &= np.arange(x.shape[-1]) < np.asarray(lengths)[:, np.newaxis]
+    return there
+
+
+def normalize_channels(x, scale, shift, lengths=None, mean=None, variance=None):
+    """Each channel of arrays (n, channels, ...) over rows and points; 0 where there is no point."""
+    there, z = points_there(x, lengths), np.zeros_like(x)
+    values = normalize(np.moveaxis(x, 1, -1)[there], scale, shift, 0, mean, variance)
+    np.moveaxis(z, 1, -1)[there] = values
+    return z
+
+
+def normalize_channels_backward(dz, x, scale, lengths=None):
+    """Gradients by x, scale and shift."""
+    there, dx = points_there(x, lengths), np.zeros_like(x)
+    values, deltas = (np.moveaxis(a, 1, -1)[there] for a in (x, dz))
+    d_values, d_scale, d_shift = normalize_backward(deltas, values, scale, 0)
+    np.moveaxis(dx, 1, -1)[there] = d_values
+    return dx, d_scale, d_shift
+
+
 def blocks_forward(layers, x, activation, method, residual):
     """(inputs, sums, pre-activations, activations) of the hidden layers, and the logits.
 
@@ -527,6 +553,64 @@ def blocks_gradient(layers, x, y, loss, activation, method, residual, alpha=0.0,
         around = dh if residual and h.shape == below.shape else 0
         dh = delta @ layer[0].T + around
     return value, found
+
+
+# --- convolutions ------------------------------------------------------------------------
+# Arrays of channels are (rows, channels, *points), weights (*kernel, channels of a group, filters).
+
+
+def taps_of_axis(points, kernel, stride, dilation, padding):
+    """How many points come out, and (point out, point of the kernel, point in) of all inside."""
+    reach = dilation * (kernel - 1)
+    outputs = -(-points // stride) if padding == "same" else (points - reach - 1) // stride + 1
+    before = reach // 2 if padding == "same" else 0
+    taps = [
+        (p, k, stride * p + dilation * k - before) for p in range(outputs) for k in range(kernel)
+    ]
+    return outputs, [tap for tap in taps if 0 <= tap[2] < points]
+
+
+def convolution_taps(points, kernel, stride, dilation, padding):
+    """The same for all axes: the points that come out, and triples of tuples."""
+    axes = [taps_of_axis(*axis, padding) for axis in zip(points, kernel, stride, dilation)]
+    taps = [tuple(zip(*one)) for one in itertools.product(*(taps for _, taps in axes))]
+    return tuple(outputs for outputs, _ in axes), taps
+
+
+def group_slices(w, groups):
+    """(channels, filters) of each group."""
+    channels, filters = w.shape[-2], w.shape[-1] // groups
+    return [
+        (slice(g * channels, (g + 1) * channels), slice(g * filters, (g + 1) * filters))
+        for g in range(groups)
+    ]
+
+
+def convolve(x, w, b, stride, dilation, groups, padding):
+    """z[f, p] = b[f] + sum over points k of the kernel and channels c of W[k, c, f] x[c, q].
+
+    Stride and dilation are tuples, a number for each axis.
+    """
+    outputs, taps = convolution_taps(x.shape[2:], w.shape[:-2], stride, dilation, padding)
+    z = np.zeros((len(x), w.shape[-1], *outputs), x.dtype)
+    for f, bias in enumerate(b):
+        z[:, f] = bias
+    for channels, filters in group_slices(w, groups):
+        for p, k, q in taps:
+            z[(slice(None), filters, *p)] += x[(slice(None), channels, *q)] @ w[k][:, filters]
+    return z
+
+
+def convolve_backward(dz, x, w, stride, dilation, groups, padding):
+    """Gradients by x, w and b from that by z."""
+    _, taps = convolution_taps(x.shape[2:], w.shape[:-2], stride, dilation, padding)
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for channels, filters in group_slices(w, groups):
+        for p, k, q in taps:
+            delta, read = dz[(slice(None), filters, *p)], (slice(None), channels, *q)
+            dx[read] += delta @ w[k][:, filters].T
+            dw[k][:, filters] += x[read].T @ delta
+    return dx, dw, dz.sum(axis=(0, *range(2, dz.ndim)))
 
 
 # --- solvers -----------------------------------------------------------------------------
@@ -716,3 +800,133 @@ def central_differences(function, x, step=1e-6):
         below[index] -= h
         gradient[index] = (function(above) - function(below)) / (above[index] - below[index])
     return gradient
+
+
+# --- pooling -----------------------------------------------------------------------------
+# x is (m, channels, time) or (m, channels, height, width); sizes and strides are for each axis.
+# `lengths` are the points of time that each row has; those behind are 0, and so is their delta.
+
+
+def pooling_windows(points, size, stride):
+    """(place of the window, slices of its points), in order."""
+    counts = [(n - k) // s + 1 for n, k, s in zip(points, size, stride)]
+    for place in np.ndindex(*counts):
+        yield place, tuple(slice(i * s, i * s + k) for i, k, s in zip(place, size, stride))
+
+
+def pool_forward(x, method, size, stride, lengths=None):
+    counts = [(n - k) // s + 1 for n, k, s in zip(x.shape[2:], size, stride)]
+    out = np.zeros((*x.shape[:2], *counts), x.dtype)
+    for row in np.ndindex(*x.shape[:2]):
+        for place, window in pooling_windows(x.shape[2:], size, stride):
+            if lengths is None or window[-1].stop <= lengths[row[0]]:
+                out[row][place] = getattr(x[row][window], method)()
+    return out
+
+
+def first_largest(values):
+    """Place of the first number that is the largest, a NaN being that."""
+    return np.unravel_index(np.argmax(values), values.shape)  # so NumPy has it as well
+
+
+def pool_backward(delta, x, method, size, stride, lengths=None):
+    below = np.zeros_like(x)
+    for row in np.ndindex(*x.shape[:2]):
+        for place, window in pooling_windows(x.shape[2:], size, stride):
+            if lengths is not None and window[-1].stop > lengths[row[0]]:
+                continue
+            values, target = x[row][window], below[row][window]
+            if method == "max":
+                target[first_largest(values)] += delta[row][place]
+            else:
+                target += delta[row][place] / values.size
+    return below
+
+
+def global_pool_forward(x, method, lengths=None):
+    out = np.zeros(x.shape[:2], x.dtype)
+    for i, channel in np.ndindex(*x.shape[:2]):
+        values = x[i, channel] if lengths is None else x[i, channel, : lengths[i]]
+        if values.size:
+            out[i, channel] = getattr(values, method)()
+    return out
+
+
+def global_pool_backward(delta, x, method, lengths=None):
+    below = np.zeros_like(x)
+    for i, channel in np.ndindex(*x.shape[:2]):
+        n = None if lengths is None else lengths[i]
+        values, target = x[i, channel][:n], below[i, channel][:n]
+        if method == "mean" and values.size:
+            target += delta[i, channel] / values.size
+        elif values.size:
+            target[first_largest(values)] += delta[i, channel]
+    return below
+
+
+# --- augmentation ------------------------------------------------------------------------
+# One row after the other, from the bits of `dropout_bits`. x is as for pooling.
+
+
+def normal_pair(first, second):
+    """Box and Muller's two normal numbers of two 32-bit words."""
+    u, v = ((word + 0.5) / WORD for word in (first, second))
+    radius = math.sqrt(-2 * math.log(u))
+    return radius * math.cos(2 * math.pi * v), radius * math.sin(2 * math.pi * v)
+
+
+def augmented_places(words, n, total, crop, shift, flip):
+    """For each of `total` points of an axis its place among the n of a row, None if outside."""
+    share = [(word + 0.5) / WORD for word in words[:2]]
+    kept = 1 - crop * share[0]
+    start = share[1] * (1 - kept) * (n - 1)
+    most = max(min(shift, n - 1), 0)
+    moved = words[2] * (2 * most + 1) // WORD - most
+    places = []
+    for i in range(total):
+        source = i - moved
+        if flip and words[3] < WORD // 2:
+            source = n - 1 - source
+        inside = i < n and 0 <= i - moved < n
+        places.append(start + kept * source if inside else None)
+    return places
+
+
+def interpolate(values, place):
+    """Along the last axis."""
+    if place is None:
+        return np.zeros(values.shape[:-1])
+    low = min(int(place), values.shape[-1] - 1)
+    high = min(low + 1, values.shape[-1] - 1)
+    return values[..., low] + (place - low) * (values[..., high] - values[..., low])
+
+
+def augment(x, seed, step, layer, shift=0, flip=False, crop=0.0, noise=0.0, lengths=None, first=0):
+    """Rows as training takes them; row i is at place first + i of its minibatch."""
+    axes = x.ndim - 2
+    shift = shift if isinstance(shift, tuple) else (shift,) * axes
+    out = np.zeros(x.shape)
+    for i, row in enumerate(x.astype(np.float64)):
+        for axis in range(axes):  # the last one first
+            total = x.shape[-1 - axis]
+            n = total if lengths is None else lengths[i]
+            words = [dropout_bits(seed, step, layer, 4 * axis + k, first + i) for k in range(4)]
+            places = augmented_places(words, n, total, crop, shift[-1 - axis], flip and axis == 0)
+            across = np.moveaxis(row, -1 - axis, -1)
+            kept = across[..., :n]
+            moved = np.stack([interpolate(kept, place) for place in places], axis=-1)
+            row = np.moveaxis(moved, -1, -1 - axis)
+        values = row.reshape(len(row), -1)
+        if noise:
+            numbers = range(8, 8 + values.size)
+            words = [dropout_bits(seed, step, layer, k, first + i) for k in numbers]
+            words += [dropout_bits(seed, step, layer, 8 + values.size, first + i)] * (
+                values.size % 2
+            )
+            pairs = [normal_pair(*words[k : k + 2]) for k in range(0, len(words), 2)]
+            drawn = np.array(pairs).ravel()[: values.size].reshape(-1, len(row)).T
+            values = values + noise * drawn
+        out[i] = values.reshape(row.shape)
+        if lengths is not None:
+            out[i, :, lengths[i] :] = 0
+    return out.astype(x.dtype)

@@ -139,3 +139,32 @@ def test_normalized_radial_units_add_up_to_one():
     x, centers = rng.normal(size=(6, 2)), rng.normal(size=(3, 2))
     h = naive.radial_forward(100 * x, centers, np.zeros(3), normalized=True)
     np.testing.assert_allclose(h.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("points", [(7,), (5, 4)])
+def test_convolution_backward_is_the_derivative_of_its_forward(points, padding):
+    rng, axes = np.random.default_rng(0), len(points)
+    x, b = rng.normal(size=(2, 4, *points)), rng.normal(size=6)
+    w = rng.normal(size=(*(3, 2)[:axes], 2, 6))
+    options = (2, 1)[:axes], (1, 2)[:axes], 2, padding
+    z = naive.convolve(x, w, b, *options)
+    dz = rng.normal(size=z.shape)
+    found = naive.convolve_backward(dz, x, w, *options)
+    for number, (array, gradient) in enumerate(zip((x, w, b), found)):
+
+        def value(changed, number=number):
+            arrays = [x, w, b]
+            arrays[number] = changed
+            return (naive.convolve(*arrays, *options) * dz).sum()
+
+        expected = naive.central_differences(value, array)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_convolution_of_one_channel_is_a_correlation():
+    rng = np.random.default_rng(1)
+    x, w, zero = rng.normal(size=(1, 1, 20)), rng.normal(size=(5, 1, 1)), np.zeros(1)
+    for padding in ("same", "valid"):
+        found = naive.convolve(x, w, zero, (1,), (1,), 1, padding)
+        np.testing.assert_allclose(found[0, 0], np.correlate(x[0, 0], w[:, 0, 0], padding))
