@@ -8,7 +8,9 @@ import pytest
 from scipy import stats
 
 import naive
-from nnjit.formulas.random import arrays, counters, threshold_of
+from nnjit.core.scalar import helper
+from nnjit.formulas.library import library
+from nnjit.formulas.random import array_normals, arrays, counters, normals, threshold_of
 
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
 ROWS = 256
@@ -149,3 +151,66 @@ def test_no_two_masks_of_a_long_training_are_alike():
     ]
     together = np.concatenate([a.astype(np.uint64) << np.uint64(32) | b for a, b in keys])
     assert len(np.unique(together)) == 100 * 3 * 512
+
+
+# -- normal numbers ---------------------------------------------------------------------
+
+DTYPES = [np.float32, np.float64]
+EDGES = np.array([0, 1, 2**29 - 1, 2**29, 2**30, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1], np.uint32)
+
+
+def word_pairs():
+    """Every pair of the edges, and some others."""
+    first, second = (grid.ravel() for grid in np.meshgrid(EDGES, EDGES))
+    drawn = draw(seed=8, units=2, rows=2000)
+    return np.concatenate([first, drawn[0]]), np.concatenate([second, drawn[1]])
+
+
+def compiled_normals(dtype, first, second):
+    normal_pair = normals(library(dtype == np.float32, helper), helper)
+
+    @numba.njit
+    def fill(first, second, out):
+        for i in range(len(first)):
+            out[0, i], out[1, i] = normal_pair(first[i], second[i])
+
+    out = np.empty((2, len(first)), dtype)
+    fill(first, second, out)
+    return out
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("target", ["numpy", pytest.param("compiled", marks=jit_only)])
+def test_normal_numbers_are_those_of_the_oracle(dtype, target):
+    first, second = word_pairs()
+    expected = [naive.normal_pair(*pair) for pair in zip(first.tolist(), second.tolist())]
+    if target == "numpy":
+        found = np.array(array_normals(dtype)(first, second))
+    else:
+        found = compiled_normals(dtype, first, second)
+    assert found.dtype == dtype
+    # in float32 a word near 2^32 is 1, so that a radius near 0 is 0
+    limit = 1e-14 if dtype == np.float64 else 4e-4
+    np.testing.assert_allclose(found, np.transpose(expected), rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normal_numbers_have_the_moments_and_the_tails_of_normal_numbers(dtype):
+    drawn = draw(seed=6, units=2048, rows=512)
+    pair = np.array(array_normals(dtype)(drawn[::2], drawn[1::2])).astype(np.float64)
+    z, n = pair.ravel(), pair.size
+    # expectation and variance of the first powers
+    for power, mean, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (6, 15, 10170)):
+        assert abs((z**power).mean() - mean) < 4.5 * np.sqrt(variance / n), power
+    assert stats.kstest(z, "norm").pvalue > LEAST
+    for limit in (2.0, 3.0, 4.0):
+        share = stats.norm.sf(limit)
+        for beyond in ((z > limit).sum(), (z < -limit).sum()):
+            assert stats.binomtest(int(beyond), n, share).pvalue > LEAST
+    assert abs((pair[0] * pair[1]).mean()) < 4.5 / np.sqrt(n / 2)
+    assert abs((pair[0] ** 2 * pair[1] ** 2).mean() - 1) < 4.5 * np.sqrt(8 / (n / 2))
+
+
+def test_the_largest_normal_number_is_that_of_the_smallest_word():
+    largest = array_normals()(np.zeros(1, np.uint32), np.zeros(1, np.uint32))[0]
+    np.testing.assert_allclose(largest, np.sqrt(2 * 33 * np.log(2)), rtol=1e-12)

@@ -1,0 +1,1 @@
+"""Changes of the rows at random in training."""
