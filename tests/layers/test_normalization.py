@@ -188,7 +188,7 @@ def test_a_variance_that_is_small_beside_the_mean_is_not_lost_in_float32(method)
     """x = 10000 + noise, of which a sum of squares in float32 keeps nothing."""
     rng, n = np.random.default_rng(0), 8
     made = Network(
-        n, (Normalization(method), Dense(n)), "squared_error", "identity"
+        n, (Normalization(method), Dense(n, "identity")), "squared_error", "identity"
     )  # fmt: skip
     X = (1e4 + rng.standard_normal((200, n))).astype(np.float32)
     losses = []
@@ -204,7 +204,7 @@ def test_a_variance_that_is_small_beside_the_mean_is_not_lost_in_float32(method)
 
 
 def test_a_minibatch_of_one_row_has_no_variance():
-    made = Network(3, (Normalization("batch"), Dense(2)), "squared_error", "identity")
+    made = Network(3, (Normalization("batch"), Dense(2, "identity")), "squared_error", "identity")
     engine, arrays = with_parameters(made, np.float64)
     X, y = np.array([[1.0, -2.0, 3.0]]), np.zeros((1, 2))
     _, shift, mean, variance, weights, biases = arrays
@@ -228,7 +228,11 @@ def test_a_gradient_for_its_own_sake_leaves_running_statistics_alone():
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_no_solver_moves_running_statistics(solver):
     """Whatever it carries along for them stays 0, and a layer of momentum 0 leaves them alone."""
-    layers = Dense(6), Normalization("batch", "relu", momentum=0.0), Dense(2)
+    layers = (
+        Dense(6, "identity"),
+        Normalization("batch", "relu", momentum=0.0),
+        Dense(2, "identity"),
+    )
     made = Network(5, layers, "squared_error", "identity")
     engine, arrays = with_parameters(made, np.float64)
     X, y, _, w = samples(40, (5, 2), "squared_error", np.float64)
@@ -257,14 +261,16 @@ BLOCKS = {
     "after the input": (Dense(4, "relu"), Residual(1)),
     "in a row": (Dense(5, "relu"), Dense(5, "relu"), Residual(1), Dense(5, "relu"), Residual(1)),
     "nested": (
-        Dense(5, "relu"), Dense(5, "relu"), Dense(5, "relu"), Residual(1), Dense(5), Residual(4),
+        Dense(5, "relu"), Dense(5, "relu"), Dense(5, "relu"), Residual(1), Dense(5, "identity"),
+        Residual(4),
     ),
     "from one layer": (
         Dense(5, "relu"), Dense(5, "relu"), Residual(1), Dense(5, "tanh"), Residual(3),
     ),
     "around a residual alone": (Dense(5, "relu"), Dense(5, "relu"), Residual(1), Residual(1)),
     "of normalized layers": (
-        Dense(5), Normalization("batch", "relu"), Dense(5), Normalization("layer", "relu"),
+        Dense(5, "identity"), Normalization("batch", "relu"),
+        Dense(5, "identity"), Normalization("layer", "relu"),
         Residual(2), Normalization("batch", "relu"), Dense(5, "relu"), Residual(1),
     ),
     "around other widths": (Dense(5, "relu"), Dense(9, "relu"), Dense(5, "relu"), Residual(2)),
@@ -273,7 +279,7 @@ BLOCKS = {
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_gradient_of_blocks_by_differences(name):
-    made = Network(4, (*BLOCKS[name], Dense(2)), "squared_error", "identity")
+    made = Network(4, (*BLOCKS[name], Dense(2, "identity")), "squared_error", "identity")
     engine = CpuEngine(made, np.float64)
     X, y, _, w = samples(20, (4, 2), "squared_error", np.float64)
     dataset, theta = engine.dataset(X, y, w), packed(made, parameters(made, np.float64))
@@ -287,7 +293,7 @@ def test_gradient_of_blocks_by_differences(name):
 @pytest.mark.parametrize("name", BLOCKS)
 @every_precision
 def test_sparse_rows_go_around_blocks_as_dense_ones(name, dtype):
-    made = Network(4, (*BLOCKS[name], Dense(2)), "squared_error", "identity")
+    made = Network(4, (*BLOCKS[name], Dense(2, "identity")), "squared_error", "identity")
     engine, arrays = with_parameters(made, dtype)
     X, y, _, w = samples(30, (4, 2), "squared_error", dtype)
     X[np.random.default_rng(0).random(X.shape) < 0.5] = 0
@@ -304,15 +310,15 @@ def test_sparse_rows_go_around_blocks_as_dense_ones(name, dtype):
     "layers",
     [
         (Residual(1),),
-        (Dense(4), Residual(2)),
-        (Dense(4), Residual(0)),
+        (Dense(4, "identity"), Residual(2)),
+        (Dense(4, "identity"), Residual(0)),
         (Dense(5, "relu"), Residual(1)),
-        (Dense(4), Dense(5), Residual(1)),
+        (Dense(4, "identity"), Dense(5, "identity"), Residual(1)),
     ],
 )
 def test_a_residual_of_no_block_or_of_another_width_is_refused(layers):
     with pytest.raises(ValueError, match="adds what came into a layer below it, of as many value"):
-        Network(4, (*layers, Dense(2)), "squared_error", "identity")
+        Network(4, (*layers, Dense(2, "identity")), "squared_error", "identity")
 
 
 # Threads

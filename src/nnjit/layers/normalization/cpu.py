@@ -4,9 +4,12 @@ Everything is feature-major: value k of the block's row j lies at ``(row + k) * 
 'batch' the block is the whole minibatch: what belongs to a unit are four numbers in the scratch,
 and sums run along a row of the workspace. For 'layer' mean and 1 / d of each row are two rows of
 the workspace, and vectors run along them. Padding counts nowhere, and its deltas are 0.
+
+Arrays of channels are in `channels.py`, and these and minibatches in several parts in `parts.py`.
 """
 
 import functools
+import importlib
 
 import numpy as np
 
@@ -23,10 +26,19 @@ from nnjit.layers.activation import (
     reads_outputs,
 )
 
-__all__ = ["ROWS_ALONE", "NormalizationStep", "make_step", "reads_outputs", "units"]
+__all__ = [
+    "ROWS_ALONE",
+    "VARIANTS",
+    "NormalizationStep",
+    "make_halves",
+    "make_step",
+    "reads_outputs",
+    "units",
+]
 
 SCALE, SHIFT, MEAN, VARIANCE = range(4)  # pieces
 ROWS_ALONE = True  # it has no matrix
+VARIANTS = ("channels", "parts")  # modules with units of their own
 # What is kept of a unit over a minibatch, each a vector of the units.
 _MEANS, _FACTORS, _DELTAS, _PRODUCTS = range(4)
 _STATISTICS = 4
@@ -39,7 +51,10 @@ class NormalizationStep(ActivatedStep):
     shift: int
     mean: int  # of the running statistics of 'batch'
     variance: int
+    units: int  # values that have a scale of their own: those of a row, or channels
     statistics: int  # 'batch': in the scratch, elements of a row
+    kept_units: int  # elements of these
+    mask_row: int  # of series: which points a series has
     mean_row: int  # 'layer': rows of the workspace, the factors 1 / d behind the means
     momentum: float
     epsilon: float
@@ -384,12 +399,8 @@ def make_step(program, number, layer):
         Of the layer.
     layer : nnjit.layers.normalization.spec.Normalization
     """
-    made, method = units(program.single), layer.method
-    passes = {name: made[f"{method}_{name}"] for name in ("forward", "backward", "gradient")}
-    if method == "batch" and not program.training:
-        passes["forward"] = made["running_forward"]
-    step = program.place(NormalizationStep.table(1), number, passes)
-    names = [one.name for one in layer.parameters(program.sizes[number])]
+    step = program.place(NormalizationStep.table(1), number, _passes(program, number, layer))
+    names = [one.name for one in layer.parameters(program.shapes[number])]
     for name, place in zip(names, program.layout.of(number), strict=True):
         step[name] = place.start
     step["momentum"], step["epsilon"] = layer.momentum, layer.epsilon
@@ -398,12 +409,45 @@ def make_step(program, number, layer):
     return step
 
 
+def make_halves(program, step):
+    """The two steps in place of a layer's where a minibatch has parts, see `parts.py`."""
+    parts = importlib.import_module("nnjit.layers.normalization.parts")
+    return parts.make_halves(program, step)
+
+
+def _passes(program, number, layer):
+    """The units of a layer, by their fields in a `Step`."""
+    predicts = layer.method == "batch" and not program.training
+    if isinstance(program.shapes[number], tuple):
+        return _passes_of_channels(program)
+    made, method = units(program.single), layer.method
+    passes = {name: made[f"{method}_{name}"] for name in ("forward", "backward", "gradient")}
+    return passes | ({"forward": made["running_forward"]} if predicts else {})
+
+
+def _passes_of_channels(program):
+    """The same of arrays; in training `make_halves` enters what its two steps do."""
+    name = "nnjit.layers.normalization."
+    made = importlib.import_module(f"{name}channels").units(program.single)
+    if not program.training:
+        return {"forward": made["running"]}
+    halves = importlib.import_module(f"{name}parts").units(program.single)
+    return {
+        "forward": halves["measure"], "backward": halves["sums"], "gradient": made["gradient"],
+    }  # fmt: skip
+
+
 def _place_statistics(program, number, layer, step):
-    """Find room for what is known of the units, or of the rows behind the pre-activations."""
-    units = program.sizes[number]
+    """Find room for what is known of the units, or of the rows, behind the pre-activations."""
+    shape, values = program.shapes[number], program.sizes[number]
+    reads_z = "z" in find_activation(layer.activation).reads
+    behind = step["kept_row"] + (values if reads_z else 0)
+    step["units"] = shape[0] if isinstance(shape, tuple) else shape
     if layer.method == "layer":
-        reads_z = "z" in find_activation(layer.activation).reads
-        step["mean_row"] = step["kept_row"] + (units if reads_z else 0)
-    else:  # a block has one vector of rows at least
-        columns = -(-_STATISTICS * units // program.lanes)
-        step["statistics"], _ = program.take_scratch(columns)
+        step["mean_row"] = behind
+        return
+    # of parts of a minibatch two more
+    step["mask_row"], step["kept_units"] = behind, (_STATISTICS + 2) * step["units"]
+    # a block has one vector of rows at least
+    columns = -(-int(step["kept_units"][0]) // program.lanes)
+    step["statistics"], _ = program.take_scratch(columns)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nnjit.formulas import find_activation
-from nnjit.layers.layer import Parameter
+from nnjit.layers.layer import Parameter, Shape, size_of, vector
 
 __all__ = ["METHODS", "Normalization"]
 
@@ -23,8 +23,10 @@ class Normalization:
     (divided by their number).
 
     - 'batch': of each of the layer's values over the rows of a minibatch, without regard to sample
-      weights. Predictions use running statistics, which follow each minibatch by the share
-      `momentum`, the running variance the unbiased one (divided by the number less 1).
+      weights; of arrays of channels, of each channel over the rows and the points, of series of
+      unequal length those that there are. Predictions use running statistics, which follow each
+      minibatch by the share `momentum`, the running variance the unbiased one (divided by the
+      number less 1).
     - 'layer': of all values of a row.
 
     With delta the derivative of the loss by z, y = (x - m) / d, and averages over what m and d are
@@ -45,8 +47,8 @@ class Normalization:
 
     Notes
     -----
-    As PyTorch's BatchNorm1d and LayerNorm, an activation behind it. A minibatch of one row has the
-    variance 0, and z is the shift.
+    As PyTorch's BatchNorm1d, BatchNorm2d and LayerNorm, an activation behind it. A minibatch of
+    one row of a vector has the variance 0, and z is the shift.
 
     S. Ioffe and C. Szegedy, "Batch normalization: accelerating deep network training by reducing
     internal covariate shift", ICML 2015. J. Ba, J. Kiros and G. Hinton, "Layer normalization",
@@ -79,24 +81,35 @@ class Normalization:
         """Whether in training the values of a row depend on the other rows of its minibatch."""
         return self.method == "batch"
 
-    def outputs(self, inputs: int) -> int:
+    def outputs(self, inputs: Shape) -> Shape:
         """Return the inputs."""
+        if not self.joins_rows:
+            vector(inputs, f"{self.method!r} {self.kind}")
         return inputs
 
-    def parameters(self, inputs: int) -> tuple[Parameter, ...]:
+    def parameters(self, inputs: Shape) -> tuple[Parameter, ...]:
         """Return scale and shift, and for 'batch' the running mean and variance."""
-        learned = [Parameter(name, (inputs,), penalized=False) for name in ("scale", "shift")]
+        units = inputs[0] if isinstance(inputs, tuple) else inputs  # a channel is one unit
+        learned = [
+            Parameter(name, (units,), penalized=False, start=start)
+            for name, start in (("scale", 1.0), ("shift", 0.0))
+        ]
         running = [
-            Parameter(name, (inputs,), penalized=False, trained=False)
-            for name in ("mean", "variance")
+            Parameter(name, (units,), penalized=False, trained=False, start=start)
+            for name, start in (("mean", 0.0), ("variance", 1.0))
         ]
         return (*learned, *running) if self.joins_rows else tuple(learned)
 
-    def kept(self, inputs: int) -> int:
-        """Return how many z the derivative of phi reads, and the mean and 1 / d of a row."""
-        z = inputs if "z" in find_activation(self.activation).reads else 0
-        return z if self.joins_rows else z + 2
+    def kept(self, inputs: Shape) -> int:
+        """Return how many z the derivative of phi reads, and what is known of a row.
 
-    def work(self, inputs: int) -> int:
+        That is its mean and 1 / d, or which points a series has.
+        """
+        z = size_of(inputs) if "z" in find_activation(self.activation).reads else 0
+        if not self.joins_rows:
+            return z + 2
+        return z + (inputs[1] if isinstance(inputs, tuple) and len(inputs) == 2 else 0)
+
+    def work(self, inputs: Shape) -> int:
         """Return some multiply-adds for each value."""
-        return _PASSES * inputs
+        return _PASSES * size_of(inputs)
