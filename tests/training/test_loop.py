@@ -11,7 +11,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import shuffle as sklearn_shuffle
 
-from nnjit.layers.dense.spec import Dense
+from nnjit.layers import Conv, Dense, Flatten, GlobalPool, Pool
 from nnjit.layers.layer import Parameter
 from nnjit.layers.network import Network, mlp
 from nnjit.training import loop
@@ -22,6 +22,20 @@ from nnjit.training.stopping import LossMonitor, ScoreMonitor
 from nnjit.training.watching import Watch
 from numpy_engine import make_engine
 
+MNIST_CNN = Network(
+    784,
+    (
+        Conv(32, 3, padding="valid"),
+        Conv(64, 3, padding="valid"),
+        Pool("max", 2),
+        Flatten(),
+        Dense(128),
+        Dense(10, "identity"),
+    ),
+    "log_loss",
+    "softmax",
+    shape=(1, 28, 28),
+)
 N_SAMPLES, N_FEATURES, N_OUTPUTS = 50, 4, 2
 NETWORK = mlp(N_FEATURES, (5,), N_OUTPUTS, "tanh", "squared_error", "identity")
 
@@ -127,12 +141,35 @@ class Convolution:
 
 
 def test_a_call_is_priced_by_multiply_adds_whatever_the_layer_kind():
-    network = Network(10_000, (Convolution(),) * 50 + (Dense(2),), "log_loss", "softmax")
+    network = Network(
+        10_000, (Convolution(),) * 50 + (Dense(2, "identity"),), "log_loss", "softmax"
+    )
     batches = loop.batches_per_call(priced(network), 32)
     assert batches >= 1 and 6 * network.work * 32 * batches <= loop.WORK_PER_CALL
     dense = mlp(10, (40,), 2, "relu", "log_loss", "softmax")
     assert dense.n_parameters > 450
     assert batches < loop.batches_per_call(priced(dense), 32) / 100
+
+
+def series_network(filters, time):
+    layers = [Conv(n, kernel) for n, kernel in zip(filters, (8, 5, 3), strict=True)]
+    layers += [GlobalPool("mean"), Dense(2, "identity")]
+    return Network(time, tuple(layers), "log_loss", "softmax", shape=(1, time))
+
+
+@pytest.mark.parametrize("time", [24, 150, 1460])
+@pytest.mark.parametrize("filters", [(16, 32, 16), (128, 256, 128)])
+def test_a_call_for_convolutions_is_one_minibatch_or_bounded_work(filters, time):
+    network = series_network(filters, time)
+    batches = loop.batches_per_call(priced(network), 16)
+    assert batches == 1 or 3 * 16 * batches * network.work <= loop.WORK_PER_CALL / 2
+
+
+def test_a_minibatch_of_the_largest_networks_takes_no_second():
+    """A call cannot be shorter: a fifth of a second or a third at 60e9 multiply-adds a second."""
+    for network, batch_size in [(series_network((128, 256, 128), 1460), 16), (MNIST_CNN, 128)]:
+        assert loop.batches_per_call(priced(network), batch_size) == 1
+        assert 3 * batch_size * network.work <= 20e9
 
 
 def test_calls_for_dense_layers_are_as_long_as_they_have_been():

@@ -3,13 +3,20 @@
 Blocks, parts and chunks follow from the shapes alone, so that threads change no result.
 """
 
+import functools
 import struct
 
 import numpy as np
 
-from nnjit.backends.layout import aligned_zeros, lanes_of, round_up, row_stride
+from nnjit.backends.layout import (
+    aligned_zeros,
+    round_up,
+    row_stride,
+    untouched_zeros,
+)
+from nnjit.backends.segments import cut
 from nnjit.backends.tuner import Tuner
-from nnjit.core.jobs import job, prediction, threads, training
+from nnjit.core.jobs import job, prediction, segments, threads, training
 from nnjit.core.jobs.driver import open_job, runner
 from nnjit.core.jobs.job import Block, Chunk, Job, Phase
 from nnjit.core.jobs.records import address_of
@@ -24,8 +31,21 @@ __all__ = ["ForwardPlan", "GradientPlan", "TrainPlan"]
 # Work from which two threads beat one, in multiply-adds.
 PARALLEL_TRAIN = 150_000  # of a minibatch
 PARALLEL_PREDICT = 4_000_000
+# So many times as much it has to be where rows depend on one another, which makes more phases.
+JOINED_WORK = 10
 # Rows of one block: its values should stay in the second-level cache.
 BLOCK_ROWS = 256
+# Where rows are series or images they follow from bytes. Each block reads all parameters and writes
+# their gradient, so that it has at least so many times as many bytes; and two vectors of rows, with
+# which a convolution's border runs at full speed, unless these are more bytes than the last.
+ARRAY_BYTES, PER_PARAMETER, MOST_BYTES = 1 << 20, 4, 1 << 25
+# Parts of a minibatch of those are more than two where each has so many multiply-adds, which is so
+# many for each parameter, of whose gradient it makes one of its own.
+PART_WORK, PART_SHARE, MOST_PARTS = 4_000_000, 128, 8
+# Vectors, if not two vectors of rows, that neighbouring points and the rows of a part fill at least
+# where there are two parts, and where there are more: short ones cost what threads would gain, but
+# where work is so many times what threads need.
+VECTORS_OF_TWO, VECTORS_OF_MORE, SHORT_WORK = 14, 64, 1000
 # Multiply-adds of the forward pass in one call of a full-batch gradient: some 50 ms.
 PRODUCTS_PER_CALL = 1e9
 # Threads of a training job: its phases have few tasks more.
@@ -61,6 +81,7 @@ class _Plan:
         self._runner = runner()
         self.tuner = Tuner(self._runner)
         self._dtype, self._program = engine.dtype, program
+        self._arrays = bool(engine.network.shape)
         self._state = aligned_zeros(job.STATE, np.int64)
         self.report = np.zeros(job.REPORT)
         self._set(
@@ -114,7 +135,7 @@ class _Plan:
             self._integers[Job.places[f"{name}_at"]] = address_of(array) if array.size else 0
 
     def _keep_samples(self, data, n_samples):
-        self._keep(x=data.x)
+        self._keep(x=data.x, lengths=data.lengths)
         self._set(x_size=data.x.size, x_row=data.x_row, x_column=data.x_column, n_samples=n_samples)
         if data.x_column == 0:
             self._keep(indices=data.indices, indptr=data.indptr)
@@ -131,16 +152,22 @@ class _Plan:
             block_bytes=_BLOCK_BYTES,
         )
         assert Block.dtype.itemsize <= _BLOCK_BYTES
+        # the pages behind packed values of fewer rows than a vector need not be there
+        zeros = untouched_zeros if self._arrays else aligned_zeros
         self._keep(
-            work=aligned_zeros(number * size, self._dtype),
+            work=zeros(number * size, self._dtype),
             blocks=aligned_zeros(workers * _BLOCK_BYTES, np.uint8),
         )
 
     def _keep_phases(self, made, *phases):
-        """Enter the phases: (task, close, number of the next one), units by name."""
+        """Enter the phases: (task, close, number of the next one), units by name.
+
+        Those that are segments have the other fields of a `Phase` behind these.
+        """
         table = Phase.table(len(phases))
-        for number, (task, close, following) in enumerate(phases):
-            table[number] = made[task].address, made[close].address, following
+        for number, (task, close, following, *segment) in enumerate(phases):
+            segment = segment or (0, 0, 0, 0)
+            table[number] = made[task].address, made[close].address, following, *segment
         self._keep(phases=table)
 
     def _keep_claims(self, n):
@@ -158,10 +185,12 @@ class ForwardPlan(_Plan):
 
     def __init__(self, engine, program, n):
         super().__init__(engine, program)
-        self._rows = min(BLOCK_ROWS, round_up(n, lanes_of(self._dtype)))
+        self._takes_lengths, self._made_for = len(engine.network.shape) == 2, n
+        self._most = _array_rows(engine, program) if self._arrays else BLOCK_ROWS
         self._work_needed = PARALLEL_PREDICT / _work(engine)
-        parallel = n >= self._work_needed and n > BLOCK_ROWS
-        self._workers = threads.thread_count() if parallel else 1
+        self._parts_of = functools.partial(_array_parts, engine, self._program.lanes)
+        self._rows, self._parallel = self._shape(n)
+        self._workers = threads.thread_count() if self._parallel else 1
         self._keep_workspaces(self._rows, self._workers, self._workers)
         self._keep_phases(prediction.units(program.single), ("predict_task", "after_blocks", 0))
         self._keep(order=np.arange(self._rows))
@@ -172,14 +201,24 @@ class ForwardPlan(_Plan):
             self._keep(clock=self._clock)
         self._keep_groups(engine)
 
+    def _shape(self, n):
+        """Rows of a block where n rows are predicted, and whether threads share the blocks."""
+        rows = min(self._most, round_up(n, self._program.lanes))
+        if self._arrays and n >= self._work_needed:
+            rows = min(rows, -(-n // self._parts_of(n)))
+            return rows, n > rows
+        return rows, n >= self._work_needed and n > BLOCK_ROWS
+
     def serves(self, n, sparse):
         """Whether n rows fit these buffers and threads."""
         if sparse != self._program.sparse:
             return False
-        if n > BLOCK_ROWS:
-            parallel = n >= self._work_needed
-            return self._rows == BLOCK_ROWS and parallel == (self._workers > 1)
-        return n <= self._rows < 2 * n + BLOCK_ROWS // 8
+        if n == self._made_for:  # one row after the other, say
+            return True
+        rows, parallel = self._shape(n)
+        if parallel or n > self._most:
+            return parallel == self._parallel and rows <= self._rows <= 2 * rows
+        return n <= self._rows < 2 * n + max(BLOCK_ROWS // 8, 2 * self._program.lanes)
 
     def sample(self, seed, number):
         """Have the next run draw what belongs to a sample of predictions."""
@@ -196,13 +235,15 @@ class ForwardPlan(_Plan):
         )  # fmt: skip
         if self._program.sparse:
             self._keep(indices=data.indices, indptr=data.indptr)
+        if self._takes_lengths:
+            self._keep(lengths=data.lengths)
         blocks = -(-n // self._rows)
         if self._claims.size < blocks:
             self._keep_claims(blocks)
-        if self._workers == 1:
-            self._run(False, 0, blocks)
-        else:
+        if self._parallel:  # on one thread as well in pieces, between which Ctrl-C is heard
             self.tuner.run(self._run, 0, blocks)
+        else:
+            self._run(False, 0, blocks)
         return bool(self.report[job.FINITE] == 1.0)
 
     def _run(self, parallel, first, last):
@@ -217,15 +258,21 @@ class _BackwardPlan(_Plan):
         super().__init__(engine, program)
         self.dataset, network = dataset, engine.network
         self._work = _work(engine)
-        rows, self.n_parts = _blocks(self._work, batch_size, lanes_of(self._dtype))
+        rows, self.n_parts = _blocks(engine, program, batch_size)
         self.parallel = self.n_parts > 1
-        if network.joins_rows:  # one block is the whole minibatch, and threads share the update
-            rows, self.n_parts = round_up(batch_size, lanes_of(self._dtype)), 1
+        self._segments = None
+        if network.joins_rows:  # a part is one block, whose values stay until all have met
+            if batch_size * self._work < JOINED_WORK * PARALLEL_TRAIN:
+                self.n_parts = 1  # and threads share the update
+            rows, self.n_parts = _joined_rows(batch_size, self.n_parts, program)
+            if self.n_parts > 1 or network.shape:
+                self._segments = cut(program)
         self._fused = (
             fusing
             and batch_size <= rows * self.n_parts
             and engine.layout.n_penalized >= FUSED_WEIGHTS
             and program.rows_alone
+            and not (self._arrays and _keeps_less(engine, program, batch_size, self.n_parts))
         )
         self._rows = rows
         self._workers = min(threads.thread_count(), MOST_WORKERS) if self.parallel else 1
@@ -233,7 +280,8 @@ class _BackwardPlan(_Plan):
         self._keep_samples(data, dataset.n_samples)
         self._keep(targets=data.targets, labels=data.labels, weights=data.weights)
         self._keep(loss_parameters=engine.loss_parameters)
-        apart = self._fused or self.n_parts == 1  # a workspace for each part, not for each thread
+        # a workspace for each part, not for each thread
+        apart = self._fused or self.n_parts == 1 or self._segments is not None
         self._keep_workspaces(rows, self._workers, self.n_parts if apart else self._workers)
         mean, columns = self._takes_mean(engine.loss_entry), data.targets.size
         self._set(
@@ -249,6 +297,28 @@ class _BackwardPlan(_Plan):
         self._losses, self._squares = np.zeros(self.n_parts), np.zeros(self._n_chunks)
         self._keep(losses=self._losses, squares=self._squares)
         self._keep_claims(max(self.n_parts, self._n_chunks))
+        if self._segments is not None:
+            self._keep_segments()
+
+    def _keep_segments(self):
+        """Enter the steps that meet on the way, and a block for each part."""
+        self._kept["segments"] = self._segments
+        self._set(n_steps=len(self._segments.steps))
+        number = max(self._workers, self.n_parts)
+        self._keep(
+            steps=self._segments.addresses,
+            blocks=aligned_zeros(number * _BLOCK_BYTES, np.uint8),
+        )
+
+    def _passes(self, start, close, following):
+        """The phases of the passes, of which the first one has the number `start`."""
+        if self._segments is not None:
+            return self._segments.phases(start, close, following)
+        return [("gradient_task", close, following)]
+
+    def _phase_units(self):
+        single = self._program.single
+        return training.units(single) | segments.units(single)
 
     @staticmethod
     def _takes_mean(loss):
@@ -302,11 +372,12 @@ class TrainPlan(_BackwardPlan):
             )
         if clips:
             self._keep_clipping(optimizer)
+        behind = 1 + len(self._passes(1, "after_gradients", 0))
         self._keep_phases(
-            training.units(program.single),
+            self._phase_units(),
             ("weigh_task", "after_update", 1),
-            ("gradient_task", "after_gradients", 2),
-            *([("clip_task", "after_clip", 3)] if clips else ()),
+            *self._passes(1, "after_gradients", behind),
+            *([("clip_task", "after_clip", behind + 1)] if clips else ()),
             ("update_task", "after_update", 1),
         )
         self.epoch_batches = -(-n_order // batch_size)
@@ -369,8 +440,10 @@ class GradientPlan(_BackwardPlan):
     """The gradient of the loss over all samples of one data set."""
 
     def __init__(self, engine, program, dataset):
-        n = dataset.n_samples
-        super().__init__(engine, program, dataset, n, n, fusing=False)
+        n = length = dataset.n_samples
+        if engine.network.shape and not engine.network.joins_rows:
+            length = min(n, max(MOST_PARTS // 2, int(PRODUCTS_PER_CALL / _work(engine))))
+        super().__init__(engine, program, dataset, n, length, fusing=False)
         # in runs of whole rounds of blocks, so that Ctrl-C is heard
         round_ = self._rows * self.n_parts
         length = max(1, int(PRODUCTS_PER_CALL / self._work / round_)) * round_
@@ -380,11 +453,9 @@ class GradientPlan(_BackwardPlan):
         nothing = np.zeros(1)
         self._keep_solver(gradient_unit(program.single).address, self.vector, nothing, nothing)
         self._set(n_vectors=1)
-        self._keep_phases(
-            training.units(program.single),
-            ("gradient_task", "after_run", 0),
-            ("update_task", "after_all", 1),
-        )
+        passes = self._passes(0, "after_run", 0)
+        self._update = len(passes)  # number of the phase
+        self._keep_phases(self._phase_units(), *passes, ("update_task", "after_all", self._update))
         self._keep(order=np.arange(n))
         self._keep_groups(engine)
 
@@ -402,7 +473,7 @@ class GradientPlan(_BackwardPlan):
             for number in range(self._runs):
                 self._run(False, number, number + 1)
         self.report[job.WEIGHT] = weight
-        self._call(False, 0, 1, 1, self._n_chunks, 0)
+        self._call(False, 0, 1, self._update, self._n_chunks, 0)
         return (self.report[job.LOSS] + 0.5 * alpha * self.report[job.PENALTY]) / weight
 
     def _run(self, parallel, first, last):
@@ -415,13 +486,79 @@ def _work(engine):
     return engine.network.work + engine.layout.n_flat - engine.network.n_parameters
 
 
-def _blocks(work, batch_size, lanes):
-    """Rows of a block and parts for minibatches of so many rows of so much work each."""
-    wanted = 1
+def _blocks(engine, program, batch_size):
+    """Rows of a block and parts for minibatches of so many rows."""
+    work, lanes, wanted = _work(engine), program.lanes, 1
+    if engine.network.shape:
+        return _array_blocks(engine, program, batch_size)
     if batch_size * work >= PARALLEL_TRAIN and batch_size > lanes:
         wanted = 2 if batch_size <= 2 * BLOCK_ROWS else 4
     rows = min(BLOCK_ROWS, round_up(-(-batch_size // wanted), lanes))
     return rows, min(wanted, -(-batch_size // rows))
+
+
+def _array_blocks(engine, program, batch_size):
+    """The same for series and images."""
+    parts = _array_parts(engine, program.lanes, batch_size)
+    rows = _even_rows(batch_size, parts, _array_rows(engine, program), program.lanes)
+    return rows, min(parts, -(-batch_size // rows))
+
+
+def _keeps_less(engine, program, batch_size, parts):
+    """Whether a gradient for each part takes less memory than the values of a whole minibatch."""
+    gradient = engine.layout.n_flat * engine.dtype.itemsize
+    return parts * gradient < batch_size * program.row_bytes
+
+
+def _array_parts(engine, lanes, batch_size):
+    """Parts of a minibatch of series or images, a power of two."""
+    total, points = batch_size * _work(engine), engine.network.shape[-1]
+
+    def fills(parts, vectors):
+        return batch_size // parts >= min(2 * lanes, -(-vectors * lanes // points))
+
+    parts, needed = 1, PARALLEL_TRAIN * (1 if fills(2, VECTORS_OF_TWO) else SHORT_WORK)
+    if total >= needed and batch_size > 1:
+        parts = 2
+        worth = min(MOST_PARTS, total // max(PART_WORK, PART_SHARE * engine.layout.n_flat))
+        while 2 * parts <= worth and fills(2 * parts, VECTORS_OF_MORE):
+            parts *= 2
+    return parts
+
+
+def _array_rows(engine, program):
+    """About how many rows of series or images a block has."""
+    row, two = program.row_bytes, 2 * program.lanes
+    parameters = engine.layout.n_flat * engine.dtype.itemsize
+    rows = max(ARRAY_BYTES // row, PER_PARAMETER * parameters // row, min(two, MOST_BYTES // row))
+    return max(1, min(BLOCK_ROWS, rows if rows < two else (rows + two // 2) // two * two))
+
+
+def _even_rows(batch_size, parts, rows, lanes):
+    """Rows of a block, about as many as given, such that the parts have about equally many."""
+    per_part = -(-batch_size // parts)
+    even = -(-per_part // max(1, round(per_part / rows)))
+    around = {even}
+    for unit in (lanes, 2 * lanes):
+        around |= {even // unit * unit, round_up(even, unit)}
+    return min(
+        sorted(n for n in around if 0 < n <= max(even, BLOCK_ROWS)),
+        key=lambda rows: _largest_part(batch_size, parts, rows, 2 * lanes),
+    )
+
+
+def _largest_part(batch_size, parts, rows, unit):
+    """Price of the largest of the parts: what does not fill two vectors costs as if it did."""
+    blocks = [min(rows, batch_size - first) for first in range(0, batch_size, parts * rows)]
+    return sum(blocks) + sum(round_up(n, unit) for n in blocks)
+
+
+def _joined_rows(batch_size, parts, program):
+    """Rows of each of some parts of a minibatch whose rows depend on one another, and the parts."""
+    # packed values need no whole vectors of rows
+    least = program.lanes if isinstance(program.shapes[0], int) or parts == 1 else 1
+    rows = round_up(-(-batch_size // parts), least)
+    return rows, -(-batch_size // rows)
 
 
 def _chunk_table(chunks, steps):
@@ -434,7 +571,7 @@ def _chunk_table(chunks, steps):
 
 def _piece(place):
     """A whole parameter."""
-    rows, columns = (place.shape[0], place.shape[1]) if len(place.shape) == 2 else (0, 0)
+    rows, columns = (place.rows, place.shape[-1]) if len(place.shape) > 1 else (0, 0)
     return (place.start, place.stop, place.penalized, place.layer, place.piece, 0, rows, columns,
             place.row)  # fmt: skip
 
@@ -465,9 +602,9 @@ def _fused_chunks(layout, size):
             chunks.append(_piece(place))
             continue
         step = max(height, size // place.row // height * height)
-        for first in range(0, place.shape[0], step):
-            rows = min(step, place.shape[0] - first)
+        for first in range(0, place.rows, step):
+            rows = min(step, place.rows - first)
             low = place.start + first * place.row
             chunks.append((low, low + rows * place.row, place.penalized, place.layer, place.piece,
-                          first, rows, place.shape[1], place.row))  # fmt: skip
+                          first, rows, place.shape[-1], place.row))  # fmt: skip
     return chunks

@@ -311,7 +311,7 @@ def _epochs_alike(state: TrainingState, count: int) -> int:
     """
     if not isinstance(state.monitor, LossMonitor) or not state.solver.schedule.steady:
         return 1
-    if state.monitor.watch is not None:
+    if state.monitor.watch is not None or state.monitor.restore:
         return 1
     return int(min(state.monitor.patience, ROWS_AHEAD)) + 1 - count
 
