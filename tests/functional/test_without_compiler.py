@@ -11,8 +11,9 @@ from nnjit import functional as F
 rng = np.random.default_rng(0)
 z, v, w = rng.normal(size=(19, 5)), rng.normal(size=(19, 5)), rng.normal(size=(5, 17))
 y = np.eye(5)[rng.integers(0, 5, 19)]
+x, filters = rng.normal(size=(2, 2, 7, 6)), rng.normal(size=(3, 2, 2, 3))
 for dtype in (np.float32, np.float64):
-    z, v, w, y = (a.astype(dtype) for a in (z, v, w, y))
+    z, v, w, y, x, filters = (a.astype(dtype) for a in (z, v, w, y, x, filters))
     s = F.softmax(z)
     h = F.dense_forward(z, w, activation="tanh")
     results = [
@@ -23,6 +24,9 @@ for dtype in (np.float32, np.float64):
         F.poisson_gradient(y, s), F.cross_entropy(y, s), F.cross_entropy_gradient(y, s),
         F.cross_entropy(y.argmax(axis=1), s), F.cross_entropy_gradient(y, s, kind="multilabel"),
         F.cross_entropy_gradient(y.argmax(axis=1), s, wrt="logits"),
+        F.convolve(x, filters), *F.convolve_backward(x, filters, F.convolve(x, filters)),
+        F.max_pool(x, 2), F.max_pool_backward(x, F.max_pool(x, 3, 2), 3, 2),
+        F.mean_pool(x, 2), F.mean_pool_backward(x, F.mean_pool(x, 3, 2), 3, 2),
     ]
     print(" ".join(f"{np.abs(r).sum():.5g}" for r in results))
 """
@@ -38,6 +42,6 @@ def test_plain_python_gives_the_same_numbers():
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         outputs.append([float(word) for word in done.stdout.split()])
-    assert len(outputs[0]) == 2 * 24
+    assert len(outputs[0]) == 2 * 32
     for compiled, plain in zip(*outputs):
         assert abs(compiled - plain) <= 2e-5 * abs(compiled)

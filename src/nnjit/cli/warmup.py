@@ -16,7 +16,7 @@ __all__ = ["add_parser", "run"]
 
 # What is to be called, with its family and its name.
 Calls: TypeAlias = Iterator[tuple[str, str, Callable[[], Any]]]
-Maker: TypeAlias = Callable[[tuple[int, ...]], Array]
+Maker: TypeAlias = Callable[[tuple[int, ...]], Any]
 
 _FAMILIES = ("driver", "layer", "activation", "loss", "output", "solver")
 # Rows and columns for the functions on arrays: one thread does the first, all share the second.
@@ -125,15 +125,36 @@ def _functional_calls(dtype: str) -> Calls:
     def few_rows(shape: tuple[int, ...]) -> Array:
         return normal((min(shape[0], _JACOBIAN_ROWS), shape[1]))
 
+    def images(shape: tuple[int, ...]) -> Array:
+        return normal((shape[0], 1, 8, 8))
+
+    def kernels(shape: tuple[int, ...]) -> Array:
+        return normal((3, 3, 1, 16))
+
+    def feature_maps(shape: tuple[int, ...]) -> Array:
+        return normal((shape[0], 16, 8, 8))
+
+    def pooled(shape: tuple[int, ...]) -> Array:
+        return normal((shape[0], 16, 4, 4))
+
+    def two(shape: tuple[int, ...]) -> Any:
+        return 2
+
     one = ["relu", "relu_derivative", "sigmoid", "sigmoid_derivative", "tanh", "tanh_derivative"]
     one += ["softmax", "log_softmax"]
-    two = ["hadamard", "softmax_vjp", "squared_error", "squared_error_gradient"]
+    pairs = ["hadamard", "softmax_vjp", "squared_error", "squared_error_gradient"]
     calls: list[tuple[str, tuple[Maker, ...]]] = [(name, (normal,)) for name in one]
-    calls += [(name, (normal, normal)) for name in two]
+    calls += [(name, (normal, normal)) for name in pairs]
     calls += [
         ("softmax_jacobian", (few_rows,)),
         ("dense_forward", (normal, weights)),
         ("dense_backward", (lambda shape: normal((shape[0], 64)), normal, weights)),
+        ("convolve", (images, kernels)),
+        ("convolve_backward", (images, kernels, feature_maps)),
+        ("max_pool", (feature_maps, two)),
+        ("max_pool_backward", (feature_maps, pooled, two)),
+        ("mean_pool", (feature_maps, two)),
+        ("mean_pool_backward", (feature_maps, pooled, two)),
         ("poisson", (probabilities, probabilities)),
         ("poisson_gradient", (probabilities, probabilities)),
         ("cross_entropy", (labels, probabilities)),
