@@ -14,9 +14,9 @@ from sklearn.base import clone
 import nnjit
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._declaration import parameter_group, with_parameters
-from nnjit.estimators.classifier import NetworkClassifier
+from nnjit.estimators.classifier import BaseClassifier
 from nnjit.estimators.parameters import RegressionLoss, Training
-from nnjit.estimators.regressor import NetworkRegressor
+from nnjit.estimators.regressor import BaseRegressor
 from nnjit.layers.network import mlp
 from nnjit.training.initialization import glorot_uniform
 
@@ -45,7 +45,7 @@ class Linear(NetworkEstimator):
 
 
 @with_parameters
-class LinearClassifier(NetworkClassifier, Linear):
+class LinearClassifier(BaseClassifier, Linear):
     pass
 
 
@@ -55,7 +55,7 @@ class _Parameters(Training, RegressionLoss):
 
 
 @with_parameters
-class LinearRegressor(_Parameters, NetworkRegressor, Linear):
+class LinearRegressor(_Parameters, BaseRegressor, Linear):
     pass
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 from sklearn import get_config
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from nnjit._types import FloatArray
 from nnjit.backends import select
 from nnjit.estimators._arrays import common_dtype, engine_input
 from nnjit.estimators._assigned import refuse_non_finite
-from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._device import as_given, first_rows, host_rows, rows_on_device
 from nnjit.layers.network import Network
 
@@ -53,8 +52,7 @@ def hidden_activations(estimator: Any, X: Any, layer: Any) -> FloatArray:
     check_is_fitted(estimator)
     rows = rows_on_device(X, estimator._engine_device())
     host = host_rows(X) if rows is None else first_rows(rows, None)
-    refuse_dates(host, "X")
-    host = validate_data(estimator, host, accept_sparse=estimator._accepted_sparse, reset=False)
+    host = estimator._given_rows(host)
     whole, arrays = estimator._give_parameters(host.shape[1])
     network = up_to(whole, layer)
     engine = select.make_engine(network, common_dtype(arrays))
@@ -69,5 +67,8 @@ def hidden_activations(estimator: Any, X: Any, layer: Any) -> FloatArray:
             f"The activations of row {first} overflow: sums in the network exceed the largest "
             f"{engine.dtype.name}. Scale the rows as those of the fit were scaled."
         )
+    shape = network.shapes[-1]
+    if isinstance(shape, tuple):
+        outputs = outputs.reshape(len(outputs), *shape)
     given: FloatArray = as_given(outputs, rows, X)
     return given

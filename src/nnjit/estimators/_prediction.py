@@ -57,7 +57,7 @@ def prediction_engine(estimator: Any, n_features: int) -> Engine:
         except (AttributeError, TypeError, ValueError):
             pass  # something that is no network; what it is, the long way finds out
     _, arrays = estimator._give_parameters(n_features)
-    engine = estimator._make_engine(ready=True)
+    engine = estimator._make_engine(ready=True, n_features=n_features)
     others, _ = estimator._present_parameters()
     _ENGINES.by_estimator[estimator] = _depends_on(estimator, others, arrays), engine
     return engine

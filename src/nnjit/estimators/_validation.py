@@ -14,7 +14,9 @@ import numpy as np
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import (
     _check_sample_weight,
+    _check_y,
     assert_all_finite,
+    check_consistent_length,
     column_or_1d,
     validate_data,
 )
@@ -63,6 +65,8 @@ def validate_training_data(
     ValueError
         If the input is invalid.
     """
+    if estimator._takes_arrays():
+        return _validate_cases(estimator, X, y, reset, y_numeric)
     known = estimator.__dict__
     columns_fit = _is_float_matrix(X) if reset else _has_fitted_columns(known, X)
     if columns_fit and _is_plain_target(y, X.shape[0]) and all_finite(X):
@@ -83,8 +87,33 @@ def validate_training_data(
         dtype=(np.float64, np.float32),
         reset=reset,
     )
-    if y_numeric and not all_finite(y):  # scikit-learn looks at objects before they are numbers
+    if y_numeric:
+        _refuse_non_finite_objects(y)
+    return X, y
+
+
+def _refuse_non_finite_objects(y: Any) -> None:
+    if not all_finite(y):  # scikit-learn looks at objects before they are numbers
         assert_all_finite(y, input_name="y")
+
+
+def _validate_cases(
+    estimator: Any, X: Any, y: Any, reset: bool, y_numeric: bool
+) -> tuple[Any, Any]:
+    """Return X, series or images in any form, as rows, and y."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
+            "is None."
+        )
+    if y_numeric:
+        refuse_dates(y, "y")
+    X = estimator._given_rows(X, reset, longer=False)
+    if not _is_plain_target(y, len(X)):
+        y = _check_y(y, multi_output=True, y_numeric=y_numeric, estimator=estimator)
+        check_consistent_length(X, y)
+        if y_numeric:
+            _refuse_non_finite_objects(y)
     return X, y
 
 

@@ -95,6 +95,21 @@ def check_validation(estimator: Any, given: Given, trained: Array) -> Validation
         )
     rows = rows_on_device(given.X, estimator._engine_device())
     X = host_rows(given.X) if rows is None else rows.stand_in()
+    if estimator._takes_arrays():
+        X = estimator._given_rows(X, name="X_val", longer=False)
+    else:
+        X = _checked_rows(estimator, X, given.X)
+    refuse_dates(given.sample_weight, "sample_weight_val")
+    target = estimator._check_validation_target(host_target(given.y))
+    check_consistent_length(X, target)
+    if target.shape[1:] != trained.shape[1:]:
+        raise ValueError(f"y_val has {target.shape[1]} columns, but y has {trained.shape[1]}.")
+    weight = validate_sample_weight(host_target(given.sample_weight), X)
+    return ValidationRows(X if rows is None else rows, target, weight, lambda: given, True)
+
+
+def _checked_rows(estimator: Any, X: Any, given: Any) -> Any:
+    """Return X_val checked; `given` is what the user has, which may have names of features."""
     refuse_dates(X, "X_val")
     X = check_array(
         X,
@@ -103,19 +118,13 @@ def check_validation(estimator: Any, given: Given, trained: Array) -> Validation
         input_name="X_val",
         estimator=estimator,
     )
-    _check_feature_names(estimator, given.X, reset=False)
+    _check_feature_names(estimator, given, reset=False)
     if X.shape[1] != estimator.n_features_in_:
         raise ValueError(
             f"X_val has {X.shape[1]} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input."
         )
-    refuse_dates(given.sample_weight, "sample_weight_val")
-    target = estimator._check_validation_target(host_target(given.y))
-    check_consistent_length(X, target)
-    if target.shape[1:] != trained.shape[1:]:
-        raise ValueError(f"y_val has {target.shape[1]} columns, but y has {trained.shape[1]}.")
-    weight = validate_sample_weight(host_target(given.sample_weight), X)
-    return ValidationRows(X if rows is None else rows, target, weight, lambda: given, True)
+    return X
 
 
 def _refuse_incomplete(given: Given) -> None:
