@@ -1,8 +1,11 @@
 """Compiled neural networks with scikit-learn's interface.
 
 `MLPClassifier` and `MLPRegressor` take the place of those of `sklearn.neural_network`;
+`ConvClassifier` and `ConvRegressor` are convolutional networks for images and series;
+`NetworkClassifier` and `NetworkRegressor` are networks of your own layers, those in `nnjit.layers`;
 `RBFClassifier` and `RBFRegressor` are radial-basis-function networks;
 `HiddenFeatures` is a transformer that gives a network's hidden layer;
+`SeriesScaler` scales series and images;
 `nnjit.functional` has the kernels as functions of arrays. Importing compiles nothing and does not
 load Numba: that happens at the first fit, or when `functional` is first used.
 `nnjit.inspection` has plots and a gradient check; `register_activation`, `register_loss` and
@@ -19,14 +22,20 @@ from nnjit.core.jobs import threads as _threads  # noqa: F401  (watches forks fr
 from nnjit.estimators.mlp import MLPClassifier, MLPRegressor
 
 __all__ = [
+    "ConvClassifier",
+    "ConvRegressor",
     "HiddenFeatures",
     "MLPClassifier",
     "MLPRegressor",
+    "NetworkClassifier",
+    "NetworkRegressor",
     "RBFClassifier",
     "RBFRegressor",
+    "SeriesScaler",
     "__version__",
     "functional",
     "inspection",
+    "layers",
     "register_activation",
     "register_loss",
     "register_solver",
@@ -35,11 +44,17 @@ __all__ = [
 
 # What is imported when it is first asked for, and where it is; modules by their own names.
 _LATER = {
+    "ConvClassifier": "nnjit.estimators.convolution",
+    "ConvRegressor": "nnjit.estimators.convolution",
     "HiddenFeatures": "nnjit.estimators.hidden_features",
+    "NetworkClassifier": "nnjit.estimators.stack",
+    "NetworkRegressor": "nnjit.estimators.stack",
     "RBFClassifier": "nnjit.estimators.radial",
     "RBFRegressor": "nnjit.estimators.radial",
+    "SeriesScaler": "nnjit.estimators.series_scaler",
     "functional": None,
     "inspection": None,
+    "layers": None,
     "register_activation": "nnjit.formulas.own",
     "register_loss": "nnjit.formulas.own",
     "register_solver": "nnjit.formulas.own",
@@ -64,9 +79,12 @@ def show_versions() -> None:
 
 
 if TYPE_CHECKING:
-    from nnjit import functional, inspection
+    from nnjit import functional, inspection, layers
+    from nnjit.estimators.convolution import ConvClassifier, ConvRegressor
     from nnjit.estimators.hidden_features import HiddenFeatures
     from nnjit.estimators.radial import RBFClassifier, RBFRegressor
+    from nnjit.estimators.series_scaler import SeriesScaler
+    from nnjit.estimators.stack import NetworkClassifier, NetworkRegressor
     from nnjit.formulas.own import register_activation, register_loss, register_solver
 else:  # a checker that saw this function would take every name for a module
 

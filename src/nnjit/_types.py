@@ -15,6 +15,8 @@ __all__ = [
     "MatrixLike",
     "NormalizationName",
     "OutputName",
+    "PaddingName",
+    "PoolName",
     "RegressionLossName",
     "ScheduleName",
     "SolverName",
@@ -58,6 +60,8 @@ RegressionLossName: TypeAlias = Literal[
 ClassificationLossName: TypeAlias = Literal["log_loss", "squared_error", "focal"]
 # Output activations that a regressor may be given.
 OutputName: TypeAlias = Literal["identity", "logistic", "tanh", "softplus", "exp"]
+PaddingName: TypeAlias = Literal["same", "valid"]
+PoolName: TypeAlias = Literal["max", "mean"]
 StochasticSolverName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop", "lion", "adagrad"]
 SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]
 ScheduleName: TypeAlias = Literal[

@@ -59,7 +59,7 @@ def test_every_parameter_has_a_type_a_constraint_and_a_text(cls):
     types = typing.get_type_hints(cls.__init__)
     assert list(cls._parameter_constraints) == list(arguments(cls)) == list(types)[:-1]
     for name, one in arguments(cls).items():
-        assert one.annotation is types[name] is not inspect.Parameter.empty
+        assert one.annotation == types[name] != inspect.Parameter.empty
         constraints = [make_constraint(c) for c in cls._parameter_constraints[name]]
         assert any(c.is_satisfied_by(one.default) for c in constraints)
         literal = typing.get_args(types[name])
@@ -92,7 +92,8 @@ def test_a_constructor_sets_its_parameters_and_nothing_else(cls):
     assert vars(cls(**given)) == given
     assert list(vars(cls())) == list(given)
     assert not any(hasattr(cls, name) for name in given)
-    assert cls().get_params() == {name: one.default for name, one in arguments(cls).items()}
+    defaults = {name: one.default for name, one in arguments(cls).items()}
+    assert cls().get_params(deep=False) == defaults
 
 
 def test_values_by_position():

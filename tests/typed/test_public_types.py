@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 import nnjit
-from nnjit import HiddenFeatures, MLPClassifier, MLPRegressor, inspection
+from nnjit import (
+    ConvClassifier,
+    ConvRegressor,
+    HiddenFeatures,
+    MLPClassifier,
+    MLPRegressor,
+    NetworkClassifier,
+    NetworkRegressor,
+    SeriesScaler,
+    inspection,
+    layers,
+)
 from nnjit import functional as F
 from nnjit.exceptions import TrainingWarning
 
@@ -54,6 +65,30 @@ def test_regressor() -> None:
     assert_type(model.loss_curve_, list[float])
     assert_type(model.best_validation_score_, float | None)
     assert len(model.loss_curve_) == 1
+
+
+def test_scaler_of_series() -> None:
+    scaler = SeriesScaler("case", input_shape=(1, 3))
+    assert_type(scaler.fit(X), SeriesScaler)
+    assert_type(scaler.transform([X[0], X[1, :2]]), Floats | list[Floats])
+    with pytest.raises(ValueError, match="per"):
+        SeriesScaler("point").fit(X)  # type: ignore[arg-type]
+
+
+def test_convolutions_and_layers() -> None:
+    images = X[:, :, np.newaxis, np.newaxis]
+    conv = ConvClassifier((2,), 1, pool=None, augment={"flip": True}, max_iter=1, random_state=0)
+    assert_type(conv.fit(images, LABELS), ConvClassifier)
+    assert_type(conv.activations(images, 0), Floats)
+    assert_type(conv.layers_[0].kind, str)
+    assert_type(conv.input_shape_, tuple[int, ...])
+    curve = ConvRegressor(4, global_pool="mean", padding=["valid"], kernel_size=[(2,)], max_iter=1)
+    assert_type(curve.fit(X, LABELS).predict(X), Floats)
+    own = NetworkClassifier([layers.Conv(4), layers.Flatten(), layers.Dense(3)], max_iter=1)
+    assert_type(own.set_params(layers__0__filters=2), NetworkClassifier)
+    assert_type(own.fit(X, LABELS).coefs_, list[Floats])
+    assert_type(NetworkRegressor(loss="huber").max_iter, int)
+    assert len(own.coefs_) == 3
 
 
 def test_mistakes_are_found() -> None:

@@ -71,6 +71,7 @@ def advise_on_input(network: Any, X: Any) -> None:
         where = "The input"
     else:
         sample = first_rows(X, max(1, SAMPLE_VALUES // X.shape[1]))
+        sample = np.nan_to_num(sample)  # behind the end of a series there is NaN
         where = ""
     if not sample.size:
         return
@@ -80,13 +81,16 @@ def advise_on_input(network: Any, X: Any) -> None:
     if size[largest] <= LARGE_INPUT:
         return
     names = getattr(network, "feature_names_in_", None)
+    scaler = "StandardScaler()"
+    if shape := getattr(network, "input_shape_", ()):
+        where, scaler = "The input", f"SeriesScaler(input_shape={shape})"
     where = where or f"Feature {largest if names is None else repr(str(names[largest]))}"
     # No more digits, so that all fits of a search have the same to say.
     magnitude = 10.0 ** np.round(np.log10(size[largest]))
     advise(
         f"{where} has values of the order of {magnitude:g}. Networks learn slowly or not at all "
         "from inputs that are not scaled. Put a scaler in front: "
-        f"make_pipeline(StandardScaler(), {type(network).__name__}(...))."
+        f"make_pipeline({scaler}, {type(network).__name__}(...))."
     )
 
 

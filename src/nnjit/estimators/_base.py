@@ -7,6 +7,7 @@ arithmetic is behind `nnjit.backends`.
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -180,13 +181,13 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
       better message), `_train` (another way to train), `_engine_rows` (a change of the rows),
       `_engine_device` and `_accepted_sparse` (what it cannot do).
 
-    `NetworkClassifier` and `NetworkRegressor` derive from it as well. They supply what depends on
+    `BaseClassifier` and `BaseRegressor` derive from it as well. They supply what depends on
     the target: how it is validated and encoded (`_check_input`), how a held-out set is drawn and
     scored (`_stratification`, `_make_score`), which output activation it calls for
     (`_output_activation`) and how many outputs (`_output_count`). So a classifier is::
 
         @with_parameters
-        class SomeClassifier(_Parameters, NetworkClassifier, SomeNetwork): ...
+        class SomeClassifier(_Parameters, BaseClassifier, SomeNetwork): ...
 
     with `_Parameters` the group of its parameters and `SomeNetwork` the kind of network.
     """
@@ -327,7 +328,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. float32 is computed in float32, anything else in float64. With a CUDA
-            device, arrays that lie there (CuPy's, PyTorch's) are used where they are.
+            device, arrays that lie there (CuPy's, PyTorch's) are used where they are. Networks of
+            series and images take other forms as well, see there.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or values for a regressor. For a classifier several columns are a
             multilabel indicator, if of two numbers, or classes of their own each.
@@ -427,7 +429,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         X, target, dtype = watched.X, watched.target, self._parameter_dtype()
         X = X if hasattr(X, "given") else engine_input(X, dtype, "X_val")
         target = to_dtype(target, dtype, "y_val") if target.dtype.kind == "f" else target
-        return watched._replace(X=self._engine_rows(X), target=target)
+        return watched._replace(X=self._engine_rows(X, "X_val"), target=target)
 
     def _train(
         self,
@@ -484,14 +486,32 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             f"(now {self.learning_rate_init})."
         )
 
+    # Rows
+
+    def _takes_arrays(self) -> bool:
+        """Whether rows are series or images, and X may be an array or a list of these."""
+        return False
+
+    def _given_rows(self, X: Any, reset: bool = False, name: str = "X", longer: bool = True) -> Any:
+        """Return X, which is on the host, checked for the fitted network; see `ChannelsInput`."""
+        refuse_dates(X, name)
+        return validate_data(self, X, accept_sparse=self._accepted_sparse, reset=reset)
+
+    def _plain_rows(self, X: Any) -> Any:
+        """Return X as rows that are valid if they are finite, None where that takes a look."""
+        return X if is_valid_if_finite(self, X) else None
+
     # The network as an engine
 
     def _engine_device(self) -> str:
         """Return the device to compute on, or raise where this kind of network cannot."""
         return self.device
 
-    def _engine_rows(self, X: Any) -> Any:
-        """Return rows, which are of the network's type, as the engine gets them."""
+    def _engine_rows(self, X: Any, name: str = "X") -> Any:
+        """Return rows, which are of the network's type, as the engine gets them.
+
+        Messages call them `name`.
+        """
         return X
 
     def _take_parameters(self, arrays: list[Array]) -> None:
@@ -523,12 +543,13 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         changed = [pair for pair in given.items() if pair[1] != entry.parameters[pair[0]]]
         return {"loss_parameters": tuple(changed)} if changed else {}
 
-    def _make_engine(self, ready: bool = False) -> Engine:
+    def _make_engine(self, ready: bool = False, n_features: int | None = None) -> Engine:
         """Return a new engine that holds a copy of the parameters.
 
-        With `ready` one on the CPU will do where the device cannot be used.
+        With `ready` one on the CPU will do where the device cannot be used. With `n_features` it is
+        for rows of so many, which may be longer series than those of the fit.
         """
-        network, arrays = self._give_parameters()
+        network, arrays = self._give_parameters(n_features)
         name = self._engine_device()
         device = {} if name == "cpu" else {"device": name, "ready": ready}
         if device and not ready and self.solver in SOLVERS:
@@ -545,20 +566,20 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         ValueError
             If the rows or the parameters are invalid, or an output is not finite.
         """
-        if is_valid_if_finite(self, X):
-            engine = prediction_engine(self, X.shape[1])
-            if X.dtype != engine.dtype and all_finite(X):
-                X = engine_input(X, engine.dtype)
-            if X.dtype == engine.dtype:
-                taken = self._engine_rows(X)
+        plain = self._plain_rows(X)
+        if plain is not None:
+            engine = prediction_engine(self, plain.shape[1])
+            if plain.dtype != engine.dtype and all_finite(plain):
+                plain = engine_input(plain, engine.dtype)
+            if plain.dtype == engine.dtype:
+                taken = self._engine_rows(plain)
                 outputs, finite = engine.predict_checked(taken)
                 if finite:
                     return engine, taken, outputs
         check_is_fitted(self)
         rows = rows_on_device(X, self._engine_device())
         X = host_rows(X) if rows is None else rows.stand_in()
-        refuse_dates(X, "X")
-        X = validate_data(self, X, accept_sparse=self._accepted_sparse, reset=False)
+        X = self._given_rows(X)
         engine = prediction_engine(self, X.shape[1])
         X = self._engine_rows(engine_input(X, engine.dtype) if rows is None else rows)
         outputs, finite = engine.predict_checked(X)
@@ -580,7 +601,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         -------
         h : ndarray of shape (n_samples, units of the layer)
             What the next layer reads: values behind the activation, in the precision of the
-            network. They are computed on the CPU.
+            network. They are computed on the CPU. Of a layer whose outputs are series or images
+            the shape is (n_samples, channels, time) or (n_samples, channels, height, width).
 
         Raises
         ------
@@ -639,19 +661,43 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             )
 
     def _check_schedule(self) -> None:
-        """Refuse a schedule where there are no steps; scikit-learn's own are not looked at."""
+        """Refuse a schedule where there are no steps.
+
+        scikit-learn's own are not looked at, nor is a default.
+        """
         if self.solver in SOLVERS:
             return
         ignored = {"learning_rate": SCIKIT_LEARNS, "warmup": (0,)}
+        declared = inspect.signature(type(self)).parameters  # a default is nothing asked for
         for name, values in ignored.items():
-            if getattr(self, name) not in values:
+            if getattr(self, name) not in (*values, declared[name].default):
                 raise ValueError(
                     f"{name} needs a stochastic solver, got {name}={getattr(self, name)!r} with "
                     f"solver={self.solver!r}."
                 )
 
+    def _random_option(self) -> str:
+        """Return what makes the network draw at random, as the user wrote it."""
+        layers = enumerate(self._give_parameters()[0].layers)
+        return next(f"layers_[{i}], {one}" for i, one in layers if getattr(one, "random", False))
+
+    def _refuse_for_lbfgs(self, network: Network) -> None:
+        """Refuse layers that make another function of the weights in every step."""
+        if network.is_random:
+            raise ValueError(
+                f"solver='lbfgs' cannot be used with {self._random_option()}, which draws anew in "
+                "every step."
+            )
+        if network.joins_rows:
+            way_out = "" if network.shape else "; normalization='layer' can"
+            raise ValueError(
+                "solver='lbfgs' cannot be used with normalization='batch', whose statistics are "
+                f"those of minibatches{way_out}."
+            )
+
     def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
         refuse_checkpoint(self)
+        self._refuse_for_lbfgs(self._give_parameters()[0])
         engine = self._make_engine()
         network = engine.network
         try:
@@ -822,14 +868,16 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             best = getattr(self, "best_loss_", None)
             if restart or best is None:
                 best = np.inf
-            return LossMonitor(self.tol, self.n_iter_no_change, best, count, watch)
+            keeps = self.restore_best == "loss" and not incremental
+            weights = self._give_parameters()[1] if keeps else None
+            return LossMonitor(self.tol, self.n_iter_no_change, best, count, watch, weights)
         monitor = ScoreMonitor(
             watch,
             self.tol,
             self.n_iter_no_change,
             best_weights=self._give_parameters()[1],
             count=count,
-            restore=self.restore_best,
+            restore=bool(self.restore_best),
         )
         if not fresh:
             # The weights that are there are the ones to beat, on these rows.
@@ -888,14 +936,11 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         watch = monitor.watch
         self.validation_scores_ = None if watch is None else watch.scores
         self.validation_loss_curve_ = None if watch is None else watch.curve
-        if isinstance(monitor, ScoreMonitor):
-            self.best_validation_score_ = monitor.best
-            self.best_loss_ = None
-            self._take_parameters(monitor.best_weights if monitor.restore else engine.unpack())
-        else:
-            self.best_validation_score_ = None
-            self.best_loss_ = monitor.best
-            self._take_parameters(engine.unpack())
+        scored = isinstance(monitor, ScoreMonitor)
+        self.best_validation_score_ = monitor.best if scored else None
+        self.best_loss_ = None if scored else monitor.best
+        best = monitor.best_weights if monitor.restore else None
+        self._take_parameters(engine.unpack() if best is None else best)
         if state.diverged:
             self._report_divergence(state)
         elif isinstance(monitor, ScoreMonitor) and not np.isfinite(monitor.best):
@@ -908,7 +953,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     def _report_divergence(self, state: TrainingState) -> None:
         where = f"The loss was not finite in epoch {state.epoch}."
-        if not (self.early_stopping and self.restore_best):
+        scored = isinstance(state.monitor, ScoreMonitor)
+        if not state.monitor.restore or not (scored or np.isfinite(state.monitor.best)):
             raise ValueError(f"{NON_FINITE} {where} {self._divergence_advice()}")
         restored = (
             "The weights of the best epoch before it are restored."

@@ -120,7 +120,7 @@ def _terms(
         defaults=_defaults(type(estimator)),
         scored=scored,
         watched=scored or watched is not None,
-        restores=scored and bool(estimator.restore_best),
+        restores=bool(estimator.restore_best) if scored else estimator.restore_best == "loss",
         n_rates=None if rates is None else len(rates),
         n_validation_losses=(
             len(getattr(estimator, "validation_loss_curve_", None) or ()) if losses else None

@@ -14,7 +14,13 @@ from sklearn.utils._param_validation import StrOptions
 from nnjit.formulas import hidden_activations
 from nnjit.formulas.registry import hint
 
-__all__ = ["Activations", "EntryName", "activation_names", "hidden_layer_activations"]
+__all__ = [
+    "Activations",
+    "EntryName",
+    "NamesEach",
+    "activation_names",
+    "hidden_layer_activations",
+]
 
 
 class EntryName(StrOptions):
@@ -62,6 +68,30 @@ class Activations(EntryName):
 
     def __str__(self) -> str:
         return "a sequence of those, one for each hidden layer"
+
+
+class NamesEach(StrOptions):
+    """Constraint of one of some names, or one for each of several layers.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Those, and None where that is one of them.
+    """
+
+    def __init__(self, names: tuple[str | None, ...]) -> None:
+        self._known = names
+        super().__init__({name for name in names if name is not None})
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether a value is one of the names, or a sequence of such."""
+        if isinstance(val, str):
+            return val in self._known
+        names = _listed(val)
+        return names is not None and all(name in self._known for name in names)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} or a sequence with one of them for each convolution"
 
 
 def _listed(given: Any) -> list[Any] | None:

@@ -76,7 +76,8 @@ def fit_output_layer(
     """
     if (network.loss, network.output) == ("squared_error", "identity"):
         return _ridge(hidden, target, alpha, sample_weight)
-    linear = replace(network, inputs=hidden.shape[1], layers=(Dense(network.outputs),))
+    output = Dense(network.outputs, "identity")
+    linear = replace(network, inputs=hidden.shape[1], layers=(output,), shape=())
     engine = select.make_engine(linear, hidden.dtype)
     try:
         outcome = minimize_lbfgs(

@@ -49,7 +49,7 @@ from nnjit.training.scoring import ClassAccuracy, ColumnAccuracy, LabelAccuracy
 _SMOOTHED = {"log_loss": "smoothed_log_loss", "squared_error": "squared_error_of_classes"}
 
 
-class NetworkClassifier(ClassifierMixin, NetworkEstimator):
+class BaseClassifier(ClassifierMixin, NetworkEstimator):
     """What a network does as a classifier; see `NetworkEstimator` for what else it needs.
 
     More than two classes have a softmax output, two have one logistic output, and so has each

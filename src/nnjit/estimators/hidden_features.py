@@ -210,7 +210,7 @@ class HiddenFeatures(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         h: FloatArray = self._network().activations(X, self.layer)
-        return h
+        return h.reshape(len(h), -1)  # of feature maps, one after the other
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the features: that of the network's class, and a number.

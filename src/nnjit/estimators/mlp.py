@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn import get_config
-from sklearn.utils import check_random_state
 
-from nnjit._types import Array, FloatArray, MatrixLike, NormalizationName
+from nnjit._types import Array, FloatArray, NormalizationName
 from nnjit.estimators._arrays import common_dtype
 from nnjit.estimators._assigned import (
     NORMALIZATION,
@@ -24,25 +21,21 @@ from nnjit.estimators._assigned import (
 from nnjit.estimators._base import SET_BACK, NetworkEstimator
 from nnjit.estimators._conversion import ScikitLearnConversion
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
-from nnjit.estimators._device import as_given, to_host
 from nnjit.estimators._names import activation_names, hidden_layer_activations
 from nnjit.estimators._overrides import warn_of_ignored_overrides
-from nnjit.estimators.classifier import NetworkClassifier
+from nnjit.estimators._sampling import SampledPredictions
+from nnjit.estimators.classifier import BaseClassifier
 from nnjit.estimators.parameters import (
     Architecture,
     ClassificationLoss,
     ClassWeights,
     HiddenLayers,
-    RandomState,
     RegressionLoss,
     Training,
 )
-from nnjit.estimators.regressor import NetworkRegressor
+from nnjit.estimators.regressor import BaseRegressor
 from nnjit.layers.network import Network, mlp
-from nnjit.training.engine import Engine
 from nnjit.training.initialization import glorot_uniform
-from nnjit.training.quantiles import uncrossed
-from nnjit.training.solvers import draw_seed
 
 __all__ = ["BaseMultilayerPerceptron", "MLPClassifier", "MLPRegressor"]
 
@@ -55,8 +48,6 @@ normalization_ : list of dict
     Only with `normalization`: of each hidden layer the learned 'scale' and 'shift', and for
     'batch' the running 'mean' and 'variance', arrays of shape (units,).
 """
-# Parameters of a normalization that begin as ones, the others as zeros.
-_ONES = ("scale", "variance")
 _REFERENCES = """
 D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors",
 Nature 323, 1986.
@@ -67,7 +58,9 @@ networks", AISTATS 2010 (initial weights).
 """
 
 
-class BaseMultilayerPerceptron(ScikitLearnConversion, HiddenLayers, NetworkEstimator, Architecture):
+class BaseMultilayerPerceptron(
+    ScikitLearnConversion, HiddenLayers, SampledPredictions, Architecture
+):
     """A network of dense layers; its weights and biases are `coefs_` and `intercepts_`."""
 
     _shared_docs = {
@@ -175,105 +168,12 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, HiddenLayers, NetworkEstim
             )
         super()._train(X, *others)
 
-    def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
-        if self._give_parameters()[0].is_random:
-            name = "input_dropout" if self.input_dropout else "dropout"
-            raise ValueError(
-                f"solver='lbfgs' cannot be used with {name}={getattr(self, name)!r}, whose masks "
-                "change from step to step."
-            )
-        if self._give_parameters()[0].joins_rows:
-            raise ValueError(
-                "solver='lbfgs' cannot be used with normalization='batch', whose statistics are "
-                "those of minibatches; normalization='layer' can."
-            )
-        super()._train_lbfgs(X, target, sample_weight)
+    def _no_dropout(self) -> str:
+        return f"but dropout={self.dropout!r} and input_dropout={self.input_dropout!r}"
 
-    # Samples of predictions
-
-    def predict_samples(
-        self, X: MatrixLike, n: int, *, random_state: RandomState = None
-    ) -> FloatArray:
-        """Return n predictions of each row that leave out at random what training does.
-
-        Monte Carlo dropout: their mean is a prediction, and how far they scatter tells how
-        uncertain it is.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to predict, in the precision of the network. Sparse X only without
-            `input_dropout`.
-        n : int
-            Number of predictions.
-        random_state : int, RandomState instance or None, default=None
-            Draws the seed of the masks; None for the estimator's own. With the same seed the first
-            predictions of a row do not depend on n, nor on the other rows, but on its place in X.
-
-        Returns
-        -------
-        samples : ndarray of shape (n, n_samples[, n_outputs])
-            What a regressor predicts; of a classifier probabilities as of `predict_proba`, one
-            for each class.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If there is no network yet.
-        ValueError
-            If X or n is invalid, a prediction overflows, or there is no dropout in the network.
-
-        References
-        ----------
-        Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing model
-        uncertainty in deep learning", ICML 2016.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from nnjit import MLPClassifier
-        >>> X, y = load_iris(return_X_y=True)
-        >>> model = MLPClassifier(dropout=0.5, max_iter=300, random_state=0).fit(X, y)
-        >>> samples = model.predict_samples(X[:4], 100)
-        >>> samples.shape, samples.std(axis=0).shape
-        ((100, 4, 3), (4, 3))
-        """
-        if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
-            raise ValueError(f"n must be an int of at least 1, got {n!r}.")
-        engine, rows, _ = self._forward(X)
-        self._check_sampling(engine, rows)
-        given = self.random_state if random_state is None else random_state
-        seed = draw_seed(check_random_state(given))
-        samples = to_host(engine.predict_samples(rows, int(n), seed))
-        if not np.isfinite(samples).all() and not get_config()["assume_finite"]:
-            raise ValueError(
-                "A sample of the predictions overflows. Scale the rows as those of the fit were "
-                "scaled."
-            )
-        taken: FloatArray = as_given(self._samples_as_predictions(samples), rows, X)
-        return taken
-
-    def _check_sampling(self, engine: Engine, rows: Any) -> None:
-        """Refuse to draw samples where there is nothing to draw, or no way to."""
-        if not engine.network.is_random:
-            raise ValueError(
-                "predict_samples needs a network with dropout, but dropout="
-                f"{self.dropout!r} and input_dropout={self.input_dropout!r}."
-            )
-        if not hasattr(engine, "predict_samples"):
-            raise ValueError(f"predict_samples cannot be used with device={self.device!r}.")
-        if self.input_dropout and sp.issparse(rows):
-            raise ValueError(
-                f"predict_samples needs dense X with input_dropout={self.input_dropout!r}."
-            )
-
-    def _samples_as_predictions(self, samples: FloatArray) -> FloatArray:
-        """Return outputs (n, n_samples, n_outputs) in the form that predictions have."""
-        if samples.shape[2] > 1:
-            return uncrossed(samples, self.__dict__.get("quantiles_", ()))
-        if hasattr(self, "classes_"):
-            return np.concatenate([1 - samples, samples], axis=2)
-        return samples[:, :, 0]
+    def _random_option(self) -> str:
+        name = "input_dropout" if self.input_dropout else "dropout"
+        return f"{name}={getattr(self, name)!r}"
 
     # Initial parameters
 
@@ -295,7 +195,7 @@ class BaseMultilayerPerceptron(ScikitLearnConversion, HiddenLayers, NetworkEstim
             )
         given = iter(in_layers(coefs, intercepts))
         return [
-            (np.ones if parameter.name in _ONES else np.zeros)(parameter.shape, dtype)
+            np.full(parameter.shape, parameter.start, dtype)
             if parameter.name in NORMALIZATION
             else next(given)
             for _, parameter in network.parameters()
@@ -408,7 +308,7 @@ class _ClassifierParameters(ClassificationLoss, ClassWeights, HiddenLayers, Trai
 
 
 @with_parameters
-class MLPClassifier(_ClassifierParameters, NetworkClassifier, BaseMultilayerPerceptron):
+class MLPClassifier(_ClassifierParameters, BaseClassifier, BaseMultilayerPerceptron):
     r"""Multi-layer perceptron classifier, trained by compiled code.
 
     A drop-in for `sklearn.neural_network.MLPClassifier`: the same parameters, attributes and
@@ -465,7 +365,7 @@ class _RegressorParameters(HiddenLayers, Training, Architecture, RegressionLoss)
 
 
 @with_parameters
-class MLPRegressor(_RegressorParameters, NetworkRegressor, BaseMultilayerPerceptron):
+class MLPRegressor(_RegressorParameters, BaseRegressor, BaseMultilayerPerceptron):
     r"""Multi-layer perceptron regressor, trained by compiled code.
 
     A drop-in for `sklearn.neural_network.MLPRegressor`: the same parameters, attributes and

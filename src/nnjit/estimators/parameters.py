@@ -19,6 +19,8 @@ from nnjit._types import (
     ClassificationLossName,
     NormalizationName,
     OutputName,
+    PaddingName,
+    PoolName,
     RegressionLossName,
     ScheduleName,
     SolverName,
@@ -26,18 +28,22 @@ from nnjit._types import (
 )
 from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
 from nnjit.estimators._device import DeviceName
-from nnjit.estimators._names import Activations, EntryName
+from nnjit.estimators._names import Activations, EntryName, NamesEach
 from nnjit.formulas import (
     classification_losses,
     hidden_activations,
     offered_solvers,
     regression_losses,
 )
+from nnjit.layers.augmentation.spec import Augment
+from nnjit.layers.dense.spec import Dense
+from nnjit.layers.layer import Layer
 
 HiddenSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 Numbers: TypeAlias = Sequence[Any] | NDArray[Any]
 ClassWeight: TypeAlias = dict[Any, Any] | list[Any] | Literal["balanced"] | None
 RandomState: TypeAlias = int | np.random.RandomState | None
+Sizes: TypeAlias = int | Sequence[int | Sequence[int]] | NDArray[np.integer[Any]]
 Shares: TypeAlias = float | Sequence[float] | NDArray[np.floating[Any]]
 
 _FLAG = Kind("bool", ["boolean"])
@@ -128,6 +134,46 @@ class HiddenLayers:
     )
 
 
+class _CaseShape(Interval):
+    """Constraint: the shape of a series or an image."""
+
+    def __init__(self) -> None:
+        super().__init__(Integral, 1, None, closed="left")
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether a value is a sequence of one to three sizes."""
+        if isinstance(val, str | bytes) or not hasattr(val, "__len__") or not 1 <= len(val) <= 3:
+            return False
+        return all(
+            super(_CaseShape, self).is_satisfied_by(size) and not isinstance(size, bool)
+            for size in val
+        )
+
+    def __str__(self) -> str:
+        return "a sequence of one to three ints in the range [1, inf)"
+
+
+@parameter_group
+class InputShape:
+    """In what form series and images come."""
+
+    input_shape: Sequence[int] | NDArray[np.integer[Any]] | None = parameter(
+        default=None,
+        kind=Kind("sequence of int or None", [_CaseShape(), None]),
+        text="""Shape of a case: ``(time,)`` or ``(channels, time)`` of a series, ``(height,
+            width)`` or ``(channels, height, width)`` of an image. Two numbers are those of an image
+            if they are equal, or if sizes in the layers are pairs; ``(1, height, width)`` is one in
+            any case. A row of X has its values in C order. None for what X itself tells: rows are
+            series of one channel, an array of three axes holds series, one of four images.""",
+    )
+    channels_last: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="""Whether channels come last in `input_shape` and in X, as ``(time, channels)`` and
+            ``(height, width, channels)``.""",
+    )
+
+
 @parameter_group
 class RadialLayer:
     """Centres and widths of a radial-basis-function network."""
@@ -171,6 +217,136 @@ class RadialLayer:
             output layer alone is fitted, in closed form for the squared error and else by
             L-BFGS whatever `solver` says. There is then no early stopping, no ``partial_fit``
             and no checkpoint.""",
+    )
+
+
+_INTS = Kind("int or sequence of int", [*_COUNT.constraints, "array-like"])
+_PAIRS = Kind("int or sequence of int or pair", [*_COUNT.constraints, "array-like"])
+_PADDINGS, _POOLS = names(PaddingName), names(PoolName)
+
+
+@parameter_group
+class Convolutions:
+    """Convolutions, what follows each, and the dense layers behind them."""
+
+    filters: int | Sequence[int] | NDArray[np.integer[Any]] = parameter(
+        default=(16, 32),
+        kind=_INTS,
+        text="""Filters of each convolution; an int is one convolution. Of what follows here a
+            sequence has one value for each convolution, too; and of `kernel_size`, `stride`,
+            `dilation` and `pool_size` such a value may be a pair, for height and width: `(3, 5)`
+            is 3 for the first of two convolutions and 5 for the second, `((3, 5), (3, 5))` is
+            3 x 5 for both.""",
+        kw_only=False,
+    )
+    kernel_size: Sizes = parameter(
+        default=3, kind=_PAIRS, text="Points of the kernels along each axis.", kw_only=False
+    )
+    stride: Sizes = parameter(
+        default=1, kind=_PAIRS, text="Points from one output of a convolution to the next."
+    )
+    dilation: Sizes = parameter(
+        default=1, kind=_PAIRS, text="Points from one point of a kernel to the next."
+    )
+    groups: int | Sequence[int] | NDArray[np.integer[Any]] = parameter(
+        default=1,
+        kind=_INTS,
+        text="""Parts that the channels and the filters are divided into; a filter reads the
+            channels of its own part.""",
+    )
+    padding: PaddingName | Sequence[PaddingName] = parameter(
+        default="same",
+        kind=Kind(f"{choice(_PADDINGS).words} or sequence", [NamesEach(_PADDINGS)]),
+        text="""'same': around series and images there are zeros, so that as many points come out
+            as go in, divided by the stride and rounded up. 'valid': kernels lie inside.""",
+    )
+    pool: PoolName | Sequence[PoolName | None] | None = parameter(
+        default="max",
+        kind=Kind(f"{choice(_POOLS).words}, None or sequence", [NamesEach((*_POOLS, None)), None]),
+        text="""What is taken of the windows behind each convolution: the largest value, the mean,
+            or None for no pooling.""",
+    )
+    pool_size: Sizes = parameter(
+        default=2,
+        kind=_PAIRS,
+        text="""Points of a window along each axis, and from one window to the next. What is left
+            over at the end is in none. Where an axis has fewer points, the window has as many, and
+            where that is one point along each axis, there is no pooling.""",
+    )
+    global_pool: PoolName | None = parameter(
+        default=None,
+        kind=Kind(f"{choice(_POOLS).words} or None", [StrOptions({*_POOLS}), None]),
+        text="""What the dense layers read of each channel: the mean or the largest of all its
+            points, of a series those that it has; None for every point. Only with global pooling
+            series may be longer than those of the fit.""",
+    )
+    hidden_layer_sizes: HiddenSizes = parameter(
+        default=(64,),
+        kind=Kind("int or array-like of int", ["array-like", *_COUNT.constraints]),
+        text="""Units of each dense layer between convolutions and output layer; ``()`` for none,
+            as the FCN has it behind global pooling.""",
+    )
+    activation: ActivationName | Sequence[ActivationName] | NDArray[np.str_] = parameter(
+        default="relu",
+        kind=Kind(
+            choice(ActivationName).words + " or array-like of such",
+            [EntryName(hidden_activations, "register_activation"), Activations()],
+        ),
+        text="""Activation of convolutions and dense layers, or one for each, the convolutions'
+            first; as of `MLPClassifier`.""",
+    )
+    normalization: Literal["batch"] | None = parameter(
+        default=None,
+        kind=Kind("{'batch'} or None", [StrOptions({"batch"}), None]),
+        text="""'batch': what comes out of each filter is made of mean 0 and variance 1 over the
+            points of all rows of a minibatch, then scaled and shifted by learned numbers, before
+            the activation; of a dense layer each unit. In predictions by running statistics, as
+            PyTorch's BatchNorm does. Sample weights do not count there, 'lbfgs' is refused.""",
+    )
+    dropout: Shares = parameter(
+        default=0.0,
+        kind=Kind("float or sequence of float", [*_BELOW_ONE.constraints, _SharesEach()]),
+        text="""Share of the values behind convolutions (and their pooling) and dense layers, or
+            behind each, the convolutions' first, that is set to 0 at random in every step of
+            training, the others being divided by one minus it; in [0, 1). Predictions leave
+            nothing out (but see `predict_samples`). 'lbfgs' is refused.""",
+    )
+    residual: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="""Whether what comes into a convolution, or a dense layer, is added to what comes out
+            (before the pooling) wherever both have the same shape.""",
+    )
+
+
+@parameter_group
+class Augmentation:
+    """How rows are changed in training."""
+
+    augment: Augment | dict[str, Any] | None = parameter(
+        default=None,
+        kind=Kind("dict, Augment or None", [dict, Augment, None]),
+        text="""How the rows are changed at random, anew in every step of training: a dict such as
+            ``{"shift": 2, "flip": True, "crop": 0.1, "noise": 0.05}``, each where it is asked for,
+            or `nnjit.layers.Augment`. `shift`: by up to so many points along each axis (a pair:
+            along height and width), zeros coming in; `flip`: half of the rows are mirrored, images
+            left to right, series in time; `crop`: up to this share of each axis is cut off and the
+            rest stretched; `noise`: normal numbers of this standard deviation are added.
+            Predictions take the rows as they are; 'lbfgs' is refused.""",
+    )
+
+
+@parameter_group
+class Layers:
+    """Any layers."""
+
+    layers: Sequence[Layer] = parameter(
+        default=(Dense(100),),
+        kind=Kind("list or tuple of layers", [list, tuple]),
+        text="""The layers in order, as in `nnjit.layers`; the output layer follows by itself. Their
+            attributes are parameters as well: ``layers__0__filters`` is that of the first layer,
+            and ``layers__0`` that layer.""",
+        kw_only=False,
     )
 
 
@@ -430,10 +606,12 @@ class Stopping:
             without the penalty; the name of a scikit-learn scorer; or a callable of
             (estimator, X, y).""",
     )
-    restore_best: bool = parameter(
+    restore_best: bool | Literal["loss"] = parameter(
         default=True,
-        kind=_FLAG,
-        text="""Whether `early_stopping` returns the weights of the best epoch, not the last.""",
+        kind=Kind("bool or 'loss'", ["boolean", StrOptions({"loss"})]),
+        text="""Whether `early_stopping` returns the weights of the best epoch, not the last.
+            'loss' is as True, and ``fit`` without early stopping returns those of the epoch of
+            least training loss then; not for 'lbfgs', which ends there.""",
     )
     n_iter_no_change: float = parameter(
         default=10,

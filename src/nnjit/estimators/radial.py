@@ -15,7 +15,7 @@ from nnjit.estimators._callbacks import FitReport, current_report
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._output_layer import OutputLayer, fit_output_layer
 from nnjit.estimators._watching import Given, ValidationRows
-from nnjit.estimators.classifier import NetworkClassifier
+from nnjit.estimators.classifier import BaseClassifier
 from nnjit.estimators.parameters import (
     ClassificationLoss,
     ClassWeights,
@@ -23,7 +23,7 @@ from nnjit.estimators.parameters import (
     RegressionLoss,
     Training,
 )
-from nnjit.estimators.regressor import NetworkRegressor
+from nnjit.estimators.regressor import BaseRegressor
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network
 from nnjit.layers.radial.initialization import (
@@ -33,7 +33,7 @@ from nnjit.layers.radial.initialization import (
     default_centers,
     hidden_values,
 )
-from nnjit.layers.radial.spec import Radial
+from nnjit.layers.radial.spec import RadialBasis
 from nnjit.training.validation import Rows
 
 __all__ = ["RBFClassifier", "RBFRegressor"]
@@ -112,7 +112,7 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
         return self._bumps(inputs, len(self.centers_ if placed is None else placed[0]), outputs)
 
     def _bumps(self, inputs: int, centers: int, outputs: int) -> Network:
-        layers = (Radial(centers, bool(self.normalized)), Dense(outputs))
+        layers = (RadialBasis(centers, bool(self.normalized)), Dense(outputs, "identity"))
         return Network(
             inputs, layers, self._engine_loss(), self.out_activation_, **self._loss_options()
         )
@@ -144,7 +144,7 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
             self._origin = centers.mean(axis=0, dtype=np.float64).astype(centers.dtype)
             self._unit = float(2.0 ** np.round(np.log2(np.median(widths.astype(np.float64)))))
 
-    def _engine_rows(self, X: Any) -> Any:
+    def _engine_rows(self, X: Any, name: str = "X") -> Any:
         with np.errstate(over="ignore"):
             rows = np.subtract(X, self._origin, dtype=X.dtype)
             rows *= X.dtype.type(1 / self._unit)
@@ -386,7 +386,7 @@ class _ClassifierParameters(ClassificationLoss, ClassWeights, _Defaults):
 
 
 @with_parameters
-class RBFClassifier(_ClassifierParameters, NetworkClassifier, RadialNetwork):
+class RBFClassifier(_ClassifierParameters, BaseClassifier, RadialNetwork):
     r"""Radial-basis-function network classifier.
 
     The output is a linear combination of Gaussian bumps around centres,
@@ -444,7 +444,7 @@ class _RegressorParameters(_Defaults, RegressionLoss):
 
 
 @with_parameters
-class RBFRegressor(_RegressorParameters, NetworkRegressor, RadialNetwork):
+class RBFRegressor(_RegressorParameters, BaseRegressor, RadialNetwork):
     r"""Radial-basis-function network regressor.
 
     The output is a linear combination of Gaussian bumps around centres,

@@ -31,7 +31,7 @@ from nnjit.training.quantiles import checked_quantiles, columns_of_interval, unc
 from nnjit.training.scoring import R2, D2Pinball
 
 
-class NetworkRegressor(RegressorMixin, NetworkEstimator):
+class BaseRegressor(RegressorMixin, NetworkEstimator):
     """What a network does as a regressor; see `NetworkEstimator` for what else it needs.
 
     The loss, `loss`, says which output activation it has where none is asked for.

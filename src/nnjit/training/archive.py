@@ -30,7 +30,7 @@ _LARGE = 0xFFFFFFFF
 _NPY = struct.Struct("<8sH")  # version 1.0: no other is written for dtypes as plain as these
 _NPY_HEADER = re.compile(
     rb"\{'descr': '([<>][fiu][48]|\|u1)', 'fortran_order': (True|False), "
-    rb"'shape': \(((?:\d{1,18}, ?)?(?:\d{1,18})?)\), \} *\n"
+    rb"'shape': \(((?:\d{1,18}, ?){0,3}(?:\d{1,18})?)\), \} *\n"
 )
 
 

@@ -35,7 +35,6 @@ from nnjit.training.snapshot import (
     parameter_names,
 )
 from nnjit.training.state import TrainingState
-from nnjit.training.stopping import ScoreMonitor
 from nnjit.training.validation import Rows
 from nnjit.training.watching import Watch
 
@@ -139,7 +138,7 @@ class Checkpoint:
         if monitor.watch is not None:
             monitor.watch.scores[:] = found.scores
             monitor.watch.losses[:] = found.validation_losses
-        if isinstance(monitor, ScoreMonitor) and found.best_parameters is not None:
+        if monitor.restore and found.best_parameters is not None:
             monitor.best_weights = found.best_parameters
         self._epochs = state.epoch
 
@@ -203,7 +202,7 @@ class Checkpoint:
             **{f"solver.vectors.{name}": a for name, a in moved["vectors"].items()},
         }
         arrays.update(_curves(state, monitor.watch))
-        if isinstance(monitor, ScoreMonitor) and monitor.restore:
+        if monitor.best_weights is not None and monitor.restore:
             best = [np.asarray(a, engine.dtype) for a in monitor.best_weights]
             arrays.update(_named("best_parameters", engine, best))
         return meta, arrays

@@ -76,3 +76,45 @@ def glorot_uniform(
     weights = rng.uniform(-bound, bound, (fan_in, fan_out))
     biases = rng.uniform(-bound, bound, fan_out)
     return weights.astype(dtype, copy=False), biases.astype(dtype, copy=False)
+
+
+def filter_arrays(
+    rng: np.random.RandomState,
+    weights: tuple[int, ...],
+    activation: str,
+    dtype: np.dtype[Any],
+) -> list[Array]:
+    r"""Draw the weights of a convolution, in float64 and then cast; its biases are 0.
+
+    They are uniform between -b and b, :math:`b = \sqrt{f / n_{in}}`, with the number of values that
+    a filter reads. f is 6 for ReLU, as He has it; for other activations that start from Glorot's
+    bound, half of the f there, which is that bound where as many values come out as go in; else
+    that of `glorot_bound`. How many filters there are plays no part: with a single channel going
+    in, the weights of many would be too small to learn from.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+    weights : tuple of int
+        Shape of the weights: points of the kernel along each axis, channels of a group, filters.
+    activation : str
+        Name of the activation behind the convolution, or behind its normalization.
+    dtype : numpy dtype
+        Of the returned arrays.
+
+    Returns
+    -------
+    list of ndarray
+        Weights and biases.
+
+    References
+    ----------
+    K. He et al., "Delving deep into rectifiers", ICCV 2015, eq. 10.
+    """
+    entry = find_activation(activation)
+    whole = entry.fan == FAN_IN or entry.epilogue == "relu"
+    bound = math.sqrt(entry.gain / (1 if whole else 2) / math.prod(weights[:-1]))
+    return [
+        rng.uniform(-bound, bound, weights).astype(dtype, copy=False),
+        np.zeros(weights[-1], dtype),
+    ]

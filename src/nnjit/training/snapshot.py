@@ -71,7 +71,7 @@ class RunTerms:
     watched : bool
         Whether scores are recorded.
     restores : bool
-        Whether the weights of the best score are kept.
+        Whether the weights of the best score, or of the lowest loss, are kept.
     n_rates, n_validation_losses : int or None
         Lengths of the curves of rates and validation losses as earlier runs leave them; None where
         there is no such curve.

@@ -18,6 +18,8 @@ class _PlateauCounter:
     patience: float
     count: int
     watch: Watch | None
+    best_weights: list[Array] | None
+    restore: bool
 
     @property
     def score_now(self) -> float | None:
@@ -61,6 +63,8 @@ class LossMonitor(_PlateauCounter):
         Epochs without improvement so far.
     watch : Watch, default=None
         Validation rows whose scores are recorded and change nothing.
+    best_weights : list of ndarray, default=None
+        What ``engine.unpack()`` returned when `best` was reached; None where nobody wants it.
     """
 
     watched = "Training loss"
@@ -72,12 +76,15 @@ class LossMonitor(_PlateauCounter):
         best: float = math.inf,
         count: int = 0,
         watch: Watch | None = None,
+        best_weights: list[Array] | None = None,
     ) -> None:
         self.tol = tol
         self.patience = patience
         self.best = best
         self.count = count
         self.watch = watch
+        self.best_weights = best_weights
+        self.restore = best_weights is not None
 
     def after_epoch(self, engine: Engine, loss: float, verbose: bool) -> None:
         """Take the loss of the epoch just done into account."""
@@ -89,6 +96,8 @@ class LossMonitor(_PlateauCounter):
             self.count = 0
         if loss < self.best:
             self.best = loss
+            if self.restore:
+                self.best_weights = engine.unpack()
 
     def on_divergence(self, verbose: bool) -> bool:
         """Return whether training can end in good order although the loss is not finite."""
@@ -116,6 +125,7 @@ class ScoreMonitor(_PlateauCounter):
 
     watched = "Validation score"
     watch: Watch
+    best_weights: list[Array]
 
     def __init__(
         self,

@@ -1,0 +1,291 @@
+"""Networks of layers that the user chooses."""
+
+# Without `from __future__ import annotations`, so that help() shows the values in a Literal.
+from dataclasses import fields, replace
+from typing import Any, Self
+
+from nnjit._types import RegressionLossName
+from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
+from nnjit.estimators._layered import ON_A_GPU, LayeredNetwork
+from nnjit.estimators._watching import Given
+from nnjit.estimators.classifier import BaseClassifier
+from nnjit.estimators.parameters import (
+    ClassificationLoss,
+    ClassWeights,
+    InputShape,
+    Layers,
+    RegressionLoss,
+    Training,
+)
+from nnjit.estimators.regressor import BaseRegressor
+from nnjit.layers.dense.spec import Dense
+from nnjit.layers.layer import Layer, Shape
+from nnjit.layers.stack import check_shapes, checked_layers, is_layer, takes_vectors
+
+__all__ = ["NetworkClassifier", "NetworkRegressor"]
+
+
+class LayerStack(LayeredNetwork, Layers):
+    """A network of the layers in `layers`."""
+
+    @property
+    def _accepted_sparse(self) -> Any:
+        dense_first = isinstance(next(iter(self._valid_layers()), None), Dense)
+        return ["csr", "csc"] if dense_first and not self._takes_arrays() else False
+
+    def _valid_layers(self) -> tuple[Layer, ...]:
+        """Return the layers that are asked for, none where something is wrong with them."""
+        given = tuple(self.layers) if isinstance(self.layers, (list, tuple)) else ()
+        return given if all(map(is_layer, given)) else ()
+
+    def _hidden_layers(self, shape: Shape) -> tuple[Layer, ...]:
+        layers = checked_layers(self.layers)
+        end = check_shapes(layers, shape)
+        if isinstance(end, tuple):
+            raise ValueError(
+                f"What comes out of layers has the shape {end}, but the output layer takes "
+                "vectors: end with Flatten() or GlobalPool()."
+            )
+        return layers
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+        validation: Given | None = None,
+    ) -> Self:
+        checked_layers(self.layers)  # before X is looked at, whose forms follow from them
+        if not (self.warm_start or incremental):  # else rows are what they were
+            for name in ("layers_", "input_shape_"):
+                self.__dict__.pop(name, None)
+        if not self._takes_arrays() and getattr(X, "ndim", 2) > 2:
+            raise ValueError(
+                f"Found array with dim {X.ndim}, while dim <= 2 is required by "
+                f"{type(self).__name__} where layers take vectors. For series and images begin with"
+                " Flatten(), or with a layer that takes these, or give input_shape."
+            )
+        return super()._fit(X, y, sample_weight, incremental, validation)
+
+    def _takes_arrays(self) -> bool:
+        if "layers_" in self.__dict__:
+            return "input_shape_" in self.__dict__
+        return self.input_shape is not None or not takes_vectors(self._valid_layers())
+
+    def _axes(self) -> int | None:
+        layers: Any = self._valid_layers()
+        values = [getattr(layer, one.name) for layer in layers for one in fields(layer)]
+        return next((len(value) for value in values if isinstance(value, tuple)), None)
+
+    def _no_dropout(self) -> str:
+        return "but none of its layers draws at random"
+
+    def _without_device_code(self) -> str:
+        for number, layer in enumerate(checked_layers(self.layers)):
+            if layer.kind not in ON_A_GPU:
+                return f"layers[{number}], {layer}, has"
+        return ""
+
+    # Parameters of the layers
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether those of the layers are among them: ``layers__0`` for the first layer,
+            ``layers__0__units`` for one of its attributes.
+
+        Returns
+        -------
+        parameters : dict
+            Values by name.
+        """
+        found = super().get_params(deep=False)
+        if deep and isinstance(found["layers"], (list, tuple)):
+            for number, layer in enumerate(found["layers"]):
+                if is_layer(layer):
+                    found |= _attributes(number, layer)
+        return found
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name, as `get_params` returns them. A layer that changes is replaced.
+
+        Returns
+        -------
+        self : object
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is none of a name, or a layer refuses a value. Nothing is set then.
+        """
+        own = {name: value for name, value in params.items() if not name.startswith("layers__")}
+        inner = {name: value for name, value in params.items() if name not in own}
+        if inner:
+            own["layers"] = self._changed_layers(own.get("layers", self.layers), inner)
+        return super().set_params(**own)
+
+    def _changed_layers(self, layers: Any, changes: dict[str, Any]) -> Any:
+        """Return layers, a new list or tuple, with others or other attributes in some places."""
+        changed = list(layers)
+        for name in sorted(changes, key=lambda name: name.count("__")):  # whole layers first
+            _, number, *attribute = name.split("__", 2)
+            known = number.isdecimal() and int(number) < len(changed)
+            if known and attribute:
+                layer: Any = changed[int(number)]
+                known = is_layer(layer) and attribute[0] in [one.name for one in fields(layer)]
+            if not known:
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {type(self).__name__} with layers="
+                    f"{layers!r}."
+                )
+            value = changes[name]
+            changed[int(number)] = replace(layer, **{attribute[0]: value}) if attribute else value
+        return type(layers)(changed)
+
+
+def _attributes(number: int, layer: Any) -> dict[str, Any]:
+    """Return a layer and its attributes by the names that they have as parameters."""
+    name = f"layers__{number}"
+    return {name: layer} | {
+        f"{name}__{field.name}": getattr(layer, field.name) for field in fields(layer)
+    }
+
+
+_NOTES = """
+Rows are vectors where the layers take vectors and no `input_shape` is given: such a network of
+``Dense`` layers is an `MLPClassifier` or `MLPRegressor`, to the bit. Else they are series or
+images.
+
+Weights start as in the MLPs, by the activation of their layer or of the normalization right
+behind it; a convolution's as He has it, by the number of values that a filter reads, with biases
+of 0. The centres of
+``RadialBasis`` are those of k-means of what comes into it; rows should be scaled then.
+"""
+
+
+@parameter_group
+class _ClassifierParameters(ClassificationLoss, ClassWeights, Training, InputShape, Layers):
+    early_stopping: bool = parameter(
+        default=False,
+        text="""Whether to hold out rows, stop when the score on them no longer improves, and
+            return the weights of the best epoch. Rows are held out class by class, except of a
+            multilabel target, or where a class has too few of them. Rows of sample weight 0 are
+            left out. A warm start keeps the rows that were held out.
+            None are where ``fit`` is given `X_val`.""",
+    )
+
+
+@with_parameters
+class NetworkClassifier(_ClassifierParameters, BaseClassifier, LayerStack):
+    r"""Classifier that is a network of your own layers.
+
+    The layers are those in `nnjit.layers`, in the order in which rows go through them; the output
+    layer, a softmax or logistic one by the classes, follows by itself. Training minimizes the
+    cross-entropy, or another `loss`, and the L2 penalty of the weights.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,), or list of such
+        Class labels; a list with those of each column for y with several columns of classes.
+    out_activation_ : str
+        'softmax' for more than two classes or several columns, else 'logistic'.
+    {attributes}
+
+    See Also
+    --------
+    NetworkRegressor : The same for regression.
+    ConvClassifier : Convolutions and pooling, by keywords.
+    MLPClassifier : Dense layers, by keywords.
+
+    Notes
+    -----
+    {notes}
+    {forms}
+
+    References
+    ----------
+    {references}
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from nnjit import NetworkClassifier
+    >>> from nnjit.layers import Dense, Dropout, Normalization
+    >>> X, y = load_iris(return_X_y=True)
+    >>> layers = [Dense(30, "identity"), Normalization("batch", "relu"), Dropout(0.2), Dense(10)]
+    >>> model = NetworkClassifier(layers, max_iter=300, random_state=0).fit(X, y)
+    >>> [weights.shape for weights in model.coefs_]
+    [(4, 30), (30, 10), (10, 3)]
+    >>> model.set_params(layers__3__units=20).layers[3]
+    Dense(units=20, activation='relu')
+    """
+
+    _shared_docs = {**LayerStack._shared_docs, "notes": _NOTES}
+
+
+@parameter_group
+class _RegressorParameters(RegressionLoss, Training, InputShape, Layers):
+    loss: RegressionLossName = parameter(default="squared_error")
+
+
+@with_parameters
+class NetworkRegressor(_RegressorParameters, BaseRegressor, LayerStack):
+    r"""Regressor that is a network of your own layers.
+
+    The layers are those in `nnjit.layers`, in the order in which rows go through them; the output
+    layer follows by itself. Training minimizes the loss and the L2 penalty of the weights.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    out_activation_ : str
+        `output_activation`, or if that is None the one of the loss.
+    quantiles_ : ndarray of shape (n_quantiles,)
+        Quantiles, of a network fitted by the quantile loss.
+    {attributes}
+
+    See Also
+    --------
+    NetworkClassifier : The same for classification.
+    ConvRegressor : Convolutions and pooling, by keywords.
+    MLPRegressor : Dense layers, by keywords.
+
+    Notes
+    -----
+    {notes}
+    {forms}
+
+    References
+    ----------
+    {references}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnjit import NetworkRegressor
+    >>> from nnjit.layers import Dense, Residual
+    >>> X = np.linspace(-1, 1, 200)[:, np.newaxis]
+    >>> layers = [Dense(20, "tanh"), Dense(20, "tanh"), Residual(1)]
+    >>> model = NetworkRegressor(layers, solver="lbfgs", random_state=0).fit(X, X[:, 0] ** 2)
+    >>> model.score(X, X[:, 0] ** 2) > 0.99
+    True
+    """
+
+    _shared_docs = {**LayerStack._shared_docs, "notes": _NOTES}
