@@ -2,25 +2,33 @@
 
 The displays work like scikit-learn's: `from_estimator` computes and draws, `plot` draws again,
 `ax_` and `figure_` are what was drawn on. They take fitted MLPs of nnjit and of scikit-learn,
-alone or in a Pipeline, a TransformedTargetRegressor or a search. matplotlib is imported when
-something is drawn.
+alone or in a Pipeline, a TransformedTargetRegressor or a search. Those of filters, feature maps and
+relevance take networks for series and images; those of centres networks with centres, and all
+others take both.
+matplotlib is imported when something is drawn.
 """
 
 from nnjit.inspection.activation import ActivationDisplay
 from nnjit.inspection.centers import CentersDisplay
+from nnjit.inspection.feature_maps import FeatureMapDisplay
+from nnjit.inspection.filters import FilterDisplay
 from nnjit.inspection.gradient_check import GradientCheck, check_gradient
 from nnjit.inspection.gradient_flow import GradientFlowDisplay
 from nnjit.inspection.loss_curve import LossCurveDisplay
 from nnjit.inspection.network import NetworkDisplay
+from nnjit.inspection.relevance import RelevanceDisplay
 from nnjit.inspection.weights import WeightsDisplay
 
 __all__ = [
     "ActivationDisplay",
     "CentersDisplay",
+    "FeatureMapDisplay",
+    "FilterDisplay",
     "GradientCheck",
     "GradientFlowDisplay",
     "LossCurveDisplay",
     "NetworkDisplay",
+    "RelevanceDisplay",
     "WeightsDisplay",
     "check_gradient",
 ]

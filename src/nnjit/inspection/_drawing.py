@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,50 @@ def new_axes(display: str, ax: Axes | None, figsize: tuple[float, float]) -> Axe
     return axes
 
 
+def two_panels(
+    display: str,
+    ax: Axes | None,
+    figsize: tuple[float, float],
+    shares: tuple[float, float],
+    *,
+    beside: bool,
+) -> tuple[Axes, Axes, Axes]:
+    """Return two axes, one beside or below the other, of these shares, and one for a colour bar.
+
+    A given `ax` is divided, and becomes the first.
+    """
+    plt = pyplot(display)
+    if ax is None:
+        ratios = {"width_ratios" if beside else "height_ratios": shares}
+        grid = (1, 2) if beside else (2, 1)
+        first, second = plt.subplots(
+            *grid, figsize=figsize, layout="constrained", sharex=not beside, **ratios
+        )[1]
+        return first, second, second.inset_axes((1.02, 0.0, 0.025, 1.0))
+    from mpl_toolkits.axes_grid1 import make_axes_locatable
+
+    size = f"{100 * shares[1] / shares[0]:.0f}%"
+    shared: dict[str, Any] = {} if beside else {"sharex": ax}
+    divider = make_axes_locatable(ax)
+    second = divider.append_axes("right" if beside else "bottom", size=size, pad=0.15, **shared)
+    bar = divider.append_axes("right", size="4%", pad=0.1)
+    if not beside:  # as high as both
+        bar.set_axes_locator(divider.new_locator(nx=2, ny=0, ny1=-1))
+    return ax, second, bar
+
+
+def mosaic(pictures: NDArray[Any], columns: int) -> NDArray[np.float64]:
+    """Return pictures (n, height, width) side by side; NaN is the frame between them."""
+    n, height, width = pictures.shape
+    rows = math.ceil(n / columns)
+    whole = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
+    for place, picture in enumerate(pictures):
+        top = place // columns * (height + 1) + 1
+        left = place % columns * (width + 1) + 1
+        whole[top : top + height, left : left + width] = picture
+    return whole
+
+
 def sign_colors() -> Any:
     """Return the colour map of signed values: white is zero, and large ones are darker."""
     from matplotlib.colors import LinearSegmentedColormap
@@ -78,16 +123,16 @@ def fit_texts(texts: Any, width: float, height: float) -> float:
         Width of the widest then, which may still be more.
     """
     for text in texts:
-        if _extent([text])[0] > width:
+        if extent([text])[0] > width:
             text.set_text(_in_two(text.get_text()))
-    size = _extent(texts)
+    size = extent(texts)
     scale = min(1.0, *(room / max(needed, 1e-9) for room, needed in zip((width, height), size)))
     for text in texts:
         text.set_fontsize(text.get_fontsize() * max(0.6, scale))
-    return _extent(texts)[0]
+    return extent(texts)[0]
 
 
-def _extent(texts: Any) -> tuple[float, float]:
+def extent(texts: Any) -> tuple[float, float]:
     """Return the largest width and the largest height of texts, in inches."""
     boxes = [(text.get_window_extent(), text.figure.dpi) for text in texts]
     return (

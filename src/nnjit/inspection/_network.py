@@ -79,17 +79,45 @@ def find_network(
         if y is not None and isinstance(part, TransformedTargetRegressor):
             y = _transformed_target(part, y)
     other_kind = any_kind and isinstance(part, NetworkEstimator)
-    if not (other_kind or hasattr(part, "hidden_layer_sizes")):
+    if not (other_kind or is_mlp(part)):
         raise TypeError(
             "A multi-layer perceptron is needed (MLPClassifier or MLPRegressor), alone or in a "
             f"Pipeline, a TransformedTargetRegressor or a search; got {type(part).__name__}."
         )
     check_is_fitted(part, "coefs_")
     if X is not None:
-        refuse_dates(X, "X")
-        sparse = getattr(part, "_accepted_sparse", True) and "csr"
-        X = validate_data(part, X, accept_sparse=sparse, dtype=np.float64, reset=False)
+        X = _checked_rows(part, X)
     return _with_plain_weights(part, X) if weights else part, X, y
+
+
+def is_mlp(part: Any) -> bool:
+    """Whether an estimator is a multi-layer perceptron, of nnjit or scikit-learn."""
+    return hasattr(part, "hidden_layer_sizes") and not _is_stack(part)
+
+
+def _is_stack(part: Any) -> bool:
+    """Whether an estimator is a network of layers of any kinds, for series, images or vectors."""
+    return isinstance(part, NetworkEstimator) and hasattr(part, "input_shape")
+
+
+def holds_stack(estimator: Any) -> bool:
+    """Whether there is such a network inside an estimator."""
+    return _is_stack(innermost(estimator))
+
+
+def _checked_rows(part: Any, X: Any) -> Any:
+    """Return rows as a network gets them; series and images as rows, the channels first."""
+    if getattr(part, "input_shape_", ()):
+        return part._given_rows(X)
+    refuse_dates(X, "X")
+    sparse = getattr(part, "_accepted_sparse", True) and "csr"
+    return validate_data(part, X, accept_sparse=sparse, dtype=np.float64, reset=False)
+
+
+def innermost(estimator: Any) -> Any:
+    """Return the last estimator inside Pipelines, searches and the like."""
+    *_, part = _unwrapped(estimator)
+    return part
 
 
 def _unwrapped(estimator: Any) -> Iterator[Any]:
@@ -118,7 +146,7 @@ def _transformed_target(estimator: TransformedTargetRegressor, y: Any) -> Any:
 
 def _with_plain_weights(network: Any, X: Any) -> Any:
     """Return the network, or a copy of it, with weights that are finite arrays of floats."""
-    if not hasattr(network, "hidden_layer_sizes"):
+    if not is_mlp(network):
         _, arrays = network._give_parameters(None if X is None else X.shape[1])
         refuse_non_finite(network._as_attributes(arrays))
         return network

@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 
 from nnjit.estimators._names import hidden_layer_activations
 from nnjit.formulas import find_activation
+from nnjit.inspection._cases import block_values, blocks_of, find_stack
 from nnjit.inspection._drawing import BLUE, GREY, VERMILLION, new_axes
-from nnjit.inspection._network import find_network, hidden_activations, layer_names
+from nnjit.inspection._network import (
+    find_network,
+    hidden_activations,
+    holds_stack,
+    layer_names,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +30,11 @@ NEAR = 0.01
 class ActivationDisplay:
     """Distribution of each hidden layer's activations over some rows.
 
-    Each layer is a histogram of all its values (rows times units). Beside it stand, for 'relu',
-    the share of values that are zero and of units that are zero on every row (dead: no gradient
-    reaches them); for 'tanh', 'logistic' and others of a bounded range the share of values and of
-    units that are always within 0.01 of an end of the range (saturated).
+    Each layer is a histogram of all its values: rows times units, of a convolution rows and points
+    times filters, which are its units. Beside it stand, for 'relu', the share of values that are
+    zero and of units that are zero on every row (dead: no gradient reaches them); for 'tanh',
+    'logistic' and others of a bounded range the share of values and of units that are always
+    within 0.01 of an end of the range (saturated).
 
     Parameters
     ----------
@@ -37,6 +44,8 @@ class ActivationDisplay:
         Name of what computed them, such as 'relu', or of that of each layer.
     layer_names : list of str, default=None
         One per layer.
+    n_rows : int, default=None
+        Number of rows, for the title; that of the first layer's values if None.
 
     Attributes
     ----------
@@ -64,10 +73,12 @@ class ActivationDisplay:
         activation: str | Sequence[str],
         *,
         layer_names: list[str] | None = None,
+        n_rows: int | None = None,
     ) -> None:
         self.values = values
         self.activation = activation
         self.layer_names = layer_names
+        self.n_rows = n_rows
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, *, ax: Axes | None = None) -> ActivationDisplay:
@@ -76,7 +87,8 @@ class ActivationDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted MLP, alone or in a Pipeline, TransformedTargetRegressor or search.
+            A fitted MLP or network for series or images, alone or in a Pipeline,
+            TransformedTargetRegressor or search.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, as `estimator` takes them; some hundreds will do.
         ax : matplotlib Axes, default=None
@@ -92,11 +104,27 @@ class ActivationDisplay:
         ValueError
             If the network has no hidden layer.
         """
+        if holds_stack(estimator):
+            return cls._of_layers(estimator, X).plot(ax=ax)
         network, X, _ = find_network(estimator, X)
         if len(network.coefs_) == 1:
             raise ValueError("The network has no hidden layer whose activations could be drawn.")
         hidden = hidden_activations(network, X)
         return cls(hidden, network.activation, layer_names=layer_names(network)[1:-1]).plot(ax=ax)
+
+    @classmethod
+    def _of_layers(cls, estimator: Any, X: Any) -> ActivationDisplay:
+        """Return the display of a network of other layers, by its engine."""
+        stack, rows = find_stack(estimator, X)
+        blocks = blocks_of(stack.network)[:-1]
+        if not blocks:
+            raise ValueError("The network has no hidden layer whose activations could be drawn.")
+        return cls(
+            [block_values(stack, rows, block) for block in blocks],
+            [block.activation for block in blocks],
+            layer_names=[block.name for block in blocks],
+            n_rows=len(rows),
+        )
 
     def plot(self, ax: Axes | None = None) -> ActivationDisplay:
         """Draw the histograms.
@@ -130,7 +158,7 @@ class ActivationDisplay:
         self.ax_.set_xlabel(f"activation ({', '.join(kinds)})")
         zeros = "; zeros are not drawn" if any(entry.dies for entry in self._entries) else ""
         self.ax_.set_title(
-            f"{self.values[0].shape[0]} rows; heights relative within each layer{zeros}",
+            f"{self.n_rows or len(self.values[0])} rows; heights relative within each layer{zeros}",
             fontsize="medium",
         )
         for side in ("top", "right", "left"):

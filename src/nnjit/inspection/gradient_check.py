@@ -119,7 +119,7 @@ def check_gradient(
             f"{type(network).__module__}.{type(network).__name__}."
         )
     check_loss(network)
-    engine, dataset = _double_engine(network, X, y, sample_weight)
+    engine, dataset = double_engine(network, X, y, sample_weight)
     packed = pack_parameters(*network._give_parameters())
 
     def loss_at(parameters: NDArray[np.float64]) -> float:
@@ -167,7 +167,7 @@ def _name(estimator: NetworkEstimator, arrays: list[Array], number: int) -> str:
     return f"layer {layer}: {parameter.name}"
 
 
-def _double_engine(
+def double_engine(
     estimator: NetworkEstimator, X: Any, y: Any, sample_weight: ArrayLike | None
 ) -> tuple[Engine, Any]:
     """Return an engine for the network in float64, and the rows as it takes them."""

@@ -5,13 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from nnjit.estimators._arrays import pack_parameters, unpack_parameters
+from nnjit.inspection._cases import Stack, blocks_of, find_stack
 from nnjit.inspection._drawing import BLUE, ORANGE, VERMILLION, new_axes
-from nnjit.inspection._network import find_network, layer_names, layer_units, loss_gradient
+from nnjit.inspection._network import (
+    find_network,
+    holds_stack,
+    layer_names,
+    layer_units,
+    loss_gradient,
+)
+from nnjit.inspection.gradient_check import double_engine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+def _relative(gradient: NDArray[np.float64], weights: NDArray[np.float64]) -> Any:
+    """Return norms of gradients beside those of weights, 0 where there are none."""
+    return np.divide(gradient, weights, out=np.zeros_like(weights), where=weights > 0)
 
 
 class GradientFlowDisplay:
@@ -66,7 +80,8 @@ class GradientFlowDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted MLP, alone or in a Pipeline, TransformedTargetRegressor or search.
+            A fitted MLP or network for series or images, alone or in a Pipeline,
+            TransformedTargetRegressor or search.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The batch, as `estimator` takes it.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -79,6 +94,8 @@ class GradientFlowDisplay:
         GradientFlowDisplay
             Drawn.
         """
+        if holds_stack(estimator):
+            return cls._of_layers(estimator, X, y).plot(ax=ax)
         network, X, y = find_network(estimator, X, y)
         gradient = loss_gradient(network, X, y)
         weight_norms = np.array([np.linalg.norm(g) for g in gradient.weights])
@@ -91,10 +108,29 @@ class GradientFlowDisplay:
         display = cls(
             weight_norms,
             np.array([np.linalg.norm(g) for g in gradient.biases]),
-            relative=np.divide(weight_norms, sizes, out=np.zeros_like(sizes), where=sizes > 0),
+            relative=_relative(weight_norms, sizes),
             layer_names=names,
         )
         return display.plot(ax=ax)
+
+    @classmethod
+    def _of_layers(cls, estimator: Any, X: Any, y: Any) -> GradientFlowDisplay:
+        """Return the display of a network of other layers, by its engine."""
+        stack, _ = find_stack(estimator)
+        part, X, y = find_network(estimator, X, y, any_kind=True)
+        engine, dataset = double_engine(part, X, y, None)
+        network = stack.network
+        packed = engine.loss_gradient(pack_parameters(network, stack.arrays), dataset, 0.0)[1]
+        gradient = Stack(part, network, unpack_parameters(network, packed, packed.dtype))
+        norms, names = [], []
+        for block in blocks_of(network):
+            slopes, weights = gradient.parameters_of(block.place), stack.parameters_of(block.place)
+            arrays = slopes["weights"], slopes["biases"], weights["weights"]
+            norms.append([np.linalg.norm(array) for array in arrays])
+            names.append(f"{block.name}\n{'×'.join(map(str, weights['weights'].shape))}")
+        weight_norms, bias_norms, sizes = np.transpose(norms)
+        relative = _relative(weight_norms, sizes)
+        return cls(weight_norms, bias_norms, relative=relative, layer_names=names)
 
     def plot(self, ax: Axes | None = None) -> GradientFlowDisplay:
         """Draw the norms on a logarithmic scale.

@@ -1,4 +1,4 @@
-"""The network as lectures draw it: columns of units, joined by lines."""
+"""The network as lectures draw it: columns of units joined by lines, or a row of boxes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from nnjit.inspection._boxes import Box, Row, boxes_of
+from nnjit.inspection._cases import Stack, all_values, as_cases, find_stack, is_plain
 from nnjit.inspection._drawing import (
     GREY,
     NEGATIVE,
@@ -21,11 +23,13 @@ from nnjit.inspection._drawing import (
 )
 from nnjit.inspection._network import (
     find_network,
+    holds_stack,
     known_names,
     layer_names,
     layer_values,
     output_names,
 )
+from nnjit.layers.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,26 +39,39 @@ NUMBERS_UP_TO = 10
 MAX_LINES = 2500
 # Inches: of a column's heading, and of a circle with some air beside it.
 _HEADING, _MARGIN = 0.8, 0.35
+# Inches that boxes go on for in a figure of their own, and that a title needs.
+_LINE_OF_BOXES, _TITLE = 13.0, 0.35
 
 
 class NetworkDisplay:
-    """Layers as columns of circles, weights as lines.
+    """Layers as columns of circles and weights as lines, or layers as a row of boxes.
 
     Lines are orange for positive and blue for negative weights, the thicker the larger the weight
     beside the largest of its layer. A layer of more than `max_units` units is drawn
     by those with the largest weights, and the picture says so. Given the activations of one row,
     circles are filled by them, each layer on a scale of its own from its lowest to its highest.
 
+    A network for series or images, or of other layers than dense ones, is a row of boxes instead,
+    one for the input and for each layer: a series or an image is a stack of planes, which are
+    as long and as high as the square roots of its points, and more where there are more channels;
+    a vector is a bar. Below each stand its shape, (channels, time) or (channels, height, width),
+    what it was given, and how many parameters are trained. Values of one row stand on the fronts,
+    of series and images those of the channel with the largest sum of squares; an input of three
+    channels is in colours.
+
     Parameters
     ----------
     coefs : list of ndarray of shape (units of layer i, units of layer i + 1)
-        Weights.
+        Weights; not drawn of boxes.
     activations : list of ndarray of shape (units of layer i,), default=None
-        Values of all layers, inputs included, for one row.
+        Values of all layers, inputs included, for one row; behind `network`'s layers in their
+        shapes.
     layer_names : list of str, default=None
         One per layer.
     input_names, output_names : list of str, default=None
         One per input, one per output unit. Inputs without names are x0, x1, ...
+    network : nnjit.layers.network.Network, default=None
+        Layers to draw as boxes; None for columns of units.
 
     Attributes
     ----------
@@ -66,6 +83,14 @@ class NetworkDisplay:
         The circles of each layer.
     shown_ : list of ndarray of int
         The indices of the units drawn of each layer.
+    boxes_ : list of Box
+        Of boxes, what is said of the input and of each layer: `name`, `kind`, `shape`, `details`
+        (kernel, activation and the like) and `n_parameters`. Empty for columns of units, as
+        `planes_` and `images_` are; those of units are empty for boxes.
+    planes_ : list of list of matplotlib Rectangle
+        The planes of each box, the front one last.
+    images_ : list of matplotlib AxesImage
+        The values on the front of each box.
 
     Examples
     --------
@@ -74,6 +99,16 @@ class NetworkDisplay:
     >>> display = NetworkDisplay([np.eye(3), np.ones((3, 1))]).plot()
     >>> [len(units) for units in display.shown_]
     [3, 3, 1]
+
+    A network for images is a row of boxes:
+
+    >>> from nnjit.layers import Conv, Dense, Flatten
+    >>> from nnjit.layers.network import Network
+    >>> layers = (Conv(4, 3), Flatten(), Dense(10, "identity"))
+    >>> network = Network(64, layers, "log_loss", "softmax", shape=(1, 8, 8))
+    >>> display = NetworkDisplay([], network=network).plot()
+    >>> [(box.name, box.shape, box.n_parameters) for box in display.boxes_[1:3]]
+    [('convolution 0', (4, 8, 8), 40), ('flatten', 256, 0)]
     """
 
     def __init__(
@@ -84,12 +119,14 @@ class NetworkDisplay:
         layer_names: list[str] | None = None,
         input_names: Any = None,
         output_names: Any = None,
+        network: Network | None = None,
     ) -> None:
         self.coefs = coefs
         self.activations = activations
         self.layer_names = layer_names
         self.input_names = input_names
         self.output_names = output_names
+        self.network = network
 
     @classmethod
     def from_estimator(
@@ -106,16 +143,18 @@ class NetworkDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted MLP, alone or in a Pipeline, TransformedTargetRegressor or search.
+            A fitted MLP or network for series or images, alone or in a Pipeline,
+            TransformedTargetRegressor or search.
         x : array-like of shape (n_features,) or (1, n_features), default=None
-            One row, as `estimator` takes it.
+            One row, as `estimator` takes it; a series or an image in any of its forms.
         input_names : list of str, default=None
             One per input of the network. If None, those the estimator or the steps before it
             know, or x0, x1, ...
         ax : matplotlib Axes, default=None
             Where to draw; a new figure if None.
         max_units : int, default=12
-            Most units drawn of a layer.
+            Most units drawn of a layer; of boxes, most planes, and most names of outputs: of
+            more, every second or third one is written.
 
         Returns
         -------
@@ -127,6 +166,9 @@ class NetworkDisplay:
         ValueError
             If `x` is more than one row.
         """
+        if holds_stack(estimator):
+            display = cls._of_layers(estimator, x, input_names)
+            return display.plot(ax=ax, max_units=max_units)
         if x is not None and not hasattr(x, "iloc") and not sp.issparse(x):
             x = np.atleast_2d(x)
         network, rows, _ = find_network(estimator, x)
@@ -145,6 +187,30 @@ class NetworkDisplay:
         )
         return display.plot(ax=ax, max_units=max_units)
 
+    @classmethod
+    def _of_layers(cls, estimator: Any, x: Any, input_names: Any) -> NetworkDisplay:
+        """Return the display of a network of layers of any kinds, by its engine."""
+        stack, rows = find_stack(estimator, None if x is None else as_cases(estimator, x))
+        if rows is not None and len(rows) != 1:
+            raise ValueError(f"The values of one row are drawn; x has {len(rows)} rows.")
+        values = None if rows is None else all_values(stack, rows)
+        if not is_plain(stack.network):
+            names = _class_names(stack)
+            return cls(
+                stack.estimator.coefs_,
+                activations=values,
+                output_names=names,
+                network=stack.network,
+            )
+        kinds = ["dense", *(layer.kind for layer in stack.network.layers)]  # the input is drawn
+        return cls(
+            stack.estimator.coefs_,
+            activations=values and [one for one, kind in zip(values, kinds) if kind == "dense"],
+            layer_names=layer_names(stack.estimator),
+            input_names=known_names(estimator) if input_names is None else input_names,
+            output_names=output_names(stack.estimator),
+        )
+
     def plot(self, ax: Axes | None = None, *, max_units: int = 12) -> NetworkDisplay:
         """Draw the network.
 
@@ -153,13 +219,22 @@ class NetworkDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; a new figure if None.
         max_units : int, default=12
-            Most units drawn of a layer.
+            Most units drawn of a layer; of boxes, most planes, and most names of outputs: of
+            more, every second or third one is written.
 
         Returns
         -------
         NetworkDisplay
             This display.
         """
+        self.shown_: list[NDArray[np.intp]] = []
+        self.lines_: list[Any] = []
+        self.units_: list[Any] = []
+        self.boxes_: list[Box] = []
+        self.planes_: list[list[Any]] = []
+        self.images_: list[Any] = []
+        if self.network is not None:
+            return self._plot_boxes(self.network, ax, max_units)
         self.shown_ = self._choose(max_units)
         tallest = max(len(units) for units in self.shown_)
         size = (max(5.6, 1.9 * len(self.shown_)), 1.6 + 0.4 * max(tallest, 5))
@@ -172,6 +247,35 @@ class NetworkDisplay:
         self.ax_.set_ylim(-2.6, tallest + 0.5)
         self._fit_width(headings, positions, tallest, own=ax is None)
         self.ax_.axis("off")
+        return self
+
+    def _plot_boxes(self, network: Network, ax: Axes | None, max_units: int) -> NetworkDisplay:
+        """Draw a box for each layer; the axes are measured in inches."""
+        if max_units < 1:
+            raise ValueError(f"At least one unit has to be drawn, got {max_units}.")
+        self.boxes_ = boxes_of(network)
+        self.ax_ = new_axes("NetworkDisplay", ax, (6.4, 3.0))
+        self.figure_ = self.ax_.figure
+        names = [] if self.output_names is None else [*map(str, self.output_names)]
+        shortcuts = [(below, number + 1) for below, number in network.shortcuts]
+        row = Row(self.ax_, self.boxes_, shortcuts, names, max_units)
+        figure: Any = self.figure_
+        box = self.ax_.get_window_extent()
+        room = box.width / figure.dpi, box.height / figure.dpi
+        width, height = row.place(_LINE_OF_BOXES) if ax is None else row.fit(*room)
+        self.planes_ = row.draw()
+        if self.activations is not None:
+            self.images_ = [row.fill(i, values) for i, values in enumerate(self.activations)]
+        self.ax_.set_aspect("equal")
+        self.ax_.set_xlim(0.0, width)
+        self.ax_.set_ylim(-height, 0.0)
+        self.ax_.axis("off")
+        total = sum(box.n_parameters for box in self.boxes_)
+        self.ax_.set_title(f"{len(network.layers)} layers, {total:,} parameters", fontsize="medium")
+        if ax is None:
+            figure.set_size_inches(width + 0.1, height + _TITLE)
+        else:
+            row.scale_texts(min(1.0, room[0] / width, room[1] / height))
         return self
 
     def _choose(self, max_units: int) -> list[NDArray[np.intp]]:
@@ -324,3 +428,12 @@ class NetworkDisplay:
             )
             for unit, (x, y) in zip(self.shown_[column], positions[column])
         ]
+
+
+def _class_names(stack: Stack) -> Any:
+    """Return what the outputs stand for; of a single one which of two classes it is for."""
+    names = output_names(stack.estimator)
+    classes: Any = getattr(stack.estimator, "classes_", ())
+    if names is None and len(classes) == 2 and stack.network.outputs == 1:
+        return [f"{classes[1]}, else {classes[0]}"]
+    return names

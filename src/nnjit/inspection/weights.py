@@ -1,22 +1,26 @@
-"""What the first layer looks at: its weights as images or as a heat map."""
+"""What a layer looks at: its weights as images or as a heat map."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+import operator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nnjit.inspection._cases import blocks_of, find_stack
 from nnjit.inspection._drawing import (
     default_names,
     fit_texts,
+    mosaic,
     new_axes,
     sign_colors,
     strongest,
     symmetric_limit,
 )
-from nnjit.inspection._network import find_network, known_names
+from nnjit.inspection._network import find_network, holds_stack, known_names, layer_names
+from nnjit.layers.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,21 +29,33 @@ if TYPE_CHECKING:
 _USUAL_MARGIN = 0.5
 
 
+class _Layer(NamedTuple):
+    """A layer's name, its weights and the names of their rows, None where they follow."""
+
+    name: str
+    weights: Any
+    names: Any
+
+
 class WeightsDisplay:
-    """First-layer weights: one image per unit, or features by units.
+    """Weights of a layer: one image per unit, or features by units.
 
     Orange is positive, blue negative, white zero, on one scale. Units and features beyond
     `max_units` and `max_features` are left out, the ones with the smallest weights first, and
-    the picture says so.
+    the picture says so. Of a convolution the features are the points of the kernel, channel by
+    channel at each, and the units are the filters.
 
     Parameters
     ----------
-    weights : array-like of shape (n_features, n_units)
-        Weights of the first layer.
+    weights : array-like of shape (n_features, n_units), or (kernel..., channels, filters)
+        Weights of the layer.
     image_shape : tuple of int, default=None
         Shape of the picture that a row of inputs is; None for a heat map.
     feature_names : list of str, default=None
-        Names for the heat map's rows; x0, x1, ... if None.
+        Names for the heat map's rows; if None x0, x1, ..., or the point of the kernel and the
+        channel.
+    layer_name : str, default='first layer'
+        Name of the layer, for the title.
 
     Attributes
     ----------
@@ -66,15 +82,18 @@ class WeightsDisplay:
         *,
         image_shape: tuple[int, int] | None = None,
         feature_names: Any = None,
+        layer_name: str = "first layer",
     ) -> None:
         self.weights = weights
         self.image_shape = image_shape
         self.feature_names = feature_names
+        self.layer_name = layer_name
 
     @classmethod
     def from_estimator(
         cls,
         estimator: Any,
+        layer: int = 0,
         *,
         image_shape: tuple[int, int] | None = None,
         feature_names: Any = None,
@@ -82,17 +101,21 @@ class WeightsDisplay:
         max_units: int = 36,
         max_features: int = 30,
     ) -> WeightsDisplay:
-        """Draw the first layer of a fitted network.
+        """Draw the weights of a layer of a fitted network, the first one if none is named.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted MLP, alone or in a Pipeline, TransformedTargetRegressor or search.
+            A fitted MLP or network for series or images, alone or in a Pipeline,
+            TransformedTargetRegressor or search.
+        layer : int, default=0
+            Number of the layer among those that have weights, negative from the last one.
         image_shape : tuple of int, default=None
             Shape of the picture that a row of inputs is; None for a heat map.
         feature_names : list of str, default=None
-            Names of the network's inputs. If None, those the estimator or the steps before it
-            know, or x0, x1, ...
+            Names of the layer's inputs. If None, for the first layer those the estimator or the
+            steps before it know, or x0, x1, ...; of arrays of channels the point and the channel;
+            else the number of the unit.
         ax : matplotlib Axes, default=None
             Where to draw; a new figure if None.
         max_units, max_features : int, default=36, 30
@@ -102,11 +125,17 @@ class WeightsDisplay:
         -------
         WeightsDisplay
             Drawn.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer, or as `plot` says.
         """
-        network, _, _ = find_network(estimator)
-        if feature_names is None:
-            feature_names = known_names(estimator)
-        display = cls(network.coefs_[0], image_shape=image_shape, feature_names=feature_names)
+        found = _of_stack(estimator, layer) if holds_stack(estimator) else _of_mlp(estimator, layer)
+        names = found.names if feature_names is None else feature_names
+        display = cls(
+            found.weights, image_shape=image_shape, feature_names=names, layer_name=found.name
+        )
         return display.plot(ax=ax, max_units=max_units, max_features=max_features)
 
     def plot(
@@ -133,6 +162,7 @@ class WeightsDisplay:
             of names differs from that of features.
         """
         weights = np.asarray(self.weights, dtype=np.float64)
+        weights = weights.reshape(-1, weights.shape[-1])
         self.units_ = strongest(np.square(weights).sum(axis=0), max_units)
         if self.image_shape is not None:
             self.features_ = np.arange(len(weights))
@@ -159,24 +189,17 @@ class WeightsDisplay:
         n = len(self.units_)
         columns = math.ceil(math.sqrt(n))
         rows = math.ceil(n / columns)
-        # NaN is drawn as the frame between the pictures.
-        mosaic = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
-        for place, unit in enumerate(self.units_):
-            top = place // columns * (height + 1) + 1
-            left = place % columns * (width + 1) + 1
-            mosaic[top : top + height, left : left + width] = weights[:, unit].reshape(
-                height, width
-            )
+        pictures = weights[:, self.units_].T.reshape(n, height, width)
         self.ax_ = new_axes("WeightsDisplay", ax, (6.4, 0.8 + 5.2 * rows / columns))
-        self._show(mosaic)
+        self._show(mosaic(pictures, columns))
         self.ax_.set_xticks([])
         self.ax_.set_yticks([])
-        self.ax_.set_title(self._heading(weights, "first-layer weights, one image per unit"))
+        self.ax_.set_title(self._heading(weights, f"{self._title()}, one image per unit"))
 
     def _draw_heat_map(self, ax: Axes | None, weights: NDArray[np.float64]) -> None:
         names = self.feature_names
         if names is None:
-            names = default_names(len(weights))
+            names = _default_names(np.shape(self.weights))
         if len(names) != len(weights):
             raise ValueError(f"{len(weights)} feature names are needed, got {len(names)}.")
         height = 1.4 + 0.24 * max(len(self.features_), 6)
@@ -188,8 +211,8 @@ class WeightsDisplay:
         step = max(1, math.ceil(len(self.units_) / 12))
         ticks = np.arange(0, len(self.units_), step)
         self.ax_.set_xticks(ticks, [str(self.units_[i]) for i in ticks])
-        self.ax_.set_xlabel("unit of the first layer")
-        title = "first-layer weights"
+        self.ax_.set_xlabel(self._units())
+        title = self._title()
         if len(self.features_) < len(weights):
             title += f", {len(self.features_)} of {len(weights)} features"
         self.ax_.set_title(self._heading(weights, title))
@@ -212,6 +235,15 @@ class WeightsDisplay:
         elif figure.get_layout_engine() is None and over > 0:
             self.ax_.set_position((box.x0 + over, box.y0, box.width - over, box.height))
 
+    def _title(self) -> str:
+        first = self.layer_name == "first layer"
+        return "first-layer weights" if first else f"weights of {self.layer_name}"
+
+    def _units(self) -> str:
+        filters = np.ndim(self.weights) > 2
+        article = "the " if self.layer_name == "first layer" else ""
+        return f"{'filter' if filters else 'unit'} of {article}{self.layer_name}"
+
     def _heading(self, weights: NDArray[np.float64], title: str) -> str:
         if len(self.units_) < weights.shape[1]:
             title += f"\n{len(self.units_)} of {weights.shape[1]} units: the largest weights"
@@ -223,3 +255,65 @@ class WeightsDisplay:
         self.image_ = self.ax_.imshow(
             values, cmap=cmap, vmin=-limit, vmax=limit, interpolation="nearest", **kwargs
         )
+
+
+def _of_mlp(estimator: Any, layer: int) -> _Layer:
+    network, _, _ = find_network(estimator)
+    number = _checked_number(layer, len(network.coefs_))
+    weights = network.coefs_[number]
+    if number == 0:
+        return _Layer("first layer", weights, known_names(estimator))
+    return _Layer(layer_names(network)[number + 1], weights, _unit_names(len(weights)))
+
+
+def _of_stack(estimator: Any, layer: int) -> _Layer:
+    stack, _ = find_stack(estimator)
+    blocks = blocks_of(stack.network)
+    block = blocks[_checked_number(layer, len(blocks))]
+    weights = stack.parameters_of(block.place)["weights"]
+    if weights.ndim > 2:
+        return _Layer(block.name, weights, None)
+    return _Layer(block.name, weights, _input_names(estimator, stack.network, block.place))
+
+
+def _input_names(estimator: Any, network: Network, place: int) -> Any:
+    """Return the names of what comes into a dense layer."""
+    if place and network.layers[place - 1].kind == "flatten":
+        shape = network.shapes[place - 1]
+        if isinstance(shape, tuple):
+            points = [*np.ndindex(*shape[1:])]
+            return [_place_name(point, c, shape[0]) for c in range(shape[0]) for point in points]
+    trained = any(number < place for number, _ in network.parameters())
+    if not trained and not network.shape:
+        return known_names(estimator)
+    return _unit_names(network.sizes[place])
+
+
+def _unit_names(count: int) -> list[str]:
+    return [f"unit {i}" for i in range(count)]
+
+
+def _checked_number(layer: int, count: int) -> int:
+    """Return the number of a layer of weights, from 0 on."""
+    number = operator.index(layer)
+    if not -count <= number < count:
+        raise ValueError(
+            f"The network has {count} layers of weights: layer must be from {-count} to "
+            f"{count - 1}, got {number}."
+        )
+    return number % count
+
+
+def _default_names(shape: tuple[int, ...]) -> list[str]:
+    """Return names for the rows of weights; of a convolution points come first, as in memory."""
+    if len(shape) < 3:
+        return default_names(shape[0])
+    *kernel, channels, _ = shape
+    points = np.ndindex(*kernel)
+    return [_place_name(point, c, channels) for point in points for c in range(channels)]
+
+
+def _place_name(point: tuple[int, ...], channel: int, channels: int) -> str:
+    """Return the name of a channel at a point, which of a single channel is enough."""
+    where = f"point {', '.join(map(str, point))}"
+    return where if channels == 1 else f"{where}; channel {channel}"
