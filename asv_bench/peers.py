@@ -2,13 +2,16 @@
 
     python asv_bench/peers.py                      all cases, medians of 5
     python asv_bench/peers.py --cases 1797 --quick
+    python asv_bench/peers.py --networks           networks of images and series beside PyTorch
     python asv_bench/peers.py --device cuda --json out.json
 
 Each library runs in a process of its own, so that no library's waiting threads disturb
 another's fit; one fits at a time, in turn. Times are whole fits as a user calls them, compile
 time apart. A missing library, or one that fails, is a dash. With --device cuda PyTorch is measured
 eager and with CUDA graphs, our own CPU goes along, and larger fits and a prediction come in
-(peers_cuda.py).
+(peers_cuda.py). With --networks these are training steps of networks of images and series, beside
+PyTorch in both memory formats, with the share of the multiply-add peak, memory, and predictions of
+one row (peers_networks.py).
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from benchmarks.cases import CASES, GPU_CASES, GPU_PREDICTION
 from peer_fits import PEERS, NotHere, prepare
 from peers_cuda import CUDA_PEERS, cuda_machine, cuda_table, why_no_gpu
+from peers_networks import NETWORK_CASES, NETWORK_PEERS, measure_network, network_table
 
 # Seconds before each fit, until the threads of the library before have stopped waiting for work.
 PAUSE = 0.1
@@ -212,36 +216,64 @@ def fma_peaks():
     return {dtype: fma_peak(dtype, os.cpu_count(), TILE.bytes) for dtype in DTYPES}
 
 
-def chosen_cases(patterns, device):
-    cases = CASES if device == "cpu" else EVERY_CASE
+def chosen_cases(patterns, cases):
     names = [name for name in cases if any(pattern in name for pattern in patterns)]
     if not names:
         raise SystemExit(f"peers.py: no case matches; there are {'; '.join(cases)}")
     return names
 
 
+def networks(arguments):
+    """The same for networks of images and series; what has been measured is kept."""
+    names = chosen_cases(arguments.cases, NETWORK_CASES)
+    peers = [peer for peer in arguments.peers or NETWORK_PEERS if peer in NETWORK_PEERS]
+    peaks, rows = fma_peaks(), []
+    for name in names:
+        for dtype in arguments.dtypes or DTYPES[:1]:
+            rounds = 1 if arguments.quick else arguments.rounds
+            peaks = {key: max(peaks[key], peak) for key, peak in fma_peaks().items()}
+            rows.append(measure_network(name, dtype, peers, rounds, arguments.quick, peaks))
+            print(network_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+            report = {"machine": machine("cpu", peaks), "networks": rows}
+            arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(network_table(rows))
+    print_peaks(peaks)
+    print(f"JSON: {arguments.json}")
+
+
+def print_peaks(peaks):
+    listed = ", ".join(f"{dtype} {peak:.0f}" for dtype, peak in peaks.items())
+    print(f"\nMeasured fused multiply-add peak of all cores, GFLOP/s: {listed}")
+
+
 def main(argv=None):
     """Measure, print the table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", default=[""], help="parts of cases' names")
-    everyone = dict.fromkeys([*PEERS, *CUDA_PEERS])
+    everyone = dict.fromkeys([*PEERS, *CUDA_PEERS, *NETWORK_PEERS])
     parser.add_argument("--peers", nargs="+", choices=list(everyone), help="default: all")
-    parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=DTYPES)
+    parser.add_argument(
+        "--dtypes", nargs="+", choices=DTYPES, help="default: both, for networks float32"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="fits per library (median counts)")
     parser.add_argument("--quick", action="store_true", help="one round: a smoke test, no figures")
+    parser.add_argument("--networks", action="store_true", help="networks of images and series")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", type=Path, default=Path("peers.local.json"), metavar="FILE")
     arguments = parser.parse_args(argv)
     if arguments.device == "cuda" and (reason := why_no_gpu()):
         raise SystemExit(f"peers.py: --device cuda needs an NVIDIA GPU: {reason}")
-    names = chosen_cases(arguments.cases, arguments.device)
+    if arguments.networks:
+        networks(arguments)
+        return
+    names = chosen_cases(arguments.cases, CASES if arguments.device == "cpu" else EVERY_CASE)
     known = PEERS if arguments.device == "cpu" else CUDA_PEERS
     chosen = [peer for peer in arguments.peers or known if peer in known]
     peaks = fma_peaks() if arguments.device == "cpu" else None
     workers = [Worker(peer, arguments.device) for peer in chosen]
     rows = []
     for name in names:
-        for dtype in arguments.dtypes:
+        for dtype in arguments.dtypes or DTYPES:
             times = measure(workers, name, dtype, 1 if arguments.quick else arguments.rounds)
             # The machine is at its fastest only now and then: the best of all measurements.
             peaks = peaks and {key: max(peaks[key], peak) for key, peak in fma_peaks().items()}
@@ -264,8 +296,7 @@ def main(argv=None):
     arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     print(table(rows) if peaks else cuda_table(rows))
     if peaks:
-        listed = ", ".join(f"{dtype} {peak:.0f}" for dtype, peak in peaks.items())
-        print(f"\nMeasured fused multiply-add peak of all cores, GFLOP/s: {listed}")
+        print_peaks(peaks)
     print(f"JSON: {arguments.json}")
 
 
