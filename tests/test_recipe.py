@@ -174,13 +174,14 @@ def test_estimators_fit_with_them(python):
 
 LAYERS = """
 import numpy as np
+from nnjit import NetworkRegressor
 from nnjit.backends.cuda.arguments import why_no_layers as why_not
 from nnjit.backends.select import make_engine
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network
 from nnjit.layers.scaling.spec import Scaling
 
-layers = Scaling(), Dense(8, "tanh"), Scaling(), Dense(1)
+layers = Scaling(), Dense(8, "tanh"), Scaling(), Dense(1, "identity")
 network = Network(3, layers, "squared_error", "identity")
 rng = np.random.default_rng(0)
 X = rng.standard_normal((200, 3)).astype(np.float32)
@@ -196,6 +197,8 @@ assert losses[-1] < 0.1 * losses[0], losses
 assert all((a != b).all() for a, b in zip(before, engine.unpack()))
 assert np.mean((engine.predict(X) - y) ** 2) < 0.1 * np.var(y)
 assert "no device code for scaling layers" in why_not(network)
+model = NetworkRegressor([Scaling(), Dense(8, "tanh")], tol=0.1, random_state=0).fit(X, y.ravel())
+assert model.layer_parameters_[0]["factors"].shape == (3,) and model.score(X, y) > 0.5
 """
 
 
