@@ -119,7 +119,7 @@ def read_cases(X: Any, name: str, channels_last: bool) -> Cases:
     return Cases(X, None, False)
 
 
-def read_by_fit(cases: Cases, width: int, shape: Shape) -> Cases:
+def read_by_fit(cases: Cases, width: int, estimator: Any, name: str) -> Cases:
     """Return cases behind a fit, which tells rows from series that look like some.
 
     A list of one series of a single channel, or of several that happen to be of equal length, is
@@ -130,14 +130,25 @@ def read_by_fit(cases: Cases, width: int, shape: Shape) -> Cases:
     cases : Cases
     width : int
         Values of a case.
-    shape : tuple of int
-        Of a case of the fit, channels first.
+    estimator : object
+        Fitted, with `input_shape_` and `n_features_in_`.
+    name : str
+        What messages call X.
+
+    Raises
+    ------
+    ValueError
+        In scikit-learn's words, if rows are not as wide as those of the fit.
     """
-    single_channel = len(shape) == 2 and shape[0] == 1
-    listed = cases.shape is None and isinstance(cases.rows, Sequence)
-    if single_channel and listed and width != shape[1]:
+    shape = estimator.input_shape_
+    if cases.shape is not None or width == estimator.n_features_in_:
+        return cases
+    if len(shape) == 2 and shape[0] == 1 and isinstance(cases.rows, Sequence):
         return cases._replace(shape=(1, width), built=True)
-    return cases
+    raise ValueError(
+        f"{name} has {width} features, but {type(estimator).__name__} is expecting "
+        f"{estimator.n_features_in_} features as input."
+    )
 
 
 def _read_array(X: Array, name: str) -> Cases:

@@ -99,22 +99,13 @@ class ChannelsInput(NetworkEstimator, InputShape):
             estimator=self,
         )
         if not reset:
-            cases = read_by_fit(cases, rows.shape[1], self.input_shape_)
-            if cases.shape is None:
-                self._check_width(rows.shape[1], name)
+            cases = read_by_fit(cases, rows.shape[1], self, name)
         rows, found = arranged(rows, cases, shape, last, name, self._axes(), longer and not reset)
         refuse_misplaced(rows, found, name)
         if reset:
             self.input_shape_, self.n_features_in_ = found, math.prod(found)
             self._advise_on_shape()
         return rows
-
-    def _check_width(self, width: int, name: str) -> None:
-        if width != self.n_features_in_:
-            raise ValueError(
-                f"{name} has {width} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input."
-            )
 
     def _advise_on_shape(self) -> None:
         """Warn where two numbers that look like the sides of an image are taken for a series."""

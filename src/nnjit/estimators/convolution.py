@@ -18,6 +18,7 @@ from nnjit.estimators.parameters import (
     Convolutions,
     InputShape,
     RegressionLoss,
+    StratifiedStopping,
     Training,
 )
 from nnjit.estimators.regressor import BaseRegressor
@@ -107,23 +108,16 @@ standard errors on three other sets. Training for longer, ``max_iter=600, n_iter
 gained 5.5 +- 1.5 on the outlines but lost 2.0 +- 0.4 on 60 very noisy series. Values should be
 scaled, pixels to 1, series by `SeriesScaler`.
 
-Weights start as in the MLPs, by the activation, a convolution's by the number of values that a
-filter reads. A convolution's weights have the axes (height, width, channels, filters), or (time,
-channels, filters): ``weights.transpose(3, 2, 0, 1)``, or ``(2, 1, 0)``, is PyTorch's. There is no
-device code; ``device="auto"`` runs on the CPU.
+Weights start as in the MLPs, by the activation; a convolution's as He has it, by the number of
+values that a filter reads, with biases of 0. They have the axes (height, width, channels,
+filters), or (time, channels, filters): ``weights.transpose(3, 2, 0, 1)``, or ``(2, 1, 0)``, is
+PyTorch's. There is no device code; ``device="auto"`` runs on the CPU.
 """
 
 
 @parameter_group
-class _ClassifierParameters(ClassificationLoss, ClassWeights, _Defaults):
-    early_stopping: bool = parameter(
-        default=False,
-        text="""Whether to hold out rows, stop when the score on them no longer improves, and
-            return the weights of the best epoch. Rows are held out class by class, except of a
-            multilabel target, or where a class has too few of them. Rows of sample weight 0 are
-            left out. A warm start keeps the rows that were held out.
-            None are where ``fit`` is given `X_val`.""",
-    )
+class _ClassifierParameters(StratifiedStopping, ClassificationLoss, ClassWeights, _Defaults):
+    pass
 
 
 @with_parameters

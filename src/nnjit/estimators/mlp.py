@@ -20,7 +20,7 @@ from nnjit.estimators._assigned import (
 )
 from nnjit.estimators._base import SET_BACK, NetworkEstimator
 from nnjit.estimators._conversion import ScikitLearnConversion
-from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
+from nnjit.estimators._declaration import parameter_group, with_parameters
 from nnjit.estimators._names import activation_names, hidden_layer_activations
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators._sampling import SampledPredictions
@@ -31,6 +31,7 @@ from nnjit.estimators.parameters import (
     ClassWeights,
     HiddenLayers,
     RegressionLoss,
+    StratifiedStopping,
     Training,
 )
 from nnjit.estimators.regressor import BaseRegressor
@@ -296,15 +297,10 @@ def _method_of(normalizations: Sequence[Sequence[Array]]) -> NormalizationName |
 
 
 @parameter_group
-class _ClassifierParameters(ClassificationLoss, ClassWeights, HiddenLayers, Training, Architecture):
-    early_stopping: bool = parameter(
-        default=False,
-        text="""Whether to hold out rows, stop when the score on them no longer improves, and
-            return the weights of the best epoch. Rows are held out class by class, except of a
-            multilabel target, or where a class has too few of them. Rows of sample weight 0 are
-            left out. A warm start keeps the rows that were held out.
-            None are where ``fit`` is given `X_val`.""",
-    )
+class _ClassifierParameters(
+    StratifiedStopping, ClassificationLoss, ClassWeights, HiddenLayers, Training, Architecture
+):
+    pass
 
 
 @with_parameters

@@ -622,6 +622,20 @@ class Stopping:
 
 
 @parameter_group
+class StratifiedStopping:
+    """What classifiers hold out."""
+
+    early_stopping: bool = parameter(
+        default=False,
+        text="""Whether to hold out rows, stop when the score on them no longer improves, and
+            return the weights of the best epoch. Rows are held out class by class, except of a
+            multilabel target, or where a class has too few of them. Rows of sample weight 0 are
+            left out. A warm start keeps the rows that were held out.
+            None are where ``fit`` is given `X_val`.""",
+    )
+
+
+@parameter_group
 class Checkpoints:
     """How a fit that is cut off goes on."""
 

@@ -269,7 +269,7 @@ class SeriesScaler(_Parameters, OneToOneFeatureMixin, TransformerMixin, BaseEsti
         )
         known = shape_asked(self.input_shape, last) if reset else self.input_shape_
         if not reset:
-            cases = read_by_fit(cases, rows.shape[1], self.input_shape_)
+            cases = read_by_fit(cases, rows.shape[1], self, "X")
         shape = self._shape_of(cases, rows.shape[1], known, reset)
         if not all_finite(rows):
             moved = last and not cases.built
@@ -284,11 +284,6 @@ class SeriesScaler(_Parameters, OneToOneFeatureMixin, TransformerMixin, BaseEsti
         if cases.shape is None:
             if reset:
                 refuse_width(width, known or (width,), "X")
-            elif width != self.n_features_in_:
-                raise ValueError(
-                    f"X has {width} features, but {type(self).__name__} is expecting "
-                    f"{self.n_features_in_} features as input."
-                )
             return known or (1, width)
         shape = cases.shape
         if not cases.built:

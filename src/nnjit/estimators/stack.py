@@ -15,6 +15,7 @@ from nnjit.estimators.parameters import (
     InputShape,
     Layers,
     RegressionLoss,
+    StratifiedStopping,
     Training,
 )
 from nnjit.estimators.regressor import BaseRegressor
@@ -168,21 +169,16 @@ images.
 
 Weights start as in the MLPs, by the activation of their layer or of the normalization right
 behind it; a convolution's as He has it, by the number of values that a filter reads, with biases
-of 0. The centres of
-``RadialBasis`` are those of k-means of what comes into it; rows should be scaled then.
+of 0. The centres of ``RadialBasis`` are those of k-means of what comes into it; rows should be
+scaled then.
 """
 
 
 @parameter_group
-class _ClassifierParameters(ClassificationLoss, ClassWeights, Training, InputShape, Layers):
-    early_stopping: bool = parameter(
-        default=False,
-        text="""Whether to hold out rows, stop when the score on them no longer improves, and
-            return the weights of the best epoch. Rows are held out class by class, except of a
-            multilabel target, or where a class has too few of them. Rows of sample weight 0 are
-            left out. A warm start keeps the rows that were held out.
-            None are where ``fit`` is given `X_val`.""",
-    )
+class _ClassifierParameters(
+    StratifiedStopping, ClassificationLoss, ClassWeights, Training, InputShape, Layers
+):
+    pass
 
 
 @with_parameters
