@@ -11,6 +11,7 @@ from nnjit.layers.convolution.spec import Conv
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.flatten.spec import Flatten
 from nnjit.layers.global_pooling.spec import GlobalPool
+from nnjit.layers.gru.spec import GRU
 from nnjit.layers.network import Network, mlp
 from nnjit.layers.pooling.spec import Pool
 
@@ -40,7 +41,11 @@ def fcn(filters, time):
 
 
 SERIES, LONG = fcn((16, 32, 16), 150), fcn((128, 256, 128), 1460)
-NETWORKS = {"small": SMALL, "lenet": LENET, "mnist": MNIST, "series": SERIES, "long": LONG}
+STATES, TINY = images(GRU(32), shape=(12, 29)), images(GRU(2), shape=(1, 100))
+NETWORKS = {
+    "small": SMALL, "lenet": LENET, "mnist": MNIST, "series": SERIES, "long": LONG,
+    "states": STATES, "tiny": TINY,
+}  # fmt: skip
 
 
 def priced(network, dtype=np.float32, lanes=None):
@@ -79,6 +84,14 @@ def test_more_than_two_threads_get_parts_of_large_work():
     assert blocks(LENET, 128) == (32, 4)
     assert blocks(MNIST, 128) == (32, 4)
     assert blocks(SMALL, 32) == (32, 1)  # of little work
+
+
+def test_minibatches_of_recurrent_networks_are_shared_where_their_states_fill_vectors():
+    assert blocks(STATES, 32) == (16, 2)
+    assert blocks(STATES, 16) == (8, 2)
+    assert blocks(STATES, 14) == (14, 1)
+    assert blocks(TINY, 62) == (32, 1)
+    assert blocks(images(GRU(128), shape=(32, 100)), 64) == (16, 4)
 
 
 def test_short_rows_are_not_cut_into_pieces_that_fill_no_vectors():

@@ -246,7 +246,7 @@ def test_the_mean_loss_knows_parameters_of_each_output_and_several_softmaxes():
     assert row_losses(Entry(), [("share", (1.0, 10.0))], y, p, p) == [21.0]
     outputs = np.array([[0.5, 0.5, 0.1, 0.2, 0.7]])
     network = SimpleNamespace(
-        loss="log_loss", output="softmax", groups=(2, 3), loss_parameters=(), outputs=5
+        loss="log_loss", output="softmax", groups=(2, 3), loss_parameters=(), target_shape=()
     )
     loss = MeanLoss(None, np.array([[0, 2]]), None)(outputs, SimpleNamespace(network=network))
     np.testing.assert_allclose(loss, -np.log(0.5) - np.log(0.7))

@@ -10,16 +10,21 @@ from nnjit.backends.dataset import (
     as_data,
     check_columns,
     check_targets,
+    fill_points,
     fill_targets,
 )
 from nnjit.backends.layout import aligned_zeros, make_layout
 from nnjit.backends.optimizer import Optimizer, copy_packed, packed_copy
 from nnjit.backends.plan import ForwardPlan, GradientPlan, TrainPlan
 from nnjit.backends.program import make_program
+from nnjit.backends.stepper import PooledStepper, Stepper
+from nnjit.backends.windows import cut_series, goes_by_windows, predict_windows
 from nnjit.core.jobs import job
 from nnjit.formulas import find_loss, find_solver
 
 __all__ = ["CpuEngine", "TrainResult"]
+
+_NO_STATES, _NO_ROWS = np.empty((0, 0)), np.empty(0, np.int64)
 
 
 class TrainResult(NamedTuple):
@@ -37,17 +42,21 @@ class CpuEngine:
     ----------
     network : nnjit.layers.network.Network
     dtype : numpy.float32 or numpy.float64
+    parameters : ndarray, optional
+        Those of an engine of the same layers, which both then have.
     """
 
     work_per_call = None  # the training loop's own bound
 
-    def __init__(self, network, dtype):
+    def __init__(self, network, dtype, parameters=None):
         self.network = network
         self.dtype = np.dtype(dtype)
         self.layout = make_layout(network, self.dtype)
-        self.parameters = aligned_zeros(self.layout.n_flat, self.dtype)
+        if parameters is None:
+            parameters = aligned_zeros(self.layout.n_flat, self.dtype)
+        self.parameters = parameters
         self._views = self.layout.views(self.parameters)
-        self._programs = {}
+        self._programs, self._of_points = {}, {}
         self._current = None
         self._forward = self._sampling = None
         self._full_batch = None
@@ -62,6 +71,15 @@ class CpuEngine:
         """Parameters of the loss, float64: for each output, in the order of its entry."""
         given, outputs = self.network.loss_parameters, self.network.outputs
         return np.array(self.loss_entry.settings(given, outputs), np.float64)
+
+    def of_points(self, points):
+        """The engine of the same parameters for series of so many points; made once."""
+        if points == self.network.shape[1]:
+            return self
+        if points not in self._of_points:
+            network = self.network.of_points(points)
+            self._of_points[points] = CpuEngine(network, self.dtype, self.parameters)
+        return self._of_points[points]
 
     def _program(self, sparse, training, sampling=False):
         """The network's `Program` for these; made once."""
@@ -97,17 +115,44 @@ class CpuEngine:
         y : ndarray
             (n_samples,) class numbers for a softmax, (n_samples, n_groups) where there are
             several, else (n_samples, n_outputs), or (n_samples, 1) where all outputs have the
-            same target.
+            same target. Where each point of a series has a target (n_samples, n_steps) or
+            (n_samples, n_steps, n_outputs or 1), of which nothing counts behind a series' end.
         sample_weight : ndarray of shape (n_samples,), optional
+            Or (n_samples, n_steps) there, a weight for each point.
         """
-        labels = self.loss_entry.labels
-        check_columns(X, self.network.inputs)
-        check_targets(
-            y, sample_weight, X.shape[0], self.network.outputs, labels, self.network.groups
-        )
-        data, keep = as_data(X, self.dtype, self.network.shape)
-        data = fill_targets(data, y, sample_weight, labels, self.dtype)
+        network, labels = self.network, self.loss_entry.labels
+        self._check_data(X, y, sample_weight)
+        data, keep = as_data(X, self.dtype, network.shape)
+        if network.target_shape:
+            data = fill_points(data, y, sample_weight, labels, network, self.dtype)
+        else:
+            data = fill_targets(data, y, sample_weight, labels, self.dtype)
         return Dataset(data, X.shape[0], keep)
+
+    def windows(self, X, y, sample_weight=None):
+        """Wrap series for training on one window of each after the other, see `Network.window`.
+
+        Parameters are those of `dataset`. An update follows each window of the series of a
+        minibatch; their states are carried on.
+        """
+        self._check_data(X, y, sample_weight)
+        points = self.network.window
+        cut = cut_series(X, y, sample_weight, self.network, points, self.dtype)
+        made = self.of_points(points).dataset(cut.X, cut.y, cut.weights)
+        lengths = made.data.lengths
+        if not len(lengths):
+            lengths = np.full(made.n_samples, points, np.int64)
+        lengths[-1] = made.data.weights[-1] = 0
+        return made._replace(data=made.data._replace(lengths=lengths), windows=cut.windows)
+
+    def _check_data(self, X, y, sample_weight):
+        """Refuse samples that kernels would read outside of."""
+        network, labels = self.network, self.loss_entry.labels
+        check_columns(X, network.inputs)
+        check_targets(
+            y, sample_weight, X.shape[0], network.outputs, labels, network.groups,
+            network.target_shape,
+        )  # fmt: skip
 
     # -- training -----------------------------------------------------------------------
 
@@ -151,7 +196,8 @@ class CpuEngine:
         -------
         TrainResult
         """
-        plan = self._plan(dataset, len(order), int(batch_size), optimizer)
+        engine = self if dataset.windows is None else self.of_points(dataset.windows.points)
+        plan = engine._plan(dataset, len(order), int(batch_size), optimizer)
         self._run(plan, order, 1, alpha, first, last)
         report = plan.report
         return TrainResult(
@@ -212,7 +258,7 @@ class CpuEngine:
         return loss, packed_copy(self.layout.packed_views(plan.vector), np.float64)
 
     def weight_of(self, dataset):
-        """Sum of the sample weights, or the number of samples without any."""
+        """Sum of the sample weights, or the number of samples (points with targets) without any."""
         weights = dataset.data.weights
         return float(weights.sum(dtype=float)) if len(weights) else float(dataset.n_samples)
 
@@ -227,6 +273,8 @@ class CpuEngine:
     def release(self):
         """Drop the buffers of training; the parameters stay, and the next call makes new ones."""
         self._current = self._full_batch = None
+        for engine in self._of_points.values():
+            engine.release()
 
     # -- prediction ---------------------------------------------------------------------
 
@@ -242,6 +290,8 @@ class CpuEngine:
         Returns
         -------
         ndarray of shape (n_samples, n_outputs)
+            Or (n_samples, n_steps, n_outputs) where each point of a series has a target: 0 behind
+            its end.
         """
         return self._predict(X, output)[0]
 
@@ -279,7 +329,7 @@ class CpuEngine:
         """
         check_columns(X, self.network.inputs)
         rows = X.shape[0]
-        out = np.empty((n, rows, self.network.outputs), self.dtype)
+        out = np.empty((n, rows, *self.row_shape), self.dtype)
         data, _keep = as_data(X, self.dtype, self.network.shape)
         sparse = data.x_column == 0
         plan = self._sampling
@@ -291,17 +341,74 @@ class CpuEngine:
             plan.run(data, rows, out[number], False)
         return out
 
+    @property
+    def row_shape(self):
+        """Shape of the outputs of a row."""
+        network = self.network
+        steps = network.target_shape
+        return (*steps, network.outputs) if steps else network.sizes[-1:]
+
     def _predict(self, X, output):
         check_columns(X, self.network.inputs)
         n = X.shape[0]
-        units = self.network.outputs
-        out = np.empty((n, units), self.dtype)
+        if n and goes_by_windows(self.network):
+            return predict_windows(self, X, output)
+        out = np.empty((n, *self.row_shape), self.dtype)
         if n == 0:
             return out, True
         data, _keep = as_data(X, self.dtype, self.network.shape)
-        sparse = data.x_column == 0
+        plan = self._forward_plan(n, data.x_column == 0)
+        return out, plan.run(data, n, out, output == "logits")
+
+    def predict_window(self, X, lengths, states, state_rows, output):
+        """Outputs for windows of series, which go on from states and leave theirs there.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, channels * points)
+        lengths : ndarray of shape (n,), int64
+            How many of the points there are.
+        states : ndarray of shape (n_states, size)
+            Changed in place.
+        state_rows : ndarray of shape (n,), int64
+            See `nnjit.core.jobs.job.Job`.
+        output : {'activation', 'logits'}
+
+        Returns
+        -------
+        out : ndarray of shape (n, n_values)
+        finite : bool
+        """
+        n, out = len(X), np.empty((len(X), *self.row_shape), self.dtype)
+        data, _keep = as_data(X, self.dtype)
+        if (lengths < self.network.shape[1]).any():
+            data = data._replace(lengths=lengths)
+        plan = self._forward_plan(n, sparse=False)
+        plan.carry(states, state_rows)
+        try:
+            return out, plan.run(data, n, out, output == "logits")
+        finally:
+            plan.carry(_NO_STATES, _NO_ROWS)
+
+    def stepper(self):
+        """New `Stepper` that takes one point of a series after the other.
+
+        The network carries states, up to global pooling if there is such.
+        """
+        number = self.network.first_joining
+        if number is None:
+            return Stepper(self.of_points(1))
+        before, behind = self.network.of_points(1).halves(number)
+        engines = CpuEngine(before, self.dtype), CpuEngine(behind, self.dtype)
+        arrays = self.unpack()
+        count = len(before.parameters())
+        engines[0].pack(arrays[:count])
+        engines[1].pack(arrays[count:])
+        return PooledStepper(*engines, self.network.layers[number].method)
+
+    def _forward_plan(self, n, sparse):
         plan = self._forward
         if plan is None or not plan.serves(n, sparse):
             program = self._program(sparse, training=False)
             plan = self._forward = ForwardPlan(self, program, n)
-        return out, plan.run(data, n, out, output == "logits")
+        return plan

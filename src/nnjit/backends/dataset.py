@@ -4,7 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Data", "Dataset", "as_data", "check_columns", "check_targets", "fill_targets"]
+__all__ = [
+    "Data",
+    "Dataset",
+    "as_data",
+    "check_columns",
+    "check_targets",
+    "fill_points",
+    "fill_targets",
+    "points_there",
+]
 
 _NO_INDICES = np.empty(0, np.int32)
 _NO_INDPTR = np.empty(0, np.int64)
@@ -25,8 +34,10 @@ class Data(NamedTuple):
     indptr: np.ndarray  # CSR row starts, int64
     targets: np.ndarray  # (n * outputs,) row-major, or (n,): the same for all outputs
     labels: np.ndarray  # (n,) class numbers, int32, of each group of outputs in turn
-    weights: np.ndarray  # (n,) sample weights
+    weights: np.ndarray  # (n,) sample weights; of a row with many targets those of all its points
     lengths: np.ndarray  # (n,) int64, points of time of series of unequal length
+    # (n * steps,) where each point of a series has a target, and they do not all weigh the same
+    point_weights: np.ndarray = _NO_LENGTHS
 
 
 class Dataset(NamedTuple):
@@ -35,6 +46,7 @@ class Dataset(NamedTuple):
     data: Data
     n_samples: int
     keep: tuple  # arrays that must outlive the views in `data`
+    windows: object = None  # a `Windows`, where samples are such
 
 
 class _Memory:
@@ -65,7 +77,7 @@ def check_columns(X, n_features):
         raise ValueError(f"X has {X.shape[1]} features, but the network has {n_features} inputs.")
 
 
-def check_targets(y, sample_weight, n_rows, n_outputs, labels, groups=()):
+def check_targets(y, sample_weight, n_rows, n_outputs, labels, groups=(), steps=()):
     """Refuse targets and weights that kernels would read outside of, and labels without an output.
 
     Parameters
@@ -77,16 +89,19 @@ def check_targets(y, sample_weight, n_rows, n_outputs, labels, groups=()):
         Whether `y` holds class numbers; else it may have one column for all outputs.
     groups : tuple of int
         Outputs of each group where there are several, with a column of class numbers each.
+    steps : tuple of int
+        (points,) where each point of a row has a target, and may have a weight, of its own.
     """
-    shape = (n_rows, n_outputs)
+    shape = (n_rows, *steps, n_outputs)
     if labels:
-        shape = (n_rows, len(groups)) if groups else (n_rows,)
-    if y.shape != shape and (labels or y.shape != (n_rows, 1)):
+        shape = (n_rows, len(groups)) if groups else (n_rows, *steps)
+    if y.shape != shape and (labels or y.shape != (n_rows, *steps, 1)):
         raise ValueError(f"The target has shape {y.shape}, but {shape} is needed.")
     if labels and n_rows:
-        for column, outputs in zip(y.T.reshape(-1, n_rows), groups or (n_outputs,), strict=True):
+        columns = y.T.reshape(-1, n_rows) if groups else [y]
+        for column, outputs in zip(columns, groups or (n_outputs,), strict=True):
             _check_labels(column, outputs)
-    if sample_weight is not None and sample_weight.shape != (n_rows,):
+    if sample_weight is not None and sample_weight.shape not in ((n_rows,), (n_rows, *steps)):
         raise ValueError(
             f"The sample weights have shape {sample_weight.shape}, but {(n_rows,)} is needed."
         )
@@ -141,13 +156,13 @@ def series_lengths(X, shape):
         if not np.isnan(X.sum()):
             return _NO_LENGTHS
     points, rows = shape[-1], max(1, _VALUES_AT_ONCE // X.shape[1])
-    lengths = np.full(len(X), points, np.int64)
+    lengths = np.empty(len(X), np.int64)
     for start in range(0, len(X), rows):
         # a copy where X is in Fortran order
         there = ~np.isnan(X[start : start + rows].reshape(-1, *shape)).all(axis=1)
-        some = there.any(axis=1)
-        lengths[start : start + rows][some] -= there[some, ::-1].argmax(axis=1)
-    return lengths if (lengths < points).any() else _NO_LENGTHS
+        # 0 points from the end where none is there
+        lengths[start : start + rows] = points - there[:, ::-1].argmax(axis=1)
+    return lengths if lengths.min() < points else _NO_LENGTHS
 
 
 def fill_targets(data, y, sample_weight, labels, dtype):
@@ -157,3 +172,44 @@ def fill_targets(data, y, sample_weight, labels, dtype):
     if labels:
         return data._replace(labels=canonical(y.T, np.int32))
     return data._replace(targets=canonical(y, dtype))
+
+
+def fill_points(data, y, sample_weight, labels, network, dtype):
+    """Add targets and weights of every point; a row weighs as much as all its points."""
+    n, (steps,) = len(y), network.target_shape
+    there = _lengths_of(data.lengths, n, network)
+    if sample_weight is None:
+        weights = there.astype(dtype)
+    else:
+        each = sample_weight if sample_weight.ndim == 2 else sample_weight[:, np.newaxis]
+        each = np.broadcast_to(each, (n, steps)).astype(dtype)
+        data = data._replace(point_weights=canonical(each, dtype))
+        weights = np.where(np.arange(steps) < there[:, np.newaxis], each, 0).sum(1, dtype=float)
+    data = data._replace(weights=canonical(weights, dtype))
+    if labels:
+        return data._replace(labels=canonical(y, np.int32))
+    return data._replace(targets=canonical(y, dtype))
+
+
+def points_there(X, network):
+    """Which points of the last layer series have, of a network with a target at each.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    network : nnjit.layers.network.Network
+
+    Returns
+    -------
+    ndarray of bool, shape (n_samples, steps)
+    """
+    shape = network.shape
+    lengths = series_lengths(X, shape) if len(shape) == 2 else _NO_LENGTHS
+    return np.arange(network.steps) < _lengths_of(lengths, len(X), network)[:, np.newaxis]
+
+
+def _lengths_of(lengths, n, network):
+    """Points of the last layer that each of n series has."""
+    if not len(lengths):
+        return np.full(n, network.steps)
+    return network.lengths[-1][lengths]

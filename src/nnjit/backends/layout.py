@@ -133,7 +133,7 @@ def make_layout(network, dtype):
 def aligned_empty(n, dtype):
     """Uninitialized array that starts on a cache line."""
     itemsize = np.dtype(dtype).itemsize
-    raw = np.empty(n * itemsize + 64, np.uint8)
+    raw = np.empty(n * itemsize + 2 * 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + n * itemsize].view(dtype)
 

@@ -5,11 +5,13 @@ Blocks, parts and chunks follow from the shapes alone, so that threads change no
 
 import functools
 import struct
+from typing import NamedTuple
 
 import numpy as np
 
 from nnjit.backends.layout import (
     aligned_zeros,
+    lanes_of,
     round_up,
     row_stride,
     untouched_zeros,
@@ -18,13 +20,16 @@ from nnjit.backends.segments import cut
 from nnjit.backends.tuner import Tuner
 from nnjit.core.jobs import job, prediction, segments, threads, training
 from nnjit.core.jobs.driver import open_job, runner
-from nnjit.core.jobs.job import Block, Chunk, Job, Phase
+from nnjit.core.jobs.job import Block, Chunk, Job, Phase, Step
 from nnjit.core.jobs.records import address_of
+from nnjit.core.jobs.sorting import SORT, scatter_unit
 from nnjit.core.maps.groups import GROUP_LOSSES, GROUP_OUTPUTS
 from nnjit.core.maps.losses import loss_unit
 from nnjit.core.maps.outputs import output_unit, overflows
+from nnjit.core.maps.sequences import PointsJob, point_losses_unit, point_outputs_unit
 from nnjit.core.maps.solvers import average_unit, gradient_unit, solver_unit
 from nnjit.core.simd import TILE
+from nnjit.layers.recurrence.layer import RecurrentLayer
 
 __all__ = ["ForwardPlan", "GradientPlan", "TrainPlan"]
 
@@ -68,8 +73,12 @@ _PREDICTED = ("x_at", "x_size", "x_row", "x_column", "n_samples", "out_at", "log
 _PREDICTED_AT = 8 * Job.places[_PREDICTED[0]]  # bytes
 _predicted = struct.Struct(f"{len(_PREDICTED)}q")
 assert tuple(Job.places)[Job.places[_PREDICTED[0]] :][: len(_PREDICTED)] == _PREDICTED
-# Bytes from one worker's block record to the next: no cache line is shared.
-_BLOCK_BYTES = 128
+# Bytes from one worker's block record to the next, with one for its points behind it: no cache
+# line is shared.
+_BLOCK_BYTES = round_up(2 * Block.dtype.itemsize, 128)
+# Bytes of the workspace in which points of series are that have targets of their own, and the most
+# points: these should stay in the first-level cache.
+POINTS_BYTES, MOST_POINTS = 1 << 15, 512
 
 
 class _Plan:
@@ -82,12 +91,15 @@ class _Plan:
         self.tuner = Tuner(self._runner)
         self._dtype, self._program = engine.dtype, program
         self._arrays = bool(engine.network.shape)
+        self._points = None
+        if engine.network.target_shape:
+            self._points = _points_workspace(engine.network.outputs, engine.dtype)
         self._state = aligned_zeros(job.STATE, np.int64)
         self.report = np.zeros(job.REPORT)
         self._set(
             n_flat=engine.layout.n_flat,
             n_steps=len(program.steps),
-            outputs=engine.network.outputs,
+            outputs=engine.network.sizes[-1],
             ones_row=program.rows.ones,
             weights_row=program.rows.weights,
             spare_row=program.rows.spare,
@@ -103,8 +115,41 @@ class _Plan:
             self._set(output_at=output_unit(engine.network.output, program.single).address)
         self._at = address_of(self._table)
 
+    def _keep_ends(self, engine):
+        """Enter the records of what ends the network in parts, when all that they share is."""
+        if self._points is not None:
+            self._keep_points(engine)
+        self._keep_groups(engine)
+
+    def _keep_points(self, engine):
+        """Enter the record of the points of series that have targets of their own."""
+        of, table, (steps,) = self._points, PointsJob.table(1), engine.network.target_shape
+        table.view(np.int64)[: len(Job.places)] = self._integers
+        step = Step.table(1)
+        step["outputs"] = step["delta_row"] = of.outputs
+        self._kept["step of points"] = step, np.array([address_of(step)])
+        samples = self._integers[Job.places["n_samples"]] * steps
+        targets = self._kept.get("targets")
+        entered = {
+            "steps_at": address_of(self._kept["step of points"][1]), "n_steps": 1,
+            "outputs": of.outputs, "n_samples": samples, "block_rows": of.most,
+            "stride": of.stride, "ones_row": 2 * of.outputs, "weights_row": 2 * of.outputs + 1,
+            "spare_row": 2 * of.outputs + 2, "work_size": of.size, "offset_bytes": self._points_at,
+            "numbers_bytes": of.values * self._dtype.itemsize,
+            "target_columns": 0 if targets is None else targets.size // max(1, samples),
+        }  # fmt: skip
+        for name, value in entered.items():
+            table[name] = value
+        self._keep(points=table)
+        if self._program.training:
+            weights = self.dataset.data.point_weights
+            table["weights_at"] = address_of(weights) if weights.size else 0
+            self._set(loss_at=point_losses_unit(self._program.single).address)
+        else:
+            self._set(output_at=point_outputs_unit(self._program.single).address)
+
     def _keep_groups(self, engine):
-        """Enter a record for each of several softmaxes, when all that they share is entered."""
+        """Enter a record for each of several softmaxes."""
         sizes = engine.network.groups
         if not sizes:
             return
@@ -140,9 +185,19 @@ class _Plan:
         if data.x_column == 0:
             self._keep(indices=data.indices, indptr=data.indptr)
 
+    def carry(self, states, rows):
+        """Have samples go on from states and leave theirs there, see `Job`."""
+        self._keep(states=states, state_rows=rows)
+        self._set(state_size=states.shape[1])
+
     def _keep_workspaces(self, rows, workers, number):
         """Workspaces for that number of blocks of `rows` rows, and a block for every worker."""
         size = round_up(self._program.workspace_size(rows), 64)
+        if self._points is not None:
+            self._points_at = size * self._dtype.itemsize
+            size += self._points.size
+        if self._program.sorts_rows:
+            size = self._keep_sorting(rows, size)
         self._set(
             block_rows=rows,
             stride=row_stride(rows, self._dtype),
@@ -151,13 +206,20 @@ class _Plan:
             workers=workers,
             block_bytes=_BLOCK_BYTES,
         )
-        assert Block.dtype.itemsize <= _BLOCK_BYTES
         # the pages behind packed values of fewer rows than a vector need not be there
         zeros = untouched_zeros if self._arrays else aligned_zeros
         self._keep(
             work=zeros(number * size, self._dtype),
             blocks=aligned_zeros(workers * _BLOCK_BYTES, np.uint8),
         )
+
+    def _keep_sorting(self, rows, size):
+        """Have rows be sorted, by numbers behind their values; elements of a workspace then."""
+        itemsize = self._dtype.itemsize
+        self._set(sort_at=SORT.address, order_bytes=size * itemsize)
+        if not self._program.training:
+            self._set(scatter_at=scatter_unit(self._program.single).address)
+        return size + round_up(2 * 8 * rows // itemsize, 64)
 
     def _keep_phases(self, made, *phases):
         """Enter the phases: (task, close, number of the next one), units by name.
@@ -192,14 +254,15 @@ class ForwardPlan(_Plan):
         self._rows, self._parallel = self._shape(n)
         self._workers = threads.thread_count() if self._parallel else 1
         self._keep_workspaces(self._rows, self._workers, self._workers)
-        self._keep_phases(prediction.units(program.single), ("predict_task", "after_blocks", 0))
+        task = "predict_task" if self._points is None else "predict_points_task"
+        self._keep_phases(prediction.units(program.single), (task, "after_blocks", 0))
         self._keep(order=np.arange(self._rows))
         self._keep_claims(0)
         self._set(output_overflows=overflows(engine.network.output, program.single))
         if program.sampling:
             self._clock = np.zeros(1)
             self._keep(clock=self._clock)
-        self._keep_groups(engine)
+        self._keep_ends(engine)
 
     def _shape(self, n):
         """Rows of a block where n rows are predicted, and whether threads share the blocks."""
@@ -250,6 +313,12 @@ class ForwardPlan(_Plan):
         self._call(parallel, first, last, 0, last - first, first)
         return True
 
+    def again(self):
+        """Run once more what was run last, of a single block, on what its arrays hold now."""
+        self.report[job.FINITE] = 1.0
+        self._call(False, 0, 1, 0, 1, 0)
+        return self.report[job.FINITE] == 1.0
+
 
 class _BackwardPlan(_Plan):
     """Buffers for gradients over one data set: parts, chunks and a solver's vectors."""
@@ -279,6 +348,8 @@ class _BackwardPlan(_Plan):
         data = dataset.data
         self._keep_samples(data, dataset.n_samples)
         self._keep(targets=data.targets, labels=data.labels, weights=data.weights)
+        if dataset.windows is not None:
+            self.carry(dataset.windows.states, dataset.windows.state_rows)
         self._keep(loss_parameters=engine.loss_parameters)
         # a workspace for each part, not for each thread
         apart = self._fused or self.n_parts == 1 or self._segments is not None
@@ -382,7 +453,7 @@ class TrainPlan(_BackwardPlan):
         )
         self.epoch_batches = -(-n_order // batch_size)
         self._set(epoch_batches=self.epoch_batches)
-        self._keep_groups(engine)
+        self._keep_ends(engine)
         self.epoch_losses, self.order = np.zeros(0), None
 
     def _keep_clipping(self, optimizer):
@@ -457,7 +528,7 @@ class GradientPlan(_BackwardPlan):
         self._update = len(passes)  # number of the phase
         self._keep_phases(self._phase_units(), *passes, ("update_task", "after_all", self._update))
         self._keep(order=np.arange(n))
-        self._keep_groups(engine)
+        self._keep_ends(engine)
 
     @staticmethod
     def _takes_mean(loss):
@@ -479,6 +550,28 @@ class GradientPlan(_BackwardPlan):
     def _run(self, parallel, first, last):
         self._call(parallel, first, last, 0, self.n_parts, first)
         return True
+
+
+class _PointsWorkspace(NamedTuple):
+    """Where the points of a block have their values; see `nnjit.core.maps.sequences`."""
+
+    outputs: int  # logits of a point
+    most: int  # points at a time
+    stride: int
+    values: int  # elements of all values
+    size: int  # and of the points' numbers behind them
+
+
+def _points_workspace(outputs, dtype):
+    """The `_PointsWorkspace` of so many logits of a point."""
+    rows, unit = 2 * outputs + 4, 2 * lanes_of(dtype)
+    most = POINTS_BYTES // (rows * dtype.itemsize) // unit * unit
+    most = max(unit, min(MOST_POINTS, most))
+    stride = row_stride(most, dtype)
+    values = round_up(rows * stride, 64)
+    return _PointsWorkspace(
+        outputs, most, stride, values, values + round_up(2 * most * 8 // dtype.itemsize, 64)
+    )
 
 
 def _work(engine):
@@ -512,10 +605,10 @@ def _keeps_less(engine, program, batch_size, parts):
 
 def _array_parts(engine, lanes, batch_size):
     """Parts of a minibatch of series or images, a power of two."""
-    total, points = batch_size * _work(engine), engine.network.shape[-1]
+    total, neighbours = batch_size * _work(engine), _neighbours(engine.network)
 
     def fills(parts, vectors):
-        return batch_size // parts >= min(2 * lanes, -(-vectors * lanes // points))
+        return batch_size // parts >= min(2 * lanes, -(-vectors * lanes // neighbours))
 
     parts, needed = 1, PARALLEL_TRAIN * (1 if fills(2, VECTORS_OF_TWO) else SHORT_WORK)
     if total >= needed and batch_size > 1:
@@ -524,6 +617,12 @@ def _array_parts(engine, lanes, batch_size):
         while 2 * parts <= worth and fills(2 * parts, VECTORS_OF_MORE):
             parts *= 2
     return parts
+
+
+def _neighbours(network):
+    """Values beside one another for each row: those of points, or of units at a point of time."""
+    units = [layer.units for layer in network.layers if isinstance(layer, RecurrentLayer)]
+    return min([network.shape[-1], *units])
 
 
 def _array_rows(engine, program):

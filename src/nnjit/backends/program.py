@@ -18,6 +18,8 @@ and, if it likes,
 - ``make_halves(program, step)``: where it joins rows, the two steps in place of one between which
   the parts of a minibatch meet, and the units that put together what these have measured, behind
   the first one's forward pass and behind the second one's backward pass (0 for nothing);
+- ``SORTS_ROWS``: where series are of unequal length, it needs the rows of a block by their lengths,
+  the longest first;
 - ``TRAINING_ONLY``: in a prediction its outputs are its inputs, unless samples are drawn.
 """
 
@@ -72,7 +74,7 @@ class Program:
         self.single = self.dtype == np.float32
         self.sizes, self.shapes = network.sizes, network.shapes
         self._kept = np.cumsum(
-            [0, *[layer.kept(n) for layer, n in zip(network.layers, self.shapes, strict=False)]]
+            [0, *[self._kept_of(*one) for one in zip(network.layers, self.shapes, strict=False)]]
         ).tolist()
         self._kinds = [_cpu(layer.kind) for layer in network.layers]
         self._left_out = [self._leaves_out(kind) for kind in self._kinds]
@@ -97,6 +99,11 @@ class Program:
         return all(getattr(kind, "ROWS_ALONE", False) for kind in self._kinds)
 
     @property
+    def sorts_rows(self):
+        """Whether a kind needs the rows of a block by the lengths of their series."""
+        return any(getattr(kind, "SORTS_ROWS", False) for kind in self._kinds)
+
+    @property
     def lanes(self):
         """Rows of one vector."""
         return lanes_of(self.dtype)
@@ -114,6 +121,11 @@ class Program:
         if self.sparse and "csr" not in getattr(self._kinds[self.first], "VARIANTS", ()):
             kind = self.network.layers[self.first].kind
             raise ValueError(f"A {kind} layer takes no sparse rows.")
+
+    def _kept_of(self, layer, inputs):
+        """Values of a row that a layer keeps beside its outputs."""
+        alone = None if self.training else getattr(layer, "kept_forward", None)
+        return layer.kept(inputs) if alone is None else alone(inputs)
 
     def _leaves_out(self, kind):
         """Whether layers of a kind are none for this program."""

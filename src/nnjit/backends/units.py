@@ -2,9 +2,11 @@
 
 import importlib
 
-from nnjit.core.jobs import driver, prediction, segments, training
-from nnjit.core.maps import activations, groups, inputs, losses, outputs, solvers
+from nnjit.core.jobs import driver, prediction, segments, sorting, training
+from nnjit.core.maps import activations, groups, inputs, losses, outputs, sequences, solvers
 from nnjit.formulas import ACTIVATIONS, SOLVERS, known_pairs
+from nnjit.layers.recurrence import cpu as recurrence
+from nnjit.layers.recurrence.mask import mask_unit
 from nnjit.layers.registry import kinds
 
 __all__ = ["FAMILIES", "all_units"]
@@ -26,10 +28,15 @@ def all_units(single):
         yield "driver", name, unit
     yield "driver", "input", inputs.input_unit(single)
     yield "driver", "packed input", inputs.packed_input_unit(single)
+    yield "driver", "sort rows", sorting.SORT
+    yield "driver", "scatter rows", sorting.scatter_unit(single)
     for kind in kinds():
         for module in _modules(kind):
             for unit in module.units(single).values():
                 yield "layer", unit.function.__name__.rsplit("_", 1)[0], unit
+    for name, unit in recurrence.units(single).items():
+        yield "layer", f"recurrence_{name}", unit
+    yield "layer", "recurrence_mask", mask_unit(single)
     for name, entry in ACTIVATIONS.items():
         if entry.hidden and name != "identity":
             yield "activation", name, activations.value_unit(name, single)
@@ -37,10 +44,12 @@ def all_units(single):
     for name, output in known_pairs():
         yield "loss", f"{name}, {output}", losses.loss_unit(name, output, single)
     yield "loss", "groups", groups.GROUP_LOSSES
+    yield "loss", "points of series", sequences.point_losses_unit(single)
     for output in dict.fromkeys(output for _, output in known_pairs()):
         if output != "identity":
             yield "output", output, outputs.output_unit(output, single)
     yield "output", "groups", groups.GROUP_OUTPUTS
+    yield "output", "points of series", sequences.point_outputs_unit(single)
     for name in SOLVERS:
         yield "solver", name, solvers.solver_unit(name, single)
     yield "solver", "gradient", solvers.gradient_unit(single)

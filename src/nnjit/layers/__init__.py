@@ -14,9 +14,12 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "GRU",
     "GlobalPool",
+    "LSTM",
     "Normalization",
     "Pool",
+    "RNN",
     "RadialBasis",
     "Residual",
 ]
@@ -27,9 +30,12 @@ _KINDS = {
     "Dense": "dense",
     "Dropout": "dropout",
     "Flatten": "flatten",
+    "GRU": "gru",
     "GlobalPool": "global_pooling",
+    "LSTM": "lstm",
     "Normalization": "normalization",
     "Pool": "pooling",
+    "RNN": "rnn",
     "RadialBasis": "radial",
     "Residual": "residual",
 }
@@ -41,10 +47,13 @@ if TYPE_CHECKING:
     from nnjit.layers.dropout.spec import Dropout
     from nnjit.layers.flatten.spec import Flatten
     from nnjit.layers.global_pooling.spec import GlobalPool
+    from nnjit.layers.gru.spec import GRU
+    from nnjit.layers.lstm.spec import LSTM
     from nnjit.layers.normalization.spec import Normalization
     from nnjit.layers.pooling.spec import Pool
     from nnjit.layers.radial.spec import RadialBasis
     from nnjit.layers.residual.spec import Residual
+    from nnjit.layers.rnn.spec import RNN
 else:
 
     def __getattr__(name: str) -> Any:

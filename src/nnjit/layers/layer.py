@@ -60,7 +60,10 @@ class Layer(Protocol):
     - `joins_rows`: whether in training a row's values depend on its minibatch's other rows;
     - `random`: whether it draws at random in training;
     - `changes_rows`: it is a change of the data, and no layer below it may have parameters;
-    - `length(n)`: how many points of time come out of n, for series of unequal length.
+    - `length(n)`: how many points of time come out of n, for series of unequal length;
+    - `kept_forward(inputs)`: what `kept` is where there is no backward pass;
+    - `carried(inputs)`: how many values of a series one window leaves to the next window of it;
+    - `by_points`: in a prediction it makes each point of a series out of that point alone.
     """
 
     kind: ClassVar[str]  # the name of its folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from numbers import Integral, Real
 from typing import Any
@@ -38,7 +38,8 @@ class Network:
     inputs : int
         Features of a row.
     layers : tuple of Layer
-        The last one is dense; its outputs are the logits.
+        The outputs of the last one are the logits. It is dense, or, where each point of a series
+        has a target of its own, a convolution of kernel size 1.
     loss : str
         Name of the training loss; '' for a network that is the beginning of another (see `first`)
         and may end in any layer.
@@ -69,11 +70,10 @@ class Network:
     shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        ends = self.layers[-1:]
-        if not ends or (self.loss and ends[0] != Dense(getattr(ends[0], "units", 0), "identity")):
+        if not self.layers or (self.loss and not _gives_logits(self.layers[-1])):
             raise ValueError(
-                "A network ends in a dense layer without an activation, whose outputs are the "
-                f"logits: {self}."
+                "A network ends in a dense layer without an activation, or in a convolution of "
+                f"kernel size 1 without one, whose outputs are the logits: {self}."
             )
         if self.shape and (len(self.shape) not in (2, 3) or size_of(self.shape) != self.inputs):
             raise ValueError(
@@ -94,6 +94,11 @@ class Network:
         self._check_loss_parameters()
         if self.groups and sum(self.groups) != self.outputs:
             raise ValueError(f"Groups of {self.groups} logits are not all of them: {self}.")
+        if self.groups and self.target_shape:
+            raise ValueError(
+                f"A target at every point of a series is one of a single softmax, not of groups of "
+                f"{self.groups} logits: {self}."
+            )
 
     def _check_order(self) -> None:
         trained = min((number for number, _ in self.parameters()), default=len(self.layers))
@@ -146,6 +151,8 @@ class Network:
         found: list[NDArray[np.int64] | None] = [np.arange(self.shape[-1] + 1, dtype=np.int64)]
         for layer, after in zip(self.layers, self.shapes[1:], strict=True):
             before, length = found[-1], getattr(layer, "length", None)
+            if getattr(layer, "by_points", False):
+                length = None
             if before is None or not isinstance(after, tuple):
                 found.append(None)
             else:
@@ -182,8 +189,66 @@ class Network:
 
     @property
     def outputs(self) -> int:
-        """Outputs of the last layer."""
-        return self.sizes[-1]
+        """Logits of a target: outputs of the last layer, of a series those at each point."""
+        last = self.shapes[-1]
+        return last[0] if isinstance(last, tuple) else last
+
+    @property
+    def steps(self) -> int:
+        """Targets of a row: one, or one for each point of time that the last layer gives out."""
+        return self.sizes[-1] // self.outputs
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Shape of a row's targets: ``(steps,)`` where each point has one of its own, else ()."""
+        return (self.steps,) if self.loss and isinstance(self.shapes[-1], tuple) else ()
+
+    @cached_property
+    def carried(self) -> tuple[int, ...]:
+        """How many values of a series each layer leaves from one window of it to the next."""
+        found = []
+        for layer, inputs in zip(self.layers, self.shapes, strict=False):
+            carried = getattr(layer, "carried", None)
+            found.append(0 if carried is None else carried(inputs))
+        return tuple(found)
+
+    @cached_property
+    def carries(self) -> bool:
+        """Whether it can go over a series window by window, states being carried on.
+
+        Then each layer goes forward in time or makes each point out of that point alone, for as
+        long as there are points.
+        """
+        return any(self.carried) and self.first_joining is None
+
+    @cached_property
+    def first_joining(self) -> int | None:
+        """Number of the first layer that needs a whole series for a prediction, if any does."""
+        for number, (layer, shape) in enumerate(zip(self.layers, self.shapes, strict=False)):
+            alone = any(getattr(layer, name, False) for name in ("by_points", "changes_rows"))
+            goes_on = self.carried[number] or alone
+            if isinstance(shape, tuple) and (len(shape) == 3 or not goes_on):
+                return number
+        return None
+
+    @cached_property
+    def window(self) -> int | None:
+        """Points of the windows of a series that are trained on one after the other.
+
+        They are those behind which its recurrent layers cut backpropagation, where each point has
+        a target of its own; None where series are trained on as a whole.
+        """
+        changes = any(getattr(layer, "changes_rows", False) for layer in self.layers)
+        if not self.target_shape or not self.carries or changes or self.joins_rows:
+            return None
+        cuts = {getattr(one, "truncate", None) for one, n in zip(self.layers, self.carried) if n}
+        points = cuts.pop()
+        return points if not cuts and points is not None and points < self.shape[1] else None
+
+    def of_points(self, points: int) -> Network:
+        """Return the network of the same layers for series of so many points."""
+        channels = self.shape[0]
+        return replace(self, inputs=channels * points, shape=(channels, points))
 
     @cached_property
     def is_random(self) -> bool:
@@ -211,6 +276,11 @@ class Network:
         Its parameters are the first of this one's.
         """
         return Network(self.inputs, self.layers[:count], "", "identity", shape=self.shape)
+
+    def halves(self, number: int) -> tuple[Network, Network]:
+        """Return the networks of the layers before one whose outputs are vectors, and behind it."""
+        width, layers = self.sizes[number + 1], self.layers[number + 1 :]
+        return self.first(number), replace(self, inputs=width, layers=layers, shape=())
 
     def parameters(self) -> tuple[tuple[int, Parameter], ...]:
         """Return (number of the layer, parameter), layer by layer."""
@@ -341,6 +411,16 @@ def _plain_value(value: Any) -> Any:
 def _listed(value: float | tuple[float, ...]) -> Any:
     """Return a number, or a list of some."""
     return [float(one) for one in value] if isinstance(value, tuple) else float(value)
+
+
+def _gives_logits(layer: Any) -> bool:
+    """Whether a layer may be the last one of a network with a loss."""
+    if layer == Dense(getattr(layer, "units", 0), "identity"):
+        return True
+    plain = {"kernel_size": 1, "activation": "identity", "stride": 1, "dilation": 1, "groups": 1}
+    return layer.kind == "convolution" and all(
+        getattr(layer, name) == value for name, value in plain.items()
+    )
 
 
 def _text(part: Any) -> str:

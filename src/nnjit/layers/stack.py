@@ -12,7 +12,7 @@ from nnjit.formulas.registry import hint
 from nnjit.layers.layer import Layer, Shape, size_of
 from nnjit.layers.registry import find_kind, kinds
 
-__all__ = ["check_shapes", "checked_layers", "is_layer", "takes_vectors"]
+__all__ = ["check_points", "check_shapes", "checked_layers", "is_layer", "takes_vectors"]
 
 
 def is_layer(given: Any) -> bool:
@@ -81,6 +81,43 @@ def check_shapes(layers: tuple[Layer, ...], shape: Shape) -> Shape:
         except ValueError as error:
             raise ValueError(f"layers[{number}], {layer}, does not fit: {error}") from None
     return shapes[-1]
+
+
+def check_points(layers: tuple[Layer, ...], shape: Shape) -> None:
+    """Check that every point of a series comes out of layers as it went in, at the same place.
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+    shape : tuple of int
+        (channels, time) of what goes in.
+
+    Raises
+    ------
+    ValueError
+        That names the first layer that does not keep the points.
+    """
+    for number, layer in enumerate(layers):
+        where = f"layers[{number}], {layer}, does not go with a target at every point: "
+        if getattr(layer, "moves", False):
+            raise ValueError(where + "it moves the points, but not their targets.")
+        before, shape = shape, layer.outputs(shape)
+        if not isinstance(before, tuple) or not isinstance(shape, tuple) or len(shape) != 2:
+            raise ValueError(
+                f"{where}it makes {_words(shape)} of {_words(before)}. Layers such as Conv(n, 1), "
+                "or recurrent ones with return_sequences=True, keep the points."
+            )
+        points, length = before[1], getattr(layer, "length", None)
+        if shape[1] != points or (length is not None and length(1) != 1):
+            raise ValueError(
+                f"{where}of series of {points} points it leaves {shape[1]}. It has to keep all of "
+                "them: no stride, no pooling, padding='same'."
+            )
+
+
+def _words(shape: Shape) -> str:
+    """Return what values of a shape are."""
+    return f"arrays of shape {shape}" if isinstance(shape, tuple) else f"{shape} values"
 
 
 def _outputs(layer: Layer, shapes: list[Shape]) -> Shape:

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.metrics import d2_pinball_score, mean_pinball_loss
 
 from nnjit._types import Array, FloatArray
+from nnjit.backends.dataset import points_there
 from nnjit.formulas.registry import Loss, find_loss
 from nnjit.training.engine import Engine
 from nnjit.training.quantiles import uncrossed
@@ -173,15 +174,18 @@ class D2Pinball:
 class MeanLoss:
     """Training loss without the penalty: mean over the rows by their weights, in float64.
 
-    It comes from the NumPy form of the loss's formula, in the engine's precision.
+    It comes from the NumPy form of the loss's formula, in the engine's precision. Where each point
+    of a series has a target, the mean is that over all points that series have.
 
     Parameters
     ----------
     X : array
         The rows as the engine takes them, for losses that read logits.
     target : ndarray
-        Class indices, one for each softmax, or (n_samples, n_outputs).
+        Class indices, one for each softmax, or (n_samples, n_outputs); with a second axis of points
+        where each has a target.
     sample_weight : ndarray of shape (n_samples,) or None
+        Or (n_samples, n_steps) there.
     """
 
     def __init__(self, X: Any, target: Array, sample_weight: Array | None) -> None:
@@ -191,16 +195,38 @@ class MeanLoss:
 
     def __call__(self, output: Array, engine: Engine) -> float:
         """Return the loss of `output`, shape (n_samples, n_outputs), of the engine's network."""
-        network = engine.network
+        network, targets, weights = engine.network, self.target, self.sample_weight
         entry = find_loss(network.loss, network.output)
         z = engine.predict(self.X, output="logits") if "z" in entry.value_reads else output
+        if network.target_shape:
+            there = points_there(self.X, network)
+            targets, output, z = targets[there], output[there], z[there]
+            weights = weights_of_points(weights, there)
         ends = np.cumsum(network.groups)[:-1]  # none for a single softmax, or for none
         rows: Any = 0.0
         with np.errstate(all="ignore"):  # a loss that is not finite is what it is
             for number, parts in enumerate(zip(np.split(output, ends, 1), np.split(z, ends, 1))):
-                target = self.target[:, number] if network.groups else self.target
+                target = targets[:, number] if network.groups else targets
                 rows = rows + row_losses(entry, network.loss_parameters, target, *parts)
-            return float(np.average(rows, weights=self.sample_weight))
+            return float(np.average(rows, weights=weights))
+
+
+def weights_of_points(weights: Array | None, there: Array) -> Array | None:
+    """Return the weight of each point that series have, one after the other.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_samples,) or (n_samples, n_steps), or None
+    there : ndarray of bool, shape (n_samples, n_steps)
+
+    Returns
+    -------
+    ndarray or None
+    """
+    if weights is None:
+        return None
+    each = weights if weights.ndim == 2 else weights[:, np.newaxis]
+    return np.asarray(np.broadcast_to(each, there.shape)[there])
 
 
 def row_losses(entry: Loss, given: Iterable[Any], target: Array, p: Array, z: Array) -> Array:

@@ -26,6 +26,7 @@ __all__ = [
     "present",
     "row_lanes",
     "row_length",
+    "sorted_places",
     "step_at",
     "step_of",
     "work_of",
@@ -64,6 +65,8 @@ class Job(Record):
     delta_scale: float  # factor on the gradient of the loss
     groups_at: int  # (n_groups,) Job records of one softmax each, see `nnjit.core.maps.groups`
     n_groups: int  # 0 for a single one
+    # a PointsJob record where each point of a series has a target, see `nnjit.core.maps.sequences`
+    points_at: int
     # samples
     x_at: int
     x_size: int
@@ -139,6 +142,18 @@ class Job(Record):
     seed: int  # of the bits that layers draw
     rates_at: int  # float64, by the number of the minibatch, in place of `rate`; 0 where that holds
     lengths_at: int  # (n_samples,) int64, points of time of each series; 0 where all have all
+    # unit (job, block): has the rows of a block stand by their lengths, the longest first, wherever
+    # there are lengths, see `nnjit.core.jobs.sorting`; 0 where nobody needs that
+    sort_at: int
+    scatter_at: int  # unit (job, block): writes the outputs of rows that were sorted
+    order_bytes: int  # from a workspace to the order of its block's rows, where they are sorted
+    # series of which samples are windows, in order; 0 where each sample begins anew. What layers
+    # leave from a window to the next is a row of `states`
+    states_at: int  # (n_states * state_size,)
+    state_size: int
+    # (n_samples,) int64: the row that a sample goes on from, and writes to at its end; -1 - row
+    # where it is the first of its series and begins with zeros
+    state_rows_at: int
 
 
 class Phase(Record):
@@ -244,6 +259,12 @@ def params_of(job, like):
 def order_of(block):
     """Numbers of the block's rows."""
     return view(block.order_at, block.rows, np.int64(0))
+
+
+@viewing
+def sorted_places(job, block):
+    """Of rows that were sorted, which ones of the block they were: behind their order."""
+    return view(block.work_at + job.order_bytes + 8 * job.block_rows, block.rows, np.int64(0))
 
 
 @inline

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline
-from nnjit.core.compiler.units import Unit, call
+from nnjit.core.compiler.units import Unit, call, call_for_real
 from nnjit.core.jobs.job import (
     FINITE,
     REPORT,
@@ -18,6 +18,7 @@ from nnjit.core.jobs.job import (
     work_of,
 )
 from nnjit.core.jobs.records import view
+from nnjit.core.jobs.sorting import is_sorted, sort_block
 from nnjit.core.maps.activations import copy
 from nnjit.core.simd import Rows, transpose_into
 from nnjit.core.simd import lanes as lanes_of
@@ -92,12 +93,34 @@ def predict_block(job_at, job, block_at, like):
         call(job.output_at, (job_at, block_at))
         if job.output_overflows:
             finite = all_finite(work, z, units, rows, stride) and finite
-    out = view(job.out_at, job.n_samples * units, like)
-    write_rows(work, z, stride, units, rows, out, block.start * units)
+    if is_sorted(job):
+        call(job.scatter_at, (job_at, block_at))
+    else:
+        out = view(job.out_at, job.n_samples * units, like)
+        write_rows(work, z, stride, units, rows, out, block.start * units)
+    return finite and inputs_finite(job, block, work)
+
+
+@inline
+def inputs_finite(job, block, work):
+    """Whether a block's inputs are surely finite, unless they are sparse."""
     zero = np.int64(0)  # not a literal, for which helpers would be compiled once more
     first = step_of(step_at(job, zero))
     stride = row_length(job, block, first.packed)
-    return finite and (job.x_column == 0 or all_finite(work, zero, first.outputs, rows, stride))
+    return job.x_column == 0 or all_finite(work, zero, first.outputs, block.rows, stride)
+
+
+@inline
+def predict_points(job_at, job, block_at, like):
+    """The outputs at every point of a block's series; says the same as `predict_block`."""
+    block = block_of(block_at)
+    for number in range(job.n_steps):
+        at = step_at(job, number)
+        call(step_of(at).forward_at, (job_at, at, block_at))
+    step, work = step_of(step_at(job, job.n_steps - 1)), work_of(job, block, like)
+    finite = all_finite(work, step.output_row * job.stride, step.outputs, block.rows, block.rows)
+    finite = call_for_real(job.output_at, (job_at, block_at)) == 1.0 and finite
+    return finite and inputs_finite(job, block, work)
 
 
 def after_blocks(job_at):
@@ -116,11 +139,23 @@ def units(single):
         rows = min(job.block_rows, job.n_samples - start)
         block_at = job.blocks_at + worker * job.block_bytes
         enter_block(job, block_of(block_at), start, rows, worker, like)
+        sort_block(job_at, job, block_at)
         if not predict_block(job_at, job, block_at, like):
+            view(job.report_at, REPORT, np.float64(0))[FINITE] = 0.0
+
+    def predict_points_task(job_at, number, count, worker):
+        job = job_of(job_at)
+        start = (job.first + number) * job.block_rows
+        rows = min(job.block_rows, job.n_samples - start)
+        block_at = job.blocks_at + worker * job.block_bytes
+        enter_block(job, block_of(block_at), start, rows, worker, like)
+        sort_block(job_at, job, block_at)
+        if not predict_points(job_at, job, block_at, like):
             view(job.report_at, REPORT, np.float64(0))[FINITE] = 0.0
 
     suffix = "single" if single else "double"
     return {
         "predict_task": Unit(predict_task, f"predict_task_{suffix}"),
+        "predict_points_task": Unit(predict_points_task, f"predict_points_task_{suffix}"),
         "after_blocks": Unit(after_blocks, real=True),
     }

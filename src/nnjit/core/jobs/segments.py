@@ -17,6 +17,7 @@ from nnjit.core.compiler.units import Unit, call, call_for_real
 from nnjit.core.jobs.job import BATCH, PHASE, Phase, block_of, job_of, phase_of, step_at, step_of
 from nnjit.core.jobs.job import params_of as _params_of
 from nnjit.core.jobs.records import view
+from nnjit.core.jobs.sorting import sort_block
 from nnjit.core.jobs.training import (
     batch_rows,
     batch_start,
@@ -81,6 +82,7 @@ def units(single):
         block_at = job.blocks_at + number * job.block_bytes
         if phase.first == 0:
             enter_part(job, block_of(block_at), number, batch, lanes_of(params))
+            sort_block(job_at, job, block_at)
         total = pass_segment(job_at, job, block_at, phase.first, phase.last)
         if phase.first <= n < phase.last:
             view(job.losses_at, job.n_parts, np.float64(0))[number] = total

@@ -42,6 +42,7 @@ from nnjit.core.jobs.job import (
     step_of,
 )
 from nnjit.core.jobs.records import view
+from nnjit.core.jobs.sorting import enter_sorted, sort_block
 from nnjit.core.simd import lanes as lanes_of
 
 __all__ = ["units"]
@@ -149,6 +150,7 @@ def part_gradient(job_at, part, parts, batch, add, worker, like):
         work = part if job.fused or job.n_parts == 1 else worker
         n = min(job.block_rows, rows - first)
         enter_rows(job, block_of(block_at), start, first, n, lanes, work)
+        sort_block(job_at, job, block_at)
         total += backward_block(job_at, job, block_at)
         if not job.fused:
             partials_at = job.partials_at + part * job.n_flat * itemsize
@@ -187,6 +189,7 @@ def own_gradient(job_at, chunk_at, start, rows, worker, like):
     for part in range(parts_of(job, rows)):
         n = min(job.block_rows, rows - part * job.block_rows)
         enter_rows(job, block_of(block_at), start, part * job.block_rows, n, lanes_of(target), part)
+        enter_sorted(job, block_of(block_at))  # by whoever computed the part
         # wanted when the gradient is there: the solver's vectors, then the parameters
         ahead = 1 if part == 0 else 2 if part == 1 else 0
         add = min(part, 1)
@@ -272,10 +275,16 @@ def weight_of(job, batch, like):
 
 @inline
 def open_batch(job, batch, like):
-    """Go to the next minibatch that has weight; its parts, 0 at the end."""
+    """Go to the next minibatch that has weight; its parts, 0 at the end.
+
+    None is left out that carries states on: what has no weight there counts as its rows do, and the
+    loss is the penalty alone.
+    """
     report = report_of(job)
     while batch < job.last:
         report[WEIGHT] = weight_of(job, batch, like)
+        if report[WEIGHT] == 0.0 and job.states_at != 0:
+            report[WEIGHT] = float(batch_rows(job, batch))
         if report[WEIGHT] != 0.0:
             state_of(job)[BATCH] = batch
             return parts_of(job, batch_rows(job, batch))

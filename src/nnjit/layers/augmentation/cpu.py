@@ -15,6 +15,7 @@ from nnjit.core.compiler.jit import elementwise, inline, vectorized, viewing
 from nnjit.core.compiler.units import Unit, call
 from nnjit.core.jobs.job import STEPS, Step, block_of, job_of, order_of, step_of, work_of
 from nnjit.core.jobs.records import reader, view
+from nnjit.core.jobs.sorting import place_of
 from nnjit.core.maps.activations import copy
 from nnjit.core.maps.lengths import clear_tails, is_ragged, length_of
 from nnjit.core.maps.points import point_of
@@ -165,7 +166,7 @@ def draw_maps(job, step, plain, block, like):
     first, second = _key_of(job, step.number)
     for j in range(rows):
         n = length_of(job, plain, block.start + order[j]) if ragged else step.width
-        place = block.first + j
+        place = place_of(job, block, j)
         _lay_down(
             first, second, 0, place, n, step.crop, step.shift_x, step.flip, rows, j,
             points_x, parts_x,
@@ -222,17 +223,19 @@ def _noise_of(single):
     normal_pair = normals(library(single, helper), helper)
 
     @vectorized
-    def add_pair(a, b, c, d, place, deviation, even, odd):
+    def add_pair(a, b, c, d, places, deviation, even, odd):
         for j in range(len(even)):
-            row = np.uint32(place + np.uint32(j))
-            x, y = normal_pair(bits(a, b, row), bits(c, d, row))
+            x, y = normal_pair(bits(a, b, places[j]), bits(c, d, places[j]))
             even[j] += deviation * x
             odd[j] += deviation * y
 
     @inline
     def add_noise(job, step, block, like):
         work, rows, n = work_of(job, block, like), block.rows, step.outputs
-        at, place = step.output_row * job.stride, np.uint32(block.first)
+        at, row_bytes = step.output_row * job.stride, job.stride * work.itemsize
+        places = view(block.work_at + (job.spare_row + 1) * row_bytes, rows, np.uint32(0))
+        for j in range(rows):
+            places[j] = place_of(job, block, j)
         first, second = _key_of(job, step.number)
         for k in range(0, n, 2):
             p, c = divmod(k, step.channels)
@@ -242,7 +245,7 @@ def _noise_of(single):
             a, b = unit_key(first, second, NOISE + k)
             c, d = unit_key(first, second, NOISE + k + 1)
             add_pair(
-                a, b, c, d, place, type(like)(step.noise), work[even : even + rows],
+                a, b, c, d, places, type(like)(step.noise), work[even : even + rows],
                 work[odd : odd + rows],
             )  # fmt: skip
 

@@ -82,6 +82,11 @@ class Conv:
             cls(4, 3, "identity", stride=2, dilation=2, groups=2),
         )
 
+    @property
+    def by_points(self) -> bool:
+        """Whether each point of its outputs is one of the same point alone."""
+        return self.kernel_size == self.stride == 1
+
     def axes(self, inputs: Shape) -> list[tuple[int, int, int, int]]:
         """Return (points, kernel, stride, dilation) of each axis."""
         _, *points = channels(inputs, self.kind)

@@ -25,6 +25,7 @@ from nnjit.core.jobs.job import (
     work_of,
 )
 from nnjit.core.jobs.records import reader, view
+from nnjit.core.jobs.sorting import follow_rows
 from nnjit.core.maps.activations import copy
 from nnjit.core.scalar import helper
 from nnjit.formulas.random import counters, threshold_of
@@ -76,17 +77,19 @@ def mask_row(delta, values, scale, zero):
 @inline
 def drop(job, step, block, at, like):
     """Drop some of the values, or deltas, of which the first unit's begin at `at`."""
-    work, stride = work_of(job, block, like), job.stride
-    real = work.dtype.type
+    work = work_of(job, block, like)
+    real, row_bytes = work.dtype.type, job.stride * work.itemsize
     # apart from the values, whose vectors may hold other numbers of elements
-    spare_at = block.work_at + job.spare_row * stride * work.itemsize
+    spare_at = block.work_at + job.spare_row * row_bytes
     drawn = view(spare_at, row_lanes(block, step.packed), np.uint32(0))
+    spare = view(spare_at + row_bytes, row_lanes(block, step.packed), np.uint32(0))
     step_number = np.int64(view(job.clock_at, STEPS + 1, np.float64(0))[STEPS])
     first, second = key(job.seed, step_number, step.number)
     length, lanes = row_length(job, block, step.packed), row_lanes(block, step.packed)
     for k in range(step.outputs):
         a, b = unit_key(first, second, k)
         draw(drawn, a, b, np.uint32(block.first))
+        follow_rows(job, block, drawn, spare)
         row = work[at + k * length : at + k * length + lanes]
         drop_row(row, drawn, np.uint32(step.threshold), real(step.scale), real(0))
 

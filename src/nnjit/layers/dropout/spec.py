@@ -42,6 +42,7 @@ class Dropout:
     rate: float
     kind: ClassVar[str] = "dropout"
     random: ClassVar[bool] = True  # what it computes depends on a seed
+    by_points: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.rate, Real) or not 0.0 <= self.rate < 1.0:

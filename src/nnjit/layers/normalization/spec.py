@@ -81,6 +81,11 @@ class Normalization:
         """Whether in training the values of a row depend on the other rows of its minibatch."""
         return self.method == "batch"
 
+    @property
+    def by_points(self) -> bool:
+        """Whether in a prediction each point of a series is one of the same point alone."""
+        return self.joins_rows
+
     def outputs(self, inputs: Shape) -> Shape:
         """Return the inputs."""
         if not self.joins_rows:

@@ -29,6 +29,7 @@ class Residual:
 
     span: int
     kind: ClassVar[str] = "residual"
+    by_points: ClassVar[bool] = True
 
     @classmethod
     def examples(cls) -> tuple[Residual, ...]:
