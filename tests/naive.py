@@ -2,6 +2,7 @@
 
 Nothing here is fast or clever. Rows are samples; W has shape (fan_in, fan_out). Whatever is
 computed keeps the dtype of its inputs, so that float64 inputs give a reference for float32.
+naive_recurrence.py goes over series point by point, naive_networks.py over layers of any kinds.
 """
 
 import itertools

@@ -9,9 +9,9 @@ import ctypes
 import numba
 import numpy as np
 
-from nnjit.backends.layout import make_layout, row_stride
+from nnjit.backends.layout import aligned_zeros, make_layout, row_stride
 from nnjit.backends.program import Program
-from nnjit.core.jobs.job import Block, Job
+from nnjit.core.jobs.job import Block, Chunk, Job
 from nnjit.core.jobs.records import address_of
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.flatten.spec import Flatten
@@ -25,6 +25,8 @@ REMAINS = 1e30
 class OneLayer:
     """A layer for rows of a shape, in one precision, on a block of at most `rows` rows.
 
+    Its parameters are in `parameters`, if it has any.
+
     Attributes
     ----------
     step : record
@@ -32,7 +34,7 @@ class OneLayer:
         The block's workspace.
     """
 
-    def __init__(self, layer, shape, dtype, rows, masks=False):
+    def __init__(self, layer, shape, dtype, rows, masks=False, parameters=()):
         self.layer, self.shape, self.dtype = layer, shape, np.dtype(dtype)
         after = layer.outputs(shape)
         flatten = (Flatten(),) if isinstance(after, tuple) else ()
@@ -42,8 +44,12 @@ class OneLayer:
         self.step, self.after = self.program.of_layer[0], after
         self.stride = row_stride(rows, dtype)
         self.work = np.full(self.program.workspace_size(rows), REMAINS, dtype)
+        self.params = aligned_zeros(self.program.layout.n_flat, dtype)
+        self.places = self.program.layout.of(0)
+        for place, values in zip(self.places, parameters, strict=False):
+            place.view(self.params)[...] = values
 
-    def _job(self, rows, lengths, seed, clock):
+    def _job(self, rows, lengths, seed, clock, states):
         self._clock = np.array([float(clock)])
         job, program = Job.table(1), self.program.rows
         job["work_size"], job["stride"], job["n_samples"] = self.work.size, self.stride, rows
@@ -52,6 +58,11 @@ class OneLayer:
         if lengths is not None:
             self._lengths = np.array(lengths, np.int64)
             job["lengths_at"] = address_of(self._lengths)
+        job["params_at"], job["n_flat"] = address_of(self.params), self.params.size
+        if states is not None:
+            self._states, self._state_rows = states[0], np.array(states[1], np.int64)
+            job["states_at"], job["state_size"] = address_of(self._states), states[0].shape[1]
+            job["state_rows_at"] = address_of(self._state_rows)
         return job
 
     def _block(self, rows, first):
@@ -61,13 +72,13 @@ class OneLayer:
         block["work_at"] = address_of(self.work)
         return block
 
-    def _run(self, name, rows):
+    def _run(self, name, *more):
         unit = self.program.units[name]
-        addresses = [address_of(one) for one in (self.job, self.step, self.block)]
+        given = [*(address_of(one) for one in (self.job, self.step, self.block)), *more]
         if numba.config.DISABLE_JIT:
-            unit.function(*addresses)
+            unit.function(*given)
         else:
-            ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(unit.address)(*addresses)
+            ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(given))(unit.address)(*given)
 
     def _places(self, row, shape, rows):
         """Places of the values of all rows in the workspace, (rows, values)."""
@@ -89,20 +100,47 @@ class OneLayer:
         at = row * self.stride + np.arange(size_of(shape))[:, np.newaxis] * self.stride
         return self.work[at + np.arange(rows, lanes)]
 
-    def forward(self, x, lengths=None, seed=0, clock=0, first=0):
-        """Outputs for rows x of the layer's shape."""
+    def forward(self, x, lengths=None, seed=0, clock=0, first=0, states=None):
+        """Outputs for rows x of the layer's shape.
+
+        `states` are those that rows of series go on from: an array, and for each row where its own
+        stand there (see `Job`).
+        """
         rows = len(x)
-        self.job, self.block = self._job(rows, lengths, seed, clock), self._block(rows, first)
+        self.job, self.block = (
+            self._job(rows, lengths, seed, clock, states),
+            self._block(rows, first),
+        )
         self.put(int(self.step["input_row"][0]), self.shape, x)
-        self._run("forward", rows)
+        self._run("forward")
         return self.get(int(self.step["output_row"][0]), self.after, rows)
 
     def backward(self, delta):
         """Delta of the inputs, for the rows that have just gone forward."""
         rows = len(delta)
         self.put(int(self.step["delta_row"][0]), self.after, delta)
-        self._run("backward", rows)
+        self._run("backward")
         return self.get(int(self.step["input_delta_row"][0]), self.shape, rows)
+
+    def gradients(self):
+        """Gradient by each parameter, for the rows that have just gone backward."""
+        return [self.gradient(number) for number in range(len(self.places))]
+
+    def gradient(self, number, first=0, rows=None, added_to=None):
+        """Gradient by a parameter, or by some rows of it, or the sum of it and what there is."""
+        place, vector = self.places[number], len(self.places[number].shape) == 1
+        rows = place.rows if rows is None else rows
+        low = place.start + first * place.row
+        chunk, size = Chunk.table(1), rows * place.row
+        chunk["low"], chunk["high"], chunk["row"] = low, low + size, place.row
+        chunk["step_at"], chunk["piece"] = address_of(self.step), place.piece
+        if not vector:
+            chunk["first"], chunk["rows"], chunk["columns"] = first, rows, place.shape[-1]
+        target = aligned_zeros(size, self.dtype)
+        values = target.reshape(rows, place.row)[:, : 1 if vector else place.shape[-1]]
+        values[...] = REMAINS if added_to is None else added_to.reshape(values.shape)
+        self._run("gradient", address_of(chunk), address_of(target), int(added_to is not None), 0)
+        return values.reshape(-1) if vector else values
 
 
 class _Alone(Program):

@@ -43,6 +43,14 @@ LAYERS = [
     for form, shape in SHAPES.items()
     if takes(layer, shape)
 ]
+
+
+def is_exact(kind, number, form):
+    """Whether its gradient is that of the loss, and not of one without the distant past."""
+    truncate = getattr(find_kind(kind).examples()[number], "truncate", None)
+    return truncate is None or truncate >= SHAPES[form][-1]
+
+
 # Whether it reads the rows themselves or the values of another layer, whose delta it has to make.
 PLACES = ["first", "second"]
 every_layer = pytest.mark.parametrize("kind, number, form", LAYERS)
@@ -143,7 +151,7 @@ def test_a_network_with_it_goes_through_json_and_back(kind, number, form):
     assert kind in str(made)
 
 
-@every_layer
+@pytest.mark.parametrize("kind, number, form", [one for one in LAYERS if is_exact(*one)])
 @every_place
 def test_gradient_by_differences(kind, number, form, place):
     made = network(kind, number, form, place)
@@ -159,7 +167,7 @@ def test_gradient_by_differences(kind, number, form, place):
         moved[some] = values
         return engine.loss_gradient(moved, dataset, 0.1)[0]
 
-    numeric = naive.central_differences(loss, theta[some], step=1e-5)
+    numeric = naive.central_differences(loss, theta[some], step=1e-6)
     np.testing.assert_allclose(found[some], numeric, rtol=0, atol=1e-6 * np.abs(found).max())
 
 

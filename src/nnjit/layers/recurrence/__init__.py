@@ -1,0 +1,1 @@
+"""Recurrent layers: what their cells share, as data and on the CPU."""
