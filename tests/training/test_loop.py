@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import shuffle as sklearn_shuffle
 
 from nnjit.layers import Conv, Dense, Flatten, GlobalPool, Pool
+from nnjit.layers.gru.spec import GRU
 from nnjit.layers.layer import Parameter
 from nnjit.layers.network import Network, mlp
 from nnjit.training import loop
@@ -170,6 +171,19 @@ def test_a_minibatch_of_the_largest_networks_takes_no_second():
     for network, batch_size in [(series_network((128, 256, 128), 1460), 16), (MNIST_CNN, 128)]:
         assert loop.batches_per_call(priced(network), batch_size) == 1
         assert 3 * batch_size * network.work <= 20e9
+
+
+@pytest.mark.parametrize("units", [1, 4, 32, 128])
+@pytest.mark.parametrize("batch_size", [1, 32])
+@pytest.mark.parametrize("time", [1, 10, 1000])
+def test_a_call_for_recurrent_layers_counts_their_points_of_time(units, batch_size, time):
+    """A row of few units takes some 0.3 us at each, of many a ns for ten multiply-adds."""
+    network = Network(
+        2 * time, (GRU(units), Dense(2, "identity")), "log_loss", "softmax", shape=(2, time)
+    )
+    batches = loop.batches_per_call(priced(network), batch_size)
+    cell = 3e-7 + 3 * units * (units + 2) / 1e10
+    assert batches * batch_size * time * cell < 1.0
 
 
 def test_calls_for_dense_layers_are_as_long_as_they_have_been():

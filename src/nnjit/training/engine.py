@@ -76,6 +76,9 @@ class Engine(Protocol):
     def dataset(self, X: Any, y: Array, sample_weight: Array | None = None) -> Any:
         """Return samples and targets in the form that this engine trains on."""
 
+    def windows(self, X: Any, y: Array, sample_weight: Array | None = None) -> Any:
+        """Return series as `dataset` does, to be trained on in windows of ``network.window``."""
+
     def optimizer(self, kind: str, **hyperparameters: Any) -> Optimizer:
         """Return a new solver's state.
 

@@ -49,10 +49,13 @@ class EpochHook(Protocol):
         """Hear that it is over; return whether training is to stop."""
 
 
-def batches_per_call(engine: Engine, batch_size: int) -> int:
-    """Return how many minibatches one compiled call may run, at least 1."""
+def batches_per_call(engine: Engine, batch_size: int, share: float = 1.0) -> int:
+    """Return how many minibatches one compiled call may run, at least 1.
+
+    `share` is that of a row of the network which a row of a minibatch is.
+    """
     network = engine.network
-    products = engine.work_per_row + sum(network.sizes[1:])
+    products = share * (engine.work_per_row + sum(network.sizes[1:]))
     per_row = _WORK_PER_PRODUCT * products + _WORK_PER_ROW
     per_batch = batch_size * per_row + _WORK_PER_PARAMETER * network.n_parameters
     return max(1, int((engine.work_per_call or WORK_PER_CALL) / per_batch))
@@ -75,25 +78,30 @@ def train_epoch(
     loss : float
         Mean over the rows trained on of their minibatch's loss, NaN if some loss was not finite.
     """
-    n_samples = len(state.order)
+    windows = windows_of(dataset)
+    order = state.order if windows is None else windows.order(state.order, plan.batch_size)
+    n_samples = len(order)
     n_batches = -(-n_samples // plan.batch_size)
     total = 0.0
     skipped = 0
     for first in range(0, n_batches, call_size):
         last = min(first + call_size, n_batches)
-        moving = _moving(sample_weight, state.order, plan.batch_size, first, last)
+        moving = _moving(sample_weight, order, plan.batch_size, first, last)
         optimizer.rates = rates.of(optimizer.t, last - first, state.solver.rate, moving)
-        result = engine.train(
-            dataset, state.order, plan.batch_size, optimizer, plan.alpha, first, last
-        )
+        result = engine.train(dataset, order, plan.batch_size, optimizer, plan.alpha, first, last)
         if not result.finite:
             return math.nan
         total += result.loss
         skipped += result.skipped
     if skipped:
         state.skipped_batches += skipped
-        n_samples = _rows_trained(sample_weight, state.order, plan.batch_size)
+        n_samples = _rows_trained(sample_weight, order, plan.batch_size)
     return float(total / n_samples) if n_samples else 0.0
+
+
+def windows_of(dataset: Any) -> Any:
+    """Return what says how series are gone through window by window; None where they are not."""
+    return getattr(dataset, "windows", None)
 
 
 def _rows_trained(sample_weight: Any, order: NDArray[np.int64], batch_size: int) -> int:
@@ -160,6 +168,8 @@ def run_epochs(
         If a KeyboardInterrupt ended the run. The parameters are those of the last minibatch done.
     """
     optimizer = state.solver.start(engine)
+    if windows_of(dataset) is not None:
+        sample_weight = None  # no minibatch is skipped
     watched = bool(plan.verbose) or hook is not None or checkpoint is not None
     losses = _epoch_losses(engine, dataset, state, plan, optimizer, sample_weight, watched)
     try:
@@ -260,12 +270,15 @@ def _epoch_losses(
     Where nobody looks at the network in between, several are run in one call, and Ctrl-C waits
     until all of them are accounted for.
     """
-    n_samples = len(state.order)
+    n_samples, windows, share = len(state.order), windows_of(dataset), 1.0
     n_batches = -(-n_samples // plan.batch_size)
+    if windows is not None:
+        n_batches = windows.count_batches(state.order, plan.batch_size)
+        share = windows.points / engine.network.shape[1]
     rates = StepRates(state.solver.schedule, state.solver.warmup, plan.max_epochs, n_batches)
-    call_size = batches_per_call(engine, plan.batch_size)
-    most = 1
-    if n_samples and not (watched or plan.single_epoch) and sample_weight is None:
+    call_size = batches_per_call(engine, plan.batch_size, share)
+    most, whole = 1, windows is None and sample_weight is None
+    if n_samples and whole and not (watched or plan.single_epoch):
         most = min(call_size // n_batches, ROWS_AHEAD // n_samples, plan.max_epochs - state.epoch)
         most = min(most, _epochs_alike(state, 0))
     # The same swaps as shuffling a fresh range and indexing the last order with it.

@@ -171,7 +171,7 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
     require(not any(map(math.isnan, losses)), "a loss is not a number")
     require(values.real("loss") == losses[-1], "the loss is not the last of the curve")
     scores = _history(values, "scores", terms.n_scores + epoch) if terms.watched else []
-    solver_state, rate, steps = _solver(values, terms, epoch * len(order))
+    solver_state, rate, steps = _solver(values, terms, epoch * len(order) * _most_steps(terms))
     samples_seen = values.integer("samples_seen")
     require(
         samples_seen == terms.samples_seen + epoch * len(order),
@@ -182,8 +182,9 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
         "the learning rate is none of the schedule",
     )
     skipped = values.integer("skipped_batches", 0, epoch * len(order))
-    if terms.sample_weight is None:  # all epochs have the same steps
-        require(skipped == 0 and steps % epoch == 0, "steps and epochs do not go together")
+    if terms.sample_weight is None:  # all epochs have the same steps, but in windows
+        same = terms.network.window is not None or steps % epoch == 0
+        require(skipped == 0 and same, "steps and epochs do not go together")
     count = values.integer("count", 0, terms.count + epoch)
     converged = values.boolean("converged")
     require(converged == (count > terms.patience), "count and converged contradict each other")
@@ -271,6 +272,12 @@ class Values:
         require(fits, f"{name} has shape {array.shape}")
         with np.errstate(all="ignore"):  # what overflows is refused
             return np.array(array, dtype=native if as_dtype is None else as_dtype, order="C")
+
+
+def _most_steps(terms: RunTerms) -> int:
+    """Return the most steps that an epoch makes for each row: that of a window each."""
+    points = terms.network.window
+    return 1 if points is None else -(-terms.network.shape[1] // points)
 
 
 _FLOATS = (np.float64, np.float32)
