@@ -277,9 +277,9 @@ def test_rows_are_as_long_as_those_of_the_fit():
 def test_without_global_pooling_series_may_not_be_longer():
     X, y = series()
     model = fitted(X, y, ConvClassifier, filters=4)
-    with pytest.raises(ValueError, match="without global pooling take no longer series"):
+    with pytest.raises(ValueError, match="layers that read every point of a series"):
         model.predict(np.zeros((2, 3, 9)))
-    with pytest.raises(ValueError, match="without global pooling take no longer series"):
+    with pytest.raises(ValueError, match="layers that read every point of a series"):
         model.activations([np.zeros((3, 9)), np.zeros((3, 4))])
 
 

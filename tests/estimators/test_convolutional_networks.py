@@ -24,7 +24,7 @@ from nnjit.layers import (
     Pool,
     Residual,
 )
-from nnjit.layers.presets import convolutional
+from nnjit.layers.presets.convolutional import convolutional
 
 SETTINGS = {"hidden_layer_sizes": (6,), "max_iter": 6, "random_state": 0, "batch_size": 20}
 STACKS = {
@@ -401,7 +401,7 @@ def test_series_of_other_lengths_go_through_global_pooling_only():
     assert model.activations(longer, 0).shape[:2] == (len(longer), 8)
     flat = quietly(clone(model).set_params(global_pool=None, max_iter=2).fit, series, y)
     assert flat.predict(series).shape == y.shape
-    with pytest.raises(ValueError, match="without global pooling take no longer series"):
+    with pytest.raises(ValueError, match="layers that read every point of a series"):
         flat.predict(longer)
 
 

@@ -101,17 +101,23 @@ def advise_on_classes(network: Any, target: Any, rows: Any, sample_weight: Any) 
     ----------
     network : estimator
     target : ndarray
-        Class numbers, or one column of zeros and ones; other targets are not looked at.
+        Class numbers, or one column of zeros and ones, of rows or of all points of series; other
+        targets are not looked at.
     rows : ndarray of int
         The rows trained on.
-    sample_weight : ndarray of shape (n_samples,) or None
+    sample_weight : ndarray of shape (n_samples,) or (n_samples, time) or None
     """
-    if not hasattr(network, "classes_") or target.shape[1:] not in ((), (1,)):
+    per_point = getattr(network, "targets", "one") == "sequence"
+    if not hasattr(network, "classes_") or (not per_point and target.shape[1:] not in ((), (1,))):
         return
-    target = target.ravel().astype(np.intp, copy=False)
+    target = target.reshape(len(target), -1)
     if len(rows) < len(target):
         target = target[rows]
         sample_weight = None if sample_weight is None else sample_weight[rows]
+    if sample_weight is not None:
+        weights = sample_weight.reshape(len(target), -1)
+        sample_weight = np.broadcast_to(weights, target.shape).ravel()
+    target = target.ravel().astype(np.intp, copy=False)
     weights = np.bincount(target, sample_weight, len(network.classes_))
     absent = network.classes_[weights == 0]
     if len(absent):

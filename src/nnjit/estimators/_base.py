@@ -36,7 +36,7 @@ from nnjit.estimators._assigned import refuse_non_finite
 from nnjit.estimators._callbacks import CallbackSupport, current_report, report_fit
 from nnjit.estimators._checkpoint import open_checkpoint, refuse_checkpoint
 from nnjit.estimators._dates import refuse_dates
-from nnjit.estimators._device import host_rows, host_target, rows_on_device
+from nnjit.estimators._device import as_given, host_rows, host_target, rows_on_device, to_host
 from nnjit.estimators._hidden import hidden_activations
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
@@ -48,6 +48,7 @@ from nnjit.estimators._validation import (
     refuse_all_zero,
     validate_parameters,
     validate_sample_weight,
+    weights_of_rows,
 )
 from nnjit.estimators._watching import (
     Given,
@@ -301,13 +302,20 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     def _make_score(self, target: Array, sample_weight: Array | None) -> Callable[[Array], float]:
         """Return the function that scores outputs on held-out rows."""
 
-    def _row_weights(self, target: Array, sample_weight: Array | None) -> Array | None:
-        """Return the weights of the rows in the loss, None where all are 1."""
+    def _row_weights(self, X: Any, target: Array, sample_weight: Array | None) -> Array | None:
+        """Return the weights of the rows in the loss, None where all are 1.
+
+        Where each point of a series has a target they may be those of the points, in rows.
+        """
+        return sample_weight
+
+    def _point_weights(self, X: Any, sample_weight: Array | None) -> Array | None:
+        """Return weights of rows, or where each point of a series has a target, of the points."""
         return sample_weight
 
     @abstractmethod
-    def _check_validation_target(self, y: Any) -> Array:
-        """Return y_val, checked, as the engine takes it."""
+    def _check_validation_target(self, y: Any, X: Any) -> Array:
+        """Return y_val, which belongs to checked rows, checked, as the engine takes it."""
 
     # Fitting
 
@@ -332,7 +340,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             series and images take other forms as well, see there.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or values for a regressor. For a classifier several columns are a
-            multilabel indicator, if of two numbers, or classes of their own each.
+            multilabel indicator, if of two numbers, or classes of their own each. Networks of
+            series may have a target for each point, see there.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the loss; all 1 if None.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
@@ -397,7 +406,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
         sample_weight = validate_sample_weight(host_target(sample_weight), X)
         watched = None if validation is None else check_validation(self, validation, target)
-        sample_weight = self._row_weights(target, sample_weight)
+        sample_weight = self._row_weights(X, target, sample_weight)
         self._random_state = self._random_stream(incremental)
         outputs = self._output_count(target)
         if fresh:
@@ -575,7 +584,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
                 taken = self._engine_rows(plain)
                 outputs, finite = engine.predict_checked(taken)
                 if finite:
-                    return engine, taken, outputs
+                    return engine, taken, self._samples(outputs, taken)
         check_is_fitted(self)
         rows = rows_on_device(X, self._engine_device())
         X = host_rows(X) if rows is None else rows.stand_in()
@@ -583,9 +592,35 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         engine = prediction_engine(self, X.shape[1])
         X = self._engine_rows(engine_input(X, engine.dtype) if rows is None else rows)
         outputs, finite = engine.predict_checked(X)
+        outputs = self._samples(outputs, X)
         if not finite:  # or a sum of them overflows
             refuse_overflow(self, engine, X, outputs)
         return engine, X, outputs
+
+    def _for_named_scorer(self, rows: Any, given: Given) -> Given:
+        """Return validation rows, `rows` for the engine, as scikit-learn's scorers take them.
+
+        This is a copy of the estimator for a scorer alone, and may be changed.
+        """
+        return given
+
+    # Outputs are those of samples: of rows, or of all points of series that have a target each
+
+    def _samples(self, outputs: Array, rows: Any) -> Array:
+        """Return what an engine makes of rows, with a row for each sample."""
+        return outputs
+
+    def _logits(self, engine: Engine, rows: Any) -> Array:
+        """Return the logits of each sample."""
+        return self._samples(to_host(engine.predict(rows, output="logits")), rows)
+
+    def _returned(self, result: Any, rows: Any, X: Any) -> Any:
+        """Return what was computed for each sample as the user gets it; `rows` were made of X."""
+        return as_given(result, rows, X)
+
+    def _place_of(self, sample: int, rows: Any) -> str:
+        """Return what messages call a sample."""
+        return f"row {sample}"
 
     def activations(self, X: MatrixLike, layer: int = -1) -> FloatArray:
         """Return the outputs of a hidden layer.
@@ -649,7 +684,10 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self._solver_entry()
         options = self._solver_options()
         if self.solver not in SOLVERS:
+            declared = inspect.signature(type(self)).parameters  # a default is nothing asked for
             for name, value in options.items():
+                if name in declared and value == declared[name].default:
+                    continue
                 raise ValueError(
                     f"{name} needs a stochastic solver, got {name}={value!r} with "
                     f"solver={self.solver!r}."
@@ -682,7 +720,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         return next(f"layers_[{i}], {one}" for i, one in layers if getattr(one, "random", False))
 
     def _refuse_for_lbfgs(self, network: Network) -> None:
-        """Refuse layers that make another function of the weights in every step."""
+        """Refuse layers whose gradients are not those of one function of the weights."""
         if network.is_random:
             raise ValueError(
                 f"solver='lbfgs' cannot be used with {self._random_option()}, which draws anew in "
@@ -693,6 +731,11 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             raise ValueError(
                 "solver='lbfgs' cannot be used with normalization='batch', whose statistics are "
                 f"those of minibatches{way_out}."
+            )
+        if any(getattr(layer, "truncate", None) for layer in network.layers):
+            raise ValueError(
+                "solver='lbfgs' cannot be used with truncate, which leaves out a part of the "
+                "gradient that it follows."
             )
 
     def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
@@ -736,12 +779,13 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         engine = self._make_engine()
+        row_weight = weights_of_rows(sample_weight)
         checkpoint = (
             None if incremental else open_checkpoint(self, X, target, sample_weight, fresh, watched)
         )
         rows, held_out = None, None
         if self.early_stopping and watched is None:
-            rows, held_out = self._hold_out(target, sample_weight, checkpoint)
+            rows, held_out = self._hold_out(target, row_weight, checkpoint)
         monitor = self._make_monitor(
             engine, X, target, sample_weight, held_out, incremental, fresh, given, watched
         )
@@ -774,12 +818,13 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         if checkpoint is not None:
             checkpoint.resume(engine, state)
             self._random_state = state.rng
-        dataset = engine.dataset(X, target, sample_weight)
+        wrap = engine.dataset if engine.network.window is None else engine.windows
+        dataset = wrap(X, target, sample_weight)
         if not incremental:
             advise_on_input(self, X)
             advise_on_classes(self, target, order, sample_weight)
         report = None if incremental else current_report(self)
-        run_epochs(engine, dataset, state, plan, sample_weight, report, checkpoint)
+        run_epochs(engine, dataset, state, plan, row_weight, report, checkpoint)
         self._take_over(engine, state)
         if not (incremental or state.diverged):
             advise_on_outcome(

@@ -12,6 +12,7 @@ import numpy as np
 from nnjit._types import Array
 from nnjit.estimators._arrays import common_dtype
 from nnjit.estimators._device import first_rows
+from nnjit.estimators._validation import weights_of_rows
 from nnjit.estimators._watching import ValidationRows
 from nnjit.layers.network import Network
 
@@ -85,7 +86,14 @@ def open_checkpoint(
         estimator.checkpoint,
         estimator.checkpoint_interval,
         identity,
-        _terms(estimator, network, common_dtype(arrays), len(target), sample_weight, watched),
+        _terms(
+            estimator,
+            network,
+            common_dtype(arrays),
+            len(target),
+            weights_of_rows(sample_weight),
+            watched,
+        ),
         estimator._random_state,
     )
 

@@ -77,21 +77,21 @@ def refuse_overflow(network: Any, engine: Engine, X: Any, outputs: Array) -> Non
     X : array
         The rows as the engine takes them.
     outputs : array of shape (n_samples, n_outputs)
-        What it made of them.
+        What it made of them, a row for each sample.
 
     Raises
     ------
     ValueError
         That says in which rows, why, and what to do.
     """
-    logits = to_host(engine.predict(X, output="logits"))
+    logits = network._logits(engine, X)
     finite = np.isfinite(to_host(outputs)).all(axis=1) & np.isfinite(logits).all(axis=1)
     if finite.all() or get_config()["assume_finite"]:
         return
     attributes = network._as_attributes(network._give_parameters()[1])
     refuse_non_finite(attributes)
     first = int(finite.argmin())
-    where = f"The prediction of row {first}"
+    where = f"The prediction of {network._place_of(first, X)}"
     if (others := int((~finite).sum()) - 1) > 0:
         where += f" and of {others} other{'s' * (others > 1)}"
     largest = f"the largest {engine.dtype.name}, {np.finfo(engine.dtype).max:.2g}"

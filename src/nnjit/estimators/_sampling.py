@@ -47,7 +47,8 @@ class SampledPredictions(NetworkEstimator):
         -------
         samples : ndarray of shape (n, n_samples[, n_outputs])
             What a regressor predicts; of a classifier probabilities as of `predict_proba`, one
-            for each class.
+            for each class. With a target for each point of a series (n, n_samples, time[,
+            n_outputs]), or a list with an array (n, time[, n_outputs]) for each case.
 
         Raises
         ------
@@ -83,8 +84,12 @@ class SampledPredictions(NetworkEstimator):
                 "A sample of the predictions overflows. Scale the rows as those of the fit were "
                 "scaled."
             )
-        taken: FloatArray = as_given(self._samples_as_predictions(samples), rows, X)
+        taken: FloatArray = self._returned_samples(samples, rows, X)
         return taken
+
+    def _returned_samples(self, samples: FloatArray, rows: Any, X: Any) -> Any:
+        """Return an engine's samples of predictions as the user gets them."""
+        return as_given(self._samples_as_predictions(samples), rows, X)
 
     def _check_sampling(self, engine: Engine, rows: Any) -> None:
         """Refuse to draw samples where there is nothing to draw, or no way to."""

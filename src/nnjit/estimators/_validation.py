@@ -101,11 +101,7 @@ def _validate_cases(
     estimator: Any, X: Any, y: Any, reset: bool, y_numeric: bool
 ) -> tuple[Any, Any]:
     """Return X, series or images in any form, as rows, and y."""
-    if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
-            "is None."
-        )
+    refuse_no_target(estimator, y)
     if y_numeric:
         refuse_dates(y, "y")
     X = estimator._given_rows(X, reset, longer=False)
@@ -115,6 +111,15 @@ def _validate_cases(
         if y_numeric:
             _refuse_non_finite_objects(y)
     return X, y
+
+
+def refuse_no_target(estimator: Any, y: Any) -> None:
+    """Raise, in scikit-learn's words, if there is no y."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
+            "is None."
+        )
 
 
 def flattened_column(y: Any) -> Any:
@@ -143,6 +148,17 @@ def validate_sample_weight(sample_weight: Any, X: Any) -> Any:
     sample_weight = _check_sample_weight(sample_weight, X)
     refuse_all_zero(sample_weight)
     return sample_weight
+
+
+def weights_of_rows(sample_weight: Any) -> Any:
+    """Return the weight of each row, the sum of those of its points where they have some.
+
+    None stands for rows that all have a weight; what it is does not matter where this is asked.
+    """
+    if sample_weight is None or sample_weight.ndim == 1:
+        return sample_weight
+    sums = sample_weight.sum(axis=1)
+    return None if (sums > 0).all() else sums
 
 
 def refuse_all_zero(sample_weight: Any) -> None:

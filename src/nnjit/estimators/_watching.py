@@ -100,11 +100,12 @@ def check_validation(estimator: Any, given: Given, trained: Array) -> Validation
     else:
         X = _checked_rows(estimator, X, given.X)
     refuse_dates(given.sample_weight, "sample_weight_val")
-    target = estimator._check_validation_target(host_target(given.y))
+    target = estimator._check_validation_target(host_target(given.y), X)
     check_consistent_length(X, target)
     if target.shape[1:] != trained.shape[1:]:
-        raise ValueError(f"y_val has {target.shape[1]} columns, but y has {trained.shape[1]}.")
+        raise ValueError(f"y_val has {target.shape[-1]} columns, but y has {trained.shape[-1]}.")
     weight = validate_sample_weight(host_target(given.sample_weight), X)
+    weight = estimator._point_weights(X, weight)
     return ValidationRows(X if rows is None else rows, target, weight, lambda: given, True)
 
 
@@ -182,7 +183,7 @@ def make_watch(
 def _score(estimator: Any, rows: ValidationRows) -> Measure:
     scorer = scorer_of(estimator)
     if scorer is not None:
-        return _UserScore(estimator, scorer, rows.given())
+        return _UserScore(estimator, scorer, rows)
     own = estimator._make_score(rows.target, rows.sample_weight)
     return lambda outputs, engine: float(own(outputs))
 
@@ -204,16 +205,18 @@ def scorer_of(estimator: Any) -> Any:
 class _UserScore:
     """What a scorer says of an estimator with an engine's weights."""
 
-    def __init__(self, estimator: Any, scorer: Any, given: Given) -> None:
+    def __init__(self, estimator: Any, scorer: Any, rows: ValidationRows) -> None:
         self._scorer = scorer
-        self._given = given
         # Everything of the estimator but its weights, which each epoch replaces.
         self._view = object.__new__(type(estimator))
         self._view.__dict__.update(estimator.__dict__)
         self._view.__dict__.pop("_skl_callbacks", None)
+        self._given = rows.given()
+        if isinstance(estimator.scoring, str):
+            self._given = self._view._for_named_scorer(rows.X, self._given)
         self._weights = {}
-        if given.weight_of_rows is not None and _takes_weights(scorer):
-            self._weights = {"sample_weight": given.weight_of_rows}
+        if self._given.weight_of_rows is not None and _takes_weights(scorer):
+            self._weights = {"sample_weight": self._given.weight_of_rows}
 
     def __call__(self, outputs: Array, engine: Engine) -> float:
         self._view._take_parameters(engine.unpack())

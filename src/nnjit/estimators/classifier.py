@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from nnjit._types import Array, FloatArray, MatrixLike
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._class_weight import class_factors, refuse_balanced
-from nnjit.estimators._device import as_given, host_target, to_host
+from nnjit.estimators._device import host_target, to_host
 from nnjit.estimators._label_columns import (
     LabelColumns,
     are_columns,
@@ -56,6 +56,7 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
     label of a multilabel target. Each of several columns of classes has a softmax of its own.
     """
 
+    class_weight: Any  # declared by those that have it as a parameter
     classes_: Array  # a list of arrays for several columns, as are the probabilities
     _label_binarizer: Any
 
@@ -66,10 +67,14 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         X, y = validate_training_data(self, X, y, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = flattened_column(y)
+        return X, self._encoded(y, incremental)
+
+    def _encoded(self, y: Any, incremental: bool) -> Array:
+        """Return validated labels as the engine takes them; a fit from scratch sets `classes_`."""
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._label_binarizer = fit_labels(y)
             self.classes_ = self._label_binarizer.classes_
-            return X, encode(self._label_binarizer, y)
+            return encode(self._label_binarizer, y)
         check_encoding(getattr(self, "_label_binarizer", None), self.classes_)
         columns = self._label_columns()
         if columns is not None:
@@ -77,7 +82,7 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         else:
             self.classes_ = np.asarray(self.classes_)
             check_known_classes(y, self.classes_, all_present=self.warm_start)
-        return X, encode(self._label_binarizer, y)
+        return encode(self._label_binarizer, y)
 
     def _loss_asked(self) -> tuple[Any, Any]:
         """Return loss and smoothing, which not every kind of network has as parameters."""
@@ -106,22 +111,27 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         columns = self._label_columns()
         return super()._loss_options() | ({} if columns is None else {"groups": columns.sizes})
 
-    def _check_validation_target(self, y: Any) -> Array:
+    def _check_validation_target(self, y: Any, X: Any) -> Array:
         return encode_known(self._label_binarizer, y, "y_val")
 
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_.startswith("multiclass") else "logistic"
 
-    def _row_weights(self, target: Array, sample_weight: Array | None) -> Array | None:
+    def _row_weights(self, X: Any, target: Array, sample_weight: Array | None) -> Array | None:
         class_weight = getattr(self, "class_weight", None)  # not every network has it
         if class_weight is None:
             return sample_weight
-        factors = class_factors(class_weight, self._class_numbers(target))
+        return self._weighed(
+            class_factors(class_weight, self._class_numbers(target)), sample_weight
+        )
+
+    def _weighed(self, factors: Array, sample_weight: Array | None) -> Array:
+        """Return the products of weights and what `class_weight` makes of each; not all are 0."""
         weights = factors if sample_weight is None else sample_weight * factors
         if not weights.any():
             raise ValueError(
                 "Sample weights must contain at least one non-zero number, and with "
-                f"class_weight={class_weight} there is none left."
+                f"class_weight={self.class_weight} there is none left."
             )
         return np.asarray(weights)
 
@@ -240,7 +250,8 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         -------
         y : ndarray of shape (n_samples,), (n_samples, n_labels) or (n_samples, n_columns)
             Class labels, or for a multilabel target zeros and ones (sparse if those of the fit
-            were).
+            were). With a label for each point of a series the shape is (n_samples, time), or it
+            is a list, see there.
 
         Raises
         ------
@@ -252,7 +263,7 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         """
         _, rows, p = self._forward(X)
         binarizer = getattr(self, "_label_binarizer", None)
-        labels: Array = as_given(decode(binarizer, to_host(p)), rows, X)
+        labels: Array = self._returned(decode(binarizer, to_host(p)), rows, X)
         return labels
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
@@ -263,7 +274,8 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to predict.
         y : array-like of shape (n_samples,), (n_samples, n_labels) or (n_samples, n_columns)
-            Class labels. One that the network does not know counts as wrong.
+            Class labels, or one for each point of series, as ``fit`` takes them. One that the
+            network does not know counts as wrong.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; all 1 if None.
 
@@ -271,7 +283,7 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         -------
         score : float
             The accuracy; for a multilabel target, and for several columns of classes, the share of
-            rows with every label right.
+            rows with every label right, and with a label for each point the share of the points.
 
         Raises
         ------
@@ -304,7 +316,8 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         -------
         p : ndarray of shape (n_samples, n_classes), or list of such
             Columns in the order of `classes_`; rows sum to 1 unless the target is multilabel. For
-            y with several columns of classes a list, with one array for each.
+            y with several columns of classes a list, with one array for each. With a label for
+            each point of a series (n_samples, time, n_classes), or a list, see there.
 
         Raises
         ------
@@ -317,7 +330,7 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         engine, rows, p = self._forward(X)
         if self.n_outputs_ == 1:
             p = self._both_probabilities(engine, rows, to_host(p))
-        given: FloatArray = self._by_column(as_given(p, rows, X))
+        given: FloatArray = self._by_column(self._returned(p, rows, X))
         return given
 
     def _by_column(self, p: Any) -> Any:
@@ -330,7 +343,7 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         lost = p == 1
         if self.out_activation_ == "logistic" and lost.any():
             # Here z is so large that 1 / (1 + exp(z)) is exp(-z) to the last bit.
-            other[lost] = np.exp(-to_host(engine.predict(X, output="logits"))[lost])
+            other[lost] = np.exp(-self._logits(engine, X)[lost])
         return np.hstack([other, p])
 
     def predict_log_proba(self, X: MatrixLike) -> FloatArray:
@@ -348,8 +361,7 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes), or list of such
-            Columns in the order of `classes_`; for y with several columns of classes a list, with
-            one array for each.
+            Columns in the order of `classes_`; otherwise as `predict_proba` returns it.
 
         Raises
         ------
@@ -366,14 +378,14 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
             p = self._both_probabilities(engine, rows, p)
         vanished = p < np.finfo(p.dtype).tiny
         if not vanished.any():
-            certain: FloatArray = self._by_column(as_given(np.log(p, out=p), rows, X))
+            certain: FloatArray = self._by_column(self._returned(np.log(p, out=p), rows, X))
             return certain
         with np.errstate(over="ignore", invalid="ignore"):  # refused next
-            log_p = self._log_p_from_logits(to_host(engine.predict(rows, output="logits")))
+            log_p = self._log_p_from_logits(self._logits(engine, rows))
         np.log(p, out=log_p, where=~vanished)
         if not np.isfinite(log_p).all():
             refuse_overflow(self, engine, rows, log_p)
-        given: FloatArray = self._by_column(as_given(log_p, rows, X))
+        given: FloatArray = self._by_column(self._returned(log_p, rows, X))
         return given
 
     def _check_probabilities(self) -> None:

@@ -186,7 +186,7 @@ class HiddenFeatures(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _units(self) -> int:
         network, _ = self._network()._give_parameters()
-        return up_to(network, self.layer).outputs
+        return up_to(network, self.layer).sizes[-1]
 
     def transform(self, X: MatrixLike) -> FloatArray:
         """Return the outputs of the hidden layer.

@@ -15,7 +15,7 @@ from nnjit._types import Array, FloatArray, MatrixLike, OutputName, names
 from nnjit.estimators._arrays import to_dtype
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._dates import refuse_dates
-from nnjit.estimators._device import as_given, to_host
+from nnjit.estimators._device import to_host
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import flattened_column, validate_training_data
@@ -68,7 +68,7 @@ class BaseRegressor(RegressorMixin, NetworkEstimator):
             )
         self.quantiles_ = quantiles
 
-    def _check_validation_target(self, y: Any) -> Array:
+    def _check_validation_target(self, y: Any, X: Any) -> Array:
         refuse_dates(y, "y_val")
         y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y_val", estimator=self)
         y = y[:, np.newaxis] if y.ndim == 1 else y
@@ -103,7 +103,7 @@ class BaseRegressor(RegressorMixin, NetworkEstimator):
     def _output_count(self, target: Array) -> int:
         if self.loss == "quantile" and len(self.quantiles_) > 1:
             return len(self.quantiles_)
-        return int(target.shape[1])
+        return int(target.shape[-1])
 
     def _stratification(self, target: Array) -> Array | None:
         return None
@@ -158,7 +158,8 @@ class BaseRegressor(RegressorMixin, NetworkEstimator):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Values, or expected counts for the Poisson loss. Of several quantiles a column each,
             in the order of `quantiles_`; the values of a row are sorted so that a higher quantile
-            is nowhere below a lower one.
+            is nowhere below a lower one. With values for each point of a series the shape is
+            (n_samples, time[, n_outputs]), or it is a list, see there.
 
         Raises
         ------
@@ -172,7 +173,8 @@ class BaseRegressor(RegressorMixin, NetworkEstimator):
         quantiles = self.__dict__.get("quantiles_", ())
         if len(quantiles) > 1:
             output = uncrossed(to_host(output), quantiles)
-        given: FloatArray = as_given(output.ravel() if output.shape[1] == 1 else output, rows, X)
+        output = output.ravel() if output.shape[1] == 1 else output
+        given: FloatArray = self._returned(output, rows, X)
         return given
 
     def predict_interval(self, X: MatrixLike, coverage: float) -> FloatArray:
@@ -221,7 +223,10 @@ class BaseRegressor(RegressorMixin, NetworkEstimator):
                 f"quantiles; loss is {self.loss!r}."
             )
         low, high = columns_of_interval(quantiles, coverage)
-        interval: FloatArray = self.predict(X)[:, [low, high]]
+        predicted: Any = self.predict(X)
+        if isinstance(predicted, list):  # of series, with a value for each point
+            return [one[..., [low, high]] for one in predicted]  # type: ignore[return-value]
+        interval: FloatArray = predicted[..., [low, high]]
         return interval
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
@@ -241,7 +246,8 @@ class BaseRegressor(RegressorMixin, NetworkEstimator):
         score : float
             The coefficient of determination; at most 1. Of a network fitted by
             ``loss='quantile'`` scikit-learn's `d2_pinball_score` at its quantile instead, the
-            mean over several: the share of the quantile loss of a constant that is gone.
+            mean over several: the share of the quantile loss of a constant that is gone. With
+            values for each point of a series points count, by the weights of their rows.
 
         Raises
         ------
