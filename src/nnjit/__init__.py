@@ -2,12 +2,14 @@
 
 `MLPClassifier` and `MLPRegressor` take the place of those of `sklearn.neural_network`;
 `ConvClassifier` and `ConvRegressor` are convolutional networks for images and series;
+`RecurrentClassifier` and `RecurrentRegressor` are recurrent networks for series of any length;
 `NetworkClassifier` and `NetworkRegressor` are networks of your own layers, those in `nnjit.layers`;
 `RBFClassifier` and `RBFRegressor` are radial-basis-function networks;
 `HiddenFeatures` is a transformer that gives a network's hidden layer;
 `SeriesScaler` scales series and images;
 `nnjit.functional` has the kernels as functions of arrays. Importing compiles nothing and does not
 load Numba: that happens at the first fit, or when `functional` is first used.
+`nnjit.forecasting` cuts a series into windows and predicts its end step by step;
 `nnjit.inspection` has plots and a gradient check; `register_activation`, `register_loss` and
 `register_solver` take formulas of your own.
 """
@@ -31,8 +33,11 @@ __all__ = [
     "NetworkRegressor",
     "RBFClassifier",
     "RBFRegressor",
+    "RecurrentClassifier",
+    "RecurrentRegressor",
     "SeriesScaler",
     "__version__",
+    "forecasting",
     "functional",
     "inspection",
     "layers",
@@ -51,7 +56,10 @@ _LATER = {
     "NetworkRegressor": "nnjit.estimators.stack",
     "RBFClassifier": "nnjit.estimators.radial",
     "RBFRegressor": "nnjit.estimators.radial",
+    "RecurrentClassifier": "nnjit.estimators.recurrent",
+    "RecurrentRegressor": "nnjit.estimators.recurrent",
     "SeriesScaler": "nnjit.estimators.series_scaler",
+    "forecasting": None,
     "functional": None,
     "inspection": None,
     "layers": None,
@@ -79,10 +87,11 @@ def show_versions() -> None:
 
 
 if TYPE_CHECKING:
-    from nnjit import functional, inspection, layers
+    from nnjit import forecasting, functional, inspection, layers
     from nnjit.estimators.convolution import ConvClassifier, ConvRegressor
     from nnjit.estimators.hidden_features import HiddenFeatures
     from nnjit.estimators.radial import RBFClassifier, RBFRegressor
+    from nnjit.estimators.recurrent import RecurrentClassifier, RecurrentRegressor
     from nnjit.estimators.series_scaler import SeriesScaler
     from nnjit.estimators.stack import NetworkClassifier, NetworkRegressor
     from nnjit.formulas.own import register_activation, register_loss, register_solver

@@ -11,6 +11,7 @@ __all__ = [
     "Array",
     "FloatArray",
     "ActivationName",
+    "CellName",
     "ClassificationLossName",
     "MatrixLike",
     "NormalizationName",
@@ -21,7 +22,9 @@ __all__ = [
     "ScheduleName",
     "SolverName",
     "SparseMatrix",
+    "StatePoolName",
     "StochasticSolverName",
+    "TargetsName",
     "names",
 ]
 
@@ -62,8 +65,12 @@ ClassificationLossName: TypeAlias = Literal["log_loss", "squared_error", "focal"
 OutputName: TypeAlias = Literal["identity", "logistic", "tanh", "softplus", "exp"]
 PaddingName: TypeAlias = Literal["same", "valid"]
 PoolName: TypeAlias = Literal["max", "mean"]
+CellName: TypeAlias = Literal["gru", "lstm", "tanh", "relu"]
+# What is read of a series of states.
+StatePoolName: TypeAlias = Literal["last", "mean", "max"]
 StochasticSolverName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop", "lion", "adagrad"]
 SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]
+TargetsName: TypeAlias = Literal["one", "sequence"]
 ScheduleName: TypeAlias = Literal[
     "constant", "invscaling", "adaptive", "plateau", "cosine", "one_cycle", "exponential", "step"
 ]

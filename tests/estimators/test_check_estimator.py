@@ -12,8 +12,10 @@ from nnjit import (
     NetworkRegressor,
     RBFClassifier,
     RBFRegressor,
+    RecurrentClassifier,
+    RecurrentRegressor,
 )
-from nnjit.layers import Conv, Dense, Flatten, GlobalPool, Normalization
+from nnjit.layers import GRU, Conv, Dense, Flatten, GlobalPool, Normalization
 
 CLASSIFIERS = [
     MLPClassifier(max_iter=100),
@@ -54,6 +56,13 @@ CONVOLUTIONAL = [
     ConvRegressor(max_iter=50),
     ConvRegressor((4, 8), (3, 2), activation="tanh", batch_size=200, max_iter=100),
 ]
+RECURRENT = [
+    RecurrentClassifier(max_iter=50),
+    RecurrentClassifier((8, 6), "lstm", pool="mean", batch_size=200, max_iter=50),
+    RecurrentClassifier(6, "tanh", hidden_layer_sizes=(4,), solver="lbfgs", alpha=1.0, max_iter=20),
+    RecurrentRegressor(max_iter=50),
+    RecurrentRegressor(8, bidirectional=True, pool="max", batch_size=200, max_iter=100),
+]
 STACKS = [
     NetworkClassifier(max_iter=50),
     NetworkClassifier([Conv(4, 3), Flatten(), Dense(20)], max_iter=100),
@@ -62,6 +71,7 @@ STACKS = [
         max_iter=100,
         learning_rate_init=0.01,
     ),
+    NetworkClassifier([Conv(4, 3), GRU(8), Dense(10)], max_iter=50, learning_rate_init=0.01),
     NetworkRegressor(max_iter=50),
     NetworkRegressor([Conv(4, 3, "tanh"), Flatten(), Dense(20, "tanh")], max_iter=100),
 ]
@@ -69,7 +79,8 @@ STACKS = [
 
 def expected_failures(estimator):
     """What depends on how often a row is there: minibatches, centres, statistics of rows."""
-    small = isinstance(estimator, ConvClassifier | ConvRegressor)
+    by_tenths = ConvClassifier | ConvRegressor | RecurrentClassifier | RecurrentRegressor
+    small = isinstance(estimator, by_tenths)
     small = small and (estimator.batch_size, estimator.solver) == ("auto", "adam")
     if small or any(isinstance(one, Normalization) for one in getattr(estimator, "layers", ())):
         why = "a row twice is in other minibatches than a row of weight two"
@@ -86,7 +97,7 @@ def expected_failures(estimator):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger than sample size")
 @parametrize_with_checks(
-    CLASSIFIERS + REGRESSORS + RADIAL + CONVOLUTIONAL + STACKS,
+    CLASSIFIERS + REGRESSORS + RADIAL + CONVOLUTIONAL + RECURRENT + STACKS,
     expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_check(estimator, check):

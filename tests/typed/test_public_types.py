@@ -22,6 +22,8 @@ from nnjit import (
     MLPRegressor,
     NetworkClassifier,
     NetworkRegressor,
+    RecurrentClassifier,
+    RecurrentRegressor,
     SeriesScaler,
     inspection,
     layers,
@@ -89,6 +91,20 @@ def test_convolutions_and_layers() -> None:
     assert_type(own.fit(X, LABELS).coefs_, list[Floats])
     assert_type(NetworkRegressor(loss="huber").max_iter, int)
     assert len(own.coefs_) == 3
+
+
+def test_recurrent_networks() -> None:
+    series = [X[k : k + 3 + k % 2].T for k in range(30)]
+    model = RecurrentClassifier((3,), "lstm", bidirectional=True, truncate=None, max_iter=1)
+    assert_type(model.fit(series, LABELS[:30]), RecurrentClassifier)
+    assert_type(model.layer_parameters_, list[dict[str, Floats]])
+    assert_type(model.cell, Literal["gru", "lstm", "tanh", "relu"])
+    other = RecurrentRegressor(units=4, pool="mean", loss="huber", max_iter=1)
+    assert_type(other.fit(X, LABELS).predict(X), Floats)
+    with pytest.raises(ValueError, match="cell"):
+        RecurrentClassifier(cell="rnn").fit(X, LABELS)  # type: ignore[arg-type]
+    own = NetworkClassifier([layers.GRU(4, return_sequences=True), layers.LSTM(2)], max_iter=1)
+    assert_type(own.set_params(layers__0__units=2).fit(X, LABELS).coefs_, list[Floats])
 
 
 def test_mistakes_are_found() -> None:

@@ -43,9 +43,9 @@ that is shorter than the others ends in NaN, in all channels; anywhere else NaN 
 error names the case. `n_features_in_` is the number of values of a case.
 
 For predictions, series in an array of three axes or in a list may be shorter than those of the fit,
-and longer where no parameter depends on the length, as in front of global pooling. Rows always have
-`n_features_in_` values. scikit-learn's tools that split X take all forms; those that look into it,
-as most transformers do, take rows.
+and longer where no parameter depends on the length, as in front of global pooling or of a recurrent
+layer's last states. Rows always have `n_features_in_` values. scikit-learn's tools that split X
+take all forms; those that look into it, as most transformers do, take rows.
 """
 
 

@@ -28,16 +28,20 @@ layers_ : tuple
     Layers of the fitted network, as in `nnjit.layers`, the output layer last.
 coefs_ : list of ndarray
     Weights of each layer that has some: (inputs, units) of a dense one, (time, channels, filters)
-    or (height, width, channels, filters) of a convolution, channels being those of a group. Like
-    all arrays here they can be assigned before predicting.
+    or (height, width, channels, filters) of a convolution, channels being those of a group,
+    (channels, gates * units) of what comes into a recurrent layer. Like all arrays here they can
+    be assigned before predicting.
 intercepts_ : list of ndarray
-    Biases of each of these layers, of shape (units,) or (filters,).
+    Biases of each of these layers, of shape (units,), (filters,) or (gates * units,).
 normalization_ : list of dict
     Only where there are normalizations: of each the learned 'scale' and 'shift', and for 'batch'
     the running 'mean' and 'variance', arrays of shape (units,) or (channels,).
 layer_parameters_ : list of dict
     Only where there are layers with other parameters: of each its arrays by name; of
-    ``RadialBasis`` 'centers' and 'log_widths'.
+    ``RadialBasis`` 'centers' and 'log_widths'; of ``RNN``, ``GRU`` and ``LSTM``
+    'recurrent_weights' (units, gates * units), the gates side by side, of a GRU r, z, n, of an LSTM
+    i, f, g, o; of a GRU 'recurrent_biases' (units,) as well; and with ``bidirectional`` those of
+    the second direction, 'reverse_weights', 'reverse_recurrent_weights' and so on.
 """
 _REFERENCES = """
 Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
@@ -51,6 +55,23 @@ networks", AISTATS 2010 (initial weights of dense layers).
 
 K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015 (of convolutions).
 
+"""
+_POINTS = """
+With ``targets="sequence"`` each point of a series has a target of its own. y is an array of shape
+(n_samples, time) of labels, or for a regressor (n_samples, time[, n_outputs]) of values, in which
+anything may stand behind the end of a series, NaN or None as well; or a list with an array for each
+case, with as many entries as the series has points, whatever the form of X. Any other number of
+entries is an error that names the case. ``predict``, ``predict_proba`` and the like return an array
+(n_samples, time[, n_outputs]) where X is an array of series of equal length, else a list with an
+array for each case. A point is what a sample is elsewhere: `class_weight`, the loss and the scores,
+accuracy or R2 or what `scoring` names, count points, each by the weight of its row, and none behind
+the end of a series; a callable `scoring` gets y as it was given. Rows are held out by early
+stopping with all their points. Every layer has to keep the points: convolutions with the padding
+'same' and no stride, of `kernel_size` 1 what a dense layer is at each point; recurrent ones with
+`return_sequences`; no pooling. The output layer is such a convolution, whose weights, in `coefs_`,
+have the shape (1, channels, n_outputs). scikit-learn's searches with a number as `cv` look at all y
+to find out whether it is labels: where some are missing, or y is a list of lists, give a splitter
+such as ``KFold(5)``.
 """
 # Fitted attributes that not every network has.
 _OPTIONAL = ("normalization_", "layer_parameters_")
@@ -116,6 +137,7 @@ class LayeredNetwork(ChannelsInput, SampledPredictions):
     _shared_docs = {
         **ChannelsInput._shared_docs,
         "attributes": _WEIGHTS.lstrip() + ChannelsInput._shared_docs["attributes"].lstrip(),
+        "points": _POINTS,
         "references": _REFERENCES + NetworkEstimator._shared_docs["references"].lstrip(),
     }
     _accepted_sparse: Any = False
@@ -148,8 +170,19 @@ class LayeredNetwork(ChannelsInput, SampledPredictions):
     # The network and its parameters
 
     def _network(self, inputs: int, outputs: int) -> Network:
-        hidden = self._hidden_layers(self._row_shape(inputs) or inputs)
-        return self._stack(inputs, (*hidden, Dense(outputs, "identity")))
+        shape = self._row_shape(inputs) or inputs
+        hidden = self._hidden_layers(shape)
+        return self._stack(inputs, (*hidden, self._output_layer(hidden, shape, outputs)))
+
+    def _output_layer(self, layers: tuple[Layer, ...], shape: Shape, outputs: int) -> Layer:
+        """Return the layer behind `layers`, for rows of this shape, that gives out the logits.
+
+        Raises
+        ------
+        ValueError
+            If it cannot read what comes out of the layers.
+        """
+        return Dense(outputs, "identity")
 
     def _stack(self, inputs: int, layers: tuple[Layer, ...]) -> Network:
         """Return the network of these layers, the last one being the output layer."""
@@ -232,8 +265,9 @@ class LayeredNetwork(ChannelsInput, SampledPredictions):
             raise ValueError(f"{refusal}: {error}") from None
         if other.parameters() != network.parameters():
             raise ValueError(
-                f"{refusal}: networks without global pooling take no longer series than those of "
-                "the fit."
+                f"{refusal}: layers that read every point of a series, as behind Flatten(), take "
+                "none longer than those of the fit. Behind global pooling, or the last states of a "
+                "recurrent layer, series may be of any length."
             )
         return other
 

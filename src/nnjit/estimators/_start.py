@@ -9,15 +9,17 @@ import numpy as np
 
 from nnjit._types import Array
 from nnjit.backends import select
-from nnjit.layers.layer import Layer
+from nnjit.layers.layer import Layer, Parameter
 from nnjit.layers.network import Network
 from nnjit.layers.radial.initialization import choose_centers, choose_widths
-from nnjit.training.initialization import filter_arrays, glorot_uniform
+from nnjit.layers.recurrence.layer import RecurrentLayer
+from nnjit.training.initialization import filter_arrays, glorot_uniform, recurrent_arrays
 
 __all__ = ["starting_values"]
 
 # k-means looks at so many rows for each centre.
 _ROWS_PER_CENTER = 256
+_FORGET_GATE = 1  # the number of an LSTM's
 
 
 def starting_values(
@@ -54,6 +56,8 @@ def starting_values(
         parameters = layer.parameters(network.shapes[number])
         if layer.kind == "radial":
             arrays += _bumps(network, number, arrays, X, sample_weight, rng, dtype)
+        elif isinstance(layer, RecurrentLayer):
+            arrays += _cells(layer, parameters, rng, dtype)
         elif layer.kind == "convolution":
             activation = _activation(network.layers, number)
             arrays += filter_arrays(rng, parameters[0].shape, activation, dtype)
@@ -81,6 +85,23 @@ def _activation(layers: Sequence[Layer], number: int) -> str:
     if own == "identity" and behind.kind == "normalization":
         own = getattr(behind, "activation", own)
     return own
+
+
+def _cells(
+    layer: RecurrentLayer,
+    parameters: Sequence[Parameter],
+    rng: np.random.RandomState,
+    dtype: np.dtype[Any],
+) -> list[Array]:
+    """Return the arrays of a recurrent layer, direction by direction."""
+    channels = parameters[0].shape[0]
+    open_gate = _FORGET_GATE if layer.kind == "lstm" else None
+    each, arrays = len(parameters) // layer.directions, []
+    for direction in range(layer.directions):
+        arrays += recurrent_arrays(rng, channels, layer.units, layer.gates, dtype, open_gate)
+        more = parameters[direction * each + 3 : (direction + 1) * each]
+        arrays += [np.zeros(one.shape, dtype) for one in more]
+    return arrays
 
 
 def _bumps(

@@ -24,7 +24,7 @@ from nnjit.estimators.parameters import (
 from nnjit.estimators.regressor import BaseRegressor
 from nnjit.layers.axes import channels
 from nnjit.layers.layer import Layer, Shape
-from nnjit.layers.presets import convolutional
+from nnjit.layers.presets.convolutional import convolutional
 
 __all__ = ["ConvClassifier", "ConvRegressor"]
 

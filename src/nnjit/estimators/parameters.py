@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, Options, RealNotInt, StrOp
 
 from nnjit._types import (
     ActivationName,
+    CellName,
     ClassificationLossName,
     NormalizationName,
     OutputName,
@@ -24,6 +25,8 @@ from nnjit._types import (
     RegressionLossName,
     ScheduleName,
     SolverName,
+    StatePoolName,
+    TargetsName,
     names,
 )
 from nnjit.estimators._declaration import Kind, choice, interval, parameter, parameter_group
@@ -320,6 +323,79 @@ class Convolutions:
 
 
 @parameter_group
+class Recurrences:
+    """Recurrent layers, what is read of their states, and the dense layers behind them."""
+
+    units: int | Sequence[int] | NDArray[np.integer[Any]] = parameter(
+        default=(32,),
+        kind=_INTS,
+        text="""Units of each recurrent layer; an int is one layer. Each layer after the first
+            reads the states of the one before, point by point.""",
+        kw_only=False,
+    )
+    cell: CellName = parameter(
+        default="gru",
+        kind=choice(CellName),
+        text="""What recurrent layers are: 'gru', gated recurrent units; 'lstm', long short-term
+            memory; 'tanh' or 'relu', the plain layer with this activation. `nnjit.layers.GRU`,
+            ``LSTM`` and ``RNN`` have the formulas.""",
+        kw_only=False,
+    )
+    bidirectional: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="""Whether each recurrent layer has as many units again, which go over the series from
+            its end to its beginning, so that a state knows what comes later as well.""",
+    )
+    pool: StatePoolName = parameter(
+        default="last",
+        kind=choice(StatePoolName),
+        text="""What the layers behind read of the last recurrent layer: the state at the end of
+            each series (of units that go backward, that at its beginning), or the mean or the
+            largest of each unit over all points that a series has. With ``targets='sequence'``
+            each point has its own state, and only the default goes.""",
+    )
+    hidden_layer_sizes: HiddenSizes = parameter(
+        default=(),
+        kind=Kind("int or array-like of int", ["array-like", *_COUNT.constraints]),
+        text="""Units of each dense layer between recurrent layers and output layer; ``()`` for
+            none.""",
+    )
+    activation: ActivationName | Sequence[ActivationName] | NDArray[np.str_] = parameter(
+        default="relu",
+        kind=Kind(
+            choice(ActivationName).words + " or array-like of such",
+            [EntryName(hidden_activations, "register_activation"), Activations()],
+        ),
+        text="""Activation of the dense layers, or one for each; as of `MLPClassifier`. Recurrent
+            layers have that of their `cell`.""",
+    )
+    dropout: Shares = parameter(
+        default=0.0,
+        kind=Kind("float or sequence of float", [*_BELOW_ONE.constraints, _SharesEach()]),
+        text="""Share of the values behind recurrent and dense layers, or behind each, the
+            recurrent ones first, that is set to 0 at random in every step of training, the
+            others being divided by one minus it; in [0, 1). Predictions leave nothing out
+            (but see `predict_samples`). 'lbfgs' is refused.""",
+    )
+    recurrent_dropout: float = parameter(
+        default=0.0,
+        kind=_BELOW_ONE,
+        text="""The same for the states on their way from one point of time to the next, where a
+            series has the same units left out at all its points, as Gal and Ghahramani have it.""",
+    )
+    truncate: int | None = parameter(
+        default=None,
+        kind=_optional(_COUNT),
+        text="""Backpropagation through time ends after so many points: no gradient goes from a
+            point whose number, from 0, is a multiple of it to the one before. States go on as
+            ever. None for all the way. Not with `bidirectional`. Where each point has a target and
+            all layers go forward, longer series are trained on in windows of so many points, an
+            update each, in memory that does not grow with their length.""",
+    )
+
+
+@parameter_group
 class Augmentation:
     """How rows are changed in training."""
 
@@ -333,6 +409,20 @@ class Augmentation:
             left to right, series in time; `crop`: up to this share of each axis is cut off and the
             rest stretched; `noise`: normal numbers of this standard deviation are added.
             Predictions take the rows as they are; 'lbfgs' is refused.""",
+    )
+
+
+@parameter_group
+class Targets:
+    """What a target belongs to."""
+
+    targets: TargetsName = parameter(
+        default="one",
+        kind=choice(TargetsName),
+        text="""'one' target of each case, or a 'sequence': one of each point of a series, for
+            which see the notes. This is a parameter and no class of its own, since network and
+            parameters are the same but for the output layer, and so that scikit-learn's tools see
+            the classifier or regressor that it is.""",
     )
 
 

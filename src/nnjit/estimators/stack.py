@@ -7,8 +7,9 @@ from typing import Any, Self
 from nnjit._types import RegressionLossName
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._layered import ON_A_GPU, LayeredNetwork
+from nnjit.estimators._sequence_targets import SequenceLabels, SequenceValues
+from nnjit.estimators._stream import StreamedPredictions
 from nnjit.estimators._watching import Given
-from nnjit.estimators.classifier import BaseClassifier
 from nnjit.estimators.parameters import (
     ClassificationLoss,
     ClassWeights,
@@ -16,17 +17,18 @@ from nnjit.estimators.parameters import (
     Layers,
     RegressionLoss,
     StratifiedStopping,
+    Targets,
     Training,
 )
-from nnjit.estimators.regressor import BaseRegressor
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.layer import Layer, Shape
+from nnjit.layers.recurrence.layer import RecurrentLayer
 from nnjit.layers.stack import check_shapes, checked_layers, is_layer, takes_vectors
 
 __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
 
-class LayerStack(LayeredNetwork, Layers):
+class LayerStack(StreamedPredictions, LayeredNetwork, Layers):
     """A network of the layers in `layers`."""
 
     @property
@@ -41,13 +43,18 @@ class LayerStack(LayeredNetwork, Layers):
 
     def _hidden_layers(self, shape: Shape) -> tuple[Layer, ...]:
         layers = checked_layers(self.layers)
+        check_shapes(layers, shape)
+        return layers
+
+    def _output_layer(self, layers: tuple[Layer, ...], shape: Shape, outputs: int) -> Layer:
         end = check_shapes(layers, shape)
         if isinstance(end, tuple):
             raise ValueError(
                 f"What comes out of layers has the shape {end}, but the output layer takes "
-                "vectors: end with Flatten() or GlobalPool()."
+                "vectors: end with Flatten() or GlobalPool(), or with a recurrent layer without "
+                "return_sequences" + (", or give targets='sequence'." if len(end) == 2 else ".")
             )
-        return layers
+        return super()._output_layer(layers, shape, outputs)
 
     def _fit(
         self,
@@ -76,6 +83,8 @@ class LayerStack(LayeredNetwork, Layers):
 
     def _axes(self) -> int | None:
         layers: Any = self._valid_layers()
+        if any(isinstance(layer, RecurrentLayer) for layer in layers):
+            return 1
         values = [getattr(layer, one.name) for layer in layers for one in fields(layer)]
         return next((len(value) for value in values if isinstance(value, tuple)), None)
 
@@ -169,20 +178,21 @@ images.
 
 Weights start as in the MLPs, by the activation of their layer or of the normalization right
 behind it; a convolution's as He has it, by the number of values that a filter reads, with biases
-of 0. The centres of ``RadialBasis`` are those of k-means of what comes into it; rows should be
-scaled then.
+of 0. Of a recurrent layer each gate's weights of the inputs start from LeCun's bound, those of the
+states as an orthogonal matrix; biases are 0, but 1 of an LSTM's forget gate. The centres of
+``RadialBasis`` are those of k-means of what comes into it; rows should be scaled then.
 """
 
 
 @parameter_group
 class _ClassifierParameters(
-    StratifiedStopping, ClassificationLoss, ClassWeights, Training, InputShape, Layers
+    StratifiedStopping, ClassificationLoss, ClassWeights, Targets, Training, InputShape, Layers
 ):
     pass
 
 
 @with_parameters
-class NetworkClassifier(_ClassifierParameters, BaseClassifier, LayerStack):
+class NetworkClassifier(_ClassifierParameters, SequenceLabels, LayerStack):
     r"""Classifier that is a network of your own layers.
 
     The layers are those in `nnjit.layers`, in the order in which rows go through them; the output
@@ -211,6 +221,7 @@ class NetworkClassifier(_ClassifierParameters, BaseClassifier, LayerStack):
     -----
     {notes}
     {forms}
+    {points}
 
     References
     ----------
@@ -234,12 +245,12 @@ class NetworkClassifier(_ClassifierParameters, BaseClassifier, LayerStack):
 
 
 @parameter_group
-class _RegressorParameters(RegressionLoss, Training, InputShape, Layers):
+class _RegressorParameters(RegressionLoss, Targets, Training, InputShape, Layers):
     loss: RegressionLossName = parameter(default="squared_error")
 
 
 @with_parameters
-class NetworkRegressor(_RegressorParameters, BaseRegressor, LayerStack):
+class NetworkRegressor(_RegressorParameters, SequenceValues, LayerStack):
     r"""Regressor that is a network of your own layers.
 
     The layers are those in `nnjit.layers`, in the order in which rows go through them; the output
@@ -267,6 +278,7 @@ class NetworkRegressor(_RegressorParameters, BaseRegressor, LayerStack):
     -----
     {notes}
     {forms}
+    {points}
 
     References
     ----------

@@ -118,3 +118,87 @@ def filter_arrays(
         rng.uniform(-bound, bound, weights).astype(dtype, copy=False),
         np.zeros(weights[-1], dtype),
     ]
+
+
+def orthogonal(rng: np.random.RandomState, size: int) -> Array:
+    r"""Draw an orthogonal matrix, all of which are equally likely.
+
+    Rows of standard normal numbers are made orthogonal to those before and of length 1 (modified
+    Gram-Schmidt), in sums that NumPy itself takes: BLAS might share them among threads, so that
+    bits would depend on their number.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+        Advanced by ``size * size`` normal draws.
+    size : int
+
+    Returns
+    -------
+    ndarray of shape (size, size), float64
+
+    References
+    ----------
+    F. Mezzadri, "How to generate random matrices from the classical compact groups", Notices of the
+    AMS 54, 2007.
+    """
+    rows = rng.standard_normal((size, size))
+    for number, row in enumerate(rows):
+        row /= math.sqrt(float(np.einsum("i,i", row, row)))
+        later = rows[number + 1 :]
+        later -= np.einsum("ij,j->i", later, row)[:, np.newaxis] * row
+    return rows
+
+
+def recurrent_arrays(
+    rng: np.random.RandomState,
+    channels: int,
+    units: int,
+    gates: int,
+    dtype: np.dtype[Any],
+    open_gate: int | None = None,
+) -> list[Array]:
+    r"""Draw the weights of one direction of a recurrent layer, in float64 and then cast.
+
+    Each gate's weights of the inputs are uniform between -b and b, LeCun's
+    :math:`b = \sqrt{3 / n_{in}}`: of inputs of variance 1 come sums of variance 1, whatever the
+    number of units, whereas Glorot's bound leaves little of a single channel that goes into many.
+    The weights of the states are an orthogonal matrix for each gate, which neither shrinks nor
+    stretches what goes through it from point to point. Biases are 0, but those of an LSTM's forget
+    gate 1, so that it forgets little at first.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+    channels, units : int
+        What comes in at each point, and values of the state.
+    gates : int
+        Blocks of weights that each unit has.
+    dtype : numpy dtype
+        Of the returned arrays.
+    open_gate : int or None
+        Number of the gate whose biases are 1.
+
+    Returns
+    -------
+    list of ndarray
+        Weights (channels, gates * units), recurrent weights (units, gates * units) and biases
+        (gates * units,).
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, G. Orr and K. Müller, "Efficient backprop", 1998, section 4.6.
+
+    A. Saxe, J. McClelland and S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in
+    deep linear neural networks", ICLR 2014 (orthogonal matrices).
+
+    R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration of recurrent network
+    architectures", ICML 2015 (the bias of the forget gate).
+    """
+    bound = math.sqrt(3 / channels)
+    weights = rng.uniform(-bound, bound, (channels, gates * units))
+    recurrent = np.concatenate([orthogonal(rng, units) for _ in range(gates)], axis=1)
+    biases = np.zeros(gates * units, dtype)
+    if open_gate is not None:
+        biases[open_gate * units : (open_gate + 1) * units] = 1
+    return [weights.astype(dtype, copy=False), recurrent.astype(dtype, copy=False), biases]

@@ -1,10 +1,9 @@
-"""Stacks of layers for images and series, as a tuple of what comes before the output layer."""
+"""Convolutions, pooling and dense layers for images and series."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from numbers import Integral, Real
+from dataclasses import dataclass
 from typing import Any
 
 from nnjit.layers.augmentation.spec import Augment
@@ -16,9 +15,10 @@ from nnjit.layers.global_pooling.spec import GlobalPool
 from nnjit.layers.layer import Layer, Shape
 from nnjit.layers.normalization.spec import Normalization
 from nnjit.layers.pooling.spec import Pool
+from nnjit.layers.presets.values import augmentation, each, is_int, is_name, plain
 from nnjit.layers.residual.spec import Residual
 
-__all__ = ["augmentation", "convolutional"]
+__all__ = ["convolutional"]
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,18 @@ def convolutional(
         If something does not fit; the message names the parameter and the convolution.
     """
     count = _count(filters)
-    activations = _each("activation", activation, count, len(hidden))
-    dropouts = _each("dropout", dropout, count, len(hidden))
+    activations = each("activation", activation, count, len(hidden), "convolutions")
+    dropouts = each("dropout", dropout, count, len(hidden), "convolutions")
     values = {
-        "filters": _per_convolution("filters", filters, count, _is_int),
-        "kernel_size": _per_convolution("kernel_size", kernel_size, count, _is_int),
-        "stride": _per_convolution("stride", stride, count, _is_int),
-        "dilation": _per_convolution("dilation", dilation, count, _is_int),
-        "groups": _per_convolution("groups", groups, count, _is_int),
-        "padding": _per_convolution("padding", padding, count, _is_name),
+        "filters": _per_convolution("filters", filters, count, is_int),
+        "kernel_size": _per_convolution("kernel_size", kernel_size, count, is_int),
+        "stride": _per_convolution("stride", stride, count, is_int),
+        "dilation": _per_convolution("dilation", dilation, count, is_int),
+        "groups": _per_convolution("groups", groups, count, is_int),
+        "padding": _per_convolution("padding", padding, count, is_name),
     }
-    pools = _per_convolution("pool", pool, count, _is_name)
-    pool_sizes = _per_convolution("pool_size", pool_size, count, _is_int)
+    pools = _per_convolution("pool", pool, count, is_name)
+    pool_sizes = _per_convolution("pool_size", pool_size, count, is_int)
     layers: list[Layer] = [] if augment is None else [augmentation(augment)]
     now: Shape = layers[0].outputs(shape) if layers else shape
     for i in range(count):
@@ -170,28 +170,9 @@ def _dense(
     return layers
 
 
-def augmentation(given: Augment | Mapping[str, Any]) -> Augment:
-    """Return what changes rows at random, given as such or as a dict of its attributes.
-
-    Raises
-    ------
-    ValueError
-        If it is something else, or a name or a value is none.
-    """
-    if isinstance(given, Augment):
-        return given
-    known = [field.name for field in fields(Augment)]
-    if not isinstance(given, Mapping) or not set(given) <= set(known):
-        raise ValueError(
-            f"augment is None, nnjit.layers.Augment(...) or a dict of {', '.join(known)}, got "
-            f"{given!r}."
-        )
-    return Augment(**given)
-
-
 def _count(filters: Any) -> int:
     """Return the number of convolutions: of the numbers of filters, an int being one."""
-    if _is_int(filters):
+    if is_int(filters):
         return 1
     if isinstance(filters, str) or not hasattr(filters, "__len__") or not len(filters):
         raise ValueError(
@@ -215,31 +196,4 @@ def _per_convolution(
             f"{name}={given!r} has {len(given)} values, but there are {count} convolutions: give "
             f"one for all of them, or a sequence with one for each{more}."
         )
-    return tuple(_plain(one) for one in given)
-
-
-def _plain(value: Any) -> Any:
-    """Return a sequence as a tuple, NumPy's numbers as Python's, and anything else as it is."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _each(name: str, given: Any, count: int, dense: int) -> tuple[Any, ...]:
-    """Return one for each convolution and then for each dense layer."""
-    if isinstance(given, str | Real):
-        return (given,) * (count + dense)
-    if len(given) != count + dense:
-        raise ValueError(
-            f"{name}={given!r} has {len(given)} values, but there are {count} convolutions and "
-            f"{dense} hidden layers: give one for all of them, or one for each in this order."
-        )
-    return tuple(_plain(given))
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str)
+    return tuple(plain(one) for one in given)
