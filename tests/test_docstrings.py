@@ -12,7 +12,7 @@ from numpydoc.validate import ERROR_MSGS, validate
 from entries_of_tests import registries_kept
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("nnjit", "nnjit.functional", "nnjit.inspection", "nnjit.exceptions")
+MODULES = ("nnjit", "nnjit.forecasting", "nnjit.functional", "nnjit.inspection", "nnjit.exceptions")
 
 
 def public_objects():
