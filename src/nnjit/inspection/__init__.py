@@ -3,8 +3,8 @@
 The displays work like scikit-learn's: `from_estimator` computes and draws, `plot` draws again,
 `ax_` and `figure_` are what was drawn on. They take fitted MLPs of nnjit and of scikit-learn,
 alone or in a Pipeline, a TransformedTargetRegressor or a search. Those of filters, feature maps and
-relevance take networks for series and images; those of centres networks with centres, and all
-others take both.
+relevance take networks for series and images; those of states and of gradients over time networks
+with recurrent layers, those of centres networks with centres, and all others take all.
 matplotlib is imported when something is drawn.
 """
 
@@ -14,9 +14,11 @@ from nnjit.inspection.feature_maps import FeatureMapDisplay
 from nnjit.inspection.filters import FilterDisplay
 from nnjit.inspection.gradient_check import GradientCheck, check_gradient
 from nnjit.inspection.gradient_flow import GradientFlowDisplay
+from nnjit.inspection.gradient_over_time import GradientOverTimeDisplay
 from nnjit.inspection.loss_curve import LossCurveDisplay
 from nnjit.inspection.network import NetworkDisplay
 from nnjit.inspection.relevance import RelevanceDisplay
+from nnjit.inspection.states import StateDisplay
 from nnjit.inspection.weights import WeightsDisplay
 
 __all__ = [
@@ -26,9 +28,11 @@ __all__ = [
     "FilterDisplay",
     "GradientCheck",
     "GradientFlowDisplay",
+    "GradientOverTimeDisplay",
     "LossCurveDisplay",
     "NetworkDisplay",
     "RelevanceDisplay",
+    "StateDisplay",
     "WeightsDisplay",
     "check_gradient",
 ]

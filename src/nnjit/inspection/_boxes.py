@@ -27,6 +27,9 @@ _COLORS = {
     "dense": "#A6DCC9",
     "radial": "#A6DCC9",
     "normalization": "#E8CBDB",
+    "rnn": "#F4BFA6",
+    "gru": "#F4BFA6",
+    "lstm": "#F4BFA6",
 }
 # All in inches: the longest side of an image; the upright side of a series; a vector's width; from
 # one plane of a stack to the next; between two boxes; below headings; the margin.

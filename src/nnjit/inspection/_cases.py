@@ -17,6 +17,7 @@ from nnjit.estimators._base import NetworkEstimator
 from nnjit.inspection._drawing import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY_BLUE, VERMILLION
 from nnjit.inspection._network import find_network, innermost
 from nnjit.layers.network import Network
+from nnjit.layers.recurrence.layer import RecurrentLayer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,6 +108,21 @@ def _is_other_series(part: Any, x: Any, shape: tuple[int, ...]) -> bool:
     return bool(channels == shape[0])
 
 
+def case_number(rows: Any, case: Any) -> int:
+    """Return the number of a case, counted from the end where it is negative.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    number = operator.index(case)
+    if not -len(rows) <= number < len(rows):
+        cases = "1 case" if len(rows) == 1 else f"{len(rows)} cases"
+        raise ValueError(f"X has {cases}, there is none with number {number}.")
+    return number % len(rows)
+
+
 def case_of(stack: Stack, row: Any) -> NDArray[np.float64]:
     """Return a row in its shape, (channels, points...); NaN behind the end of a series."""
     return np.array(row, np.float64).reshape(stack.network.shape)
@@ -145,15 +161,20 @@ def all_values(stack: Stack, row: Any) -> list[NDArray[np.float64]]:
     for count, layer in enumerate(stack.network.layers[:-1], start=1):
         changed = not getattr(layer, "random", False)  # in predictions there is no such layer
         values.append(layer_outputs(stack, row, count)[0] if changed else values[-1])
-    return [*values, _outputs(stack, row, "activation")[0]]
+    outputs = predicted(stack, row, "activation")[0]
+    if stack.network.target_shape:  # those of each point
+        outputs = outputs.T.copy()
+        outputs[:, np.isnan(values[0]).all(axis=0)] = np.nan
+    return [*values, outputs]
 
 
 def logits(stack: Stack, rows: Any) -> NDArray[np.float64]:
     """Return the logits of rows."""
-    return _outputs(stack, rows, "logits")
+    return predicted(stack, rows, "logits")
 
 
-def _outputs(stack: Stack, rows: Any, output: str) -> NDArray[np.float64]:
+def predicted(stack: Stack, rows: Any, output: str) -> NDArray[np.float64]:
+    """Return outputs of rows, 'activation' or 'logits'."""
     engine = select.make_engine(stack.network, common_dtype(stack.arrays))
     engine.pack(stack.arrays)
     given = stack.estimator._engine_rows(engine_input(rows, engine.dtype))
@@ -173,13 +194,25 @@ def convolution_number(network: Network, layer: Any) -> int:
     ValueError
         If there is none.
     """
-    places = [i for i, one in enumerate(network.layers) if one.kind == "convolution"]
+    kinds = [one.kind for one in network.layers]
+    return _number_among([i for i, kind in enumerate(kinds) if kind == "convolution"], layer)
+
+
+def recurrent_number(network: Network, layer: Any) -> int:
+    """Return the same of a recurrent layer."""
+    layers = enumerate(network.layers)
+    places = [i for i, one in layers if isinstance(one, RecurrentLayer)]
+    return _number_among(places, layer, "recurrent")
+
+
+def _number_among(places: list[int], layer: Any, what: str = "convolution") -> int:
     number = operator.index(layer)
     if not places:
-        raise ValueError("The network has no convolution layers.")
+        raise ValueError(f"The network has no {what} layers.")
     if not -len(places) <= number < len(places):
+        layers = "1 {} layer" if len(places) == 1 else f"{len(places)} {{}} layers"
         raise ValueError(
-            f"The network has {len(places)} convolution layers: layer must be from {-len(places)} "
+            f"The network has {layers.format(what)}: layer must be from {-len(places)} "
             f"to {len(places) - 1}, got {number}."
         )
     return places[number]
@@ -215,7 +248,9 @@ def blocks_of(network: Network) -> list[Block]:
             end, acting = end + 1, network.layers[end]
         last = place == len(network.layers) - 1
         name = "output" if last else f"{layer.kind} {counts[layer.kind]}"
-        found.append(Block(name, place, end, getattr(acting, "activation", "identity")))
+        # the states of gated cells are bounded by a tanh
+        usual = "tanh" if isinstance(acting, RecurrentLayer) else "identity"
+        found.append(Block(name, place, end, getattr(acting, "activation", usual)))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,6 +85,36 @@ def two_panels(
     if not beside:  # as high as both
         bar.set_axes_locator(divider.new_locator(nx=2, ny=0, ny1=-1))
     return ax, second, bar
+
+
+def stacked_panels(
+    display: str, ax: Axes | None, figsize: tuple[float, float], shares: Sequence[float]
+) -> tuple[list[Axes], Axes]:
+    """Return axes below one another, of these shares of the height, with one axis of time.
+
+    A given `ax` is divided, and becomes the first. The other axes returned are for a colour bar
+    beside the second.
+    """
+    plt = pyplot(display)
+    if ax is None:
+        ax = plt.figure(figsize=figsize, layout="constrained").add_subplot()
+    figure: Any = ax.figure
+    spec, box = ax.get_subplotspec(), ax.get_position()
+    if spec is None:
+        edges = {"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1}
+        grid = figure.add_gridspec(len(shares), 1, height_ratios=shares, **edges)
+    else:
+        grid = spec.subgridspec(len(shares), 1, height_ratios=shares)
+    ax.set_subplotspec(grid[0])
+    axes = [ax, *(figure.add_subplot(grid[i], sharex=ax) for i in range(1, len(shares)))]
+    return axes, axes[1].inset_axes((1.02, 0.0, 0.025, 1.0))
+
+
+def whole_points(ax: Axes) -> None:
+    """Number whole points of time alone."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
 def mosaic(pictures: NDArray[Any], columns: int) -> NDArray[np.float64]:

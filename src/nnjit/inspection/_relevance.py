@@ -44,6 +44,11 @@ def find_target(stack: Stack, row: Any, wanted: Any) -> Target:
         If there is none.
     """
     estimator, outputs = stack.estimator, stack.network.outputs
+    if stack.network.target_shape:
+        raise ValueError(
+            "A network with a target at every point has no single output that points of a case "
+            "could speak for; StateDisplay draws the outputs at all points."
+        )
     classes = getattr(estimator, "classes_", None)
     if classes is None or label_columns(estimator) is not None:
         number = 0 if wanted is None else wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from nnjit._types import Array
 from nnjit.estimators._arrays import engine_input, pack_parameters
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.inspection._network import check_loss, encode_target, find_network, label_columns
+from nnjit.layers.layer import Layer
+from nnjit.layers.network import Network
 from nnjit.training.engine import Engine
 
 
@@ -68,9 +71,10 @@ def check_gradient(
         \frac{L(\theta + h e_i) - L(\theta - h e_i)}{2h}
 
     The loss is that of all rows, L2 term included, at the fitted parameters, in float64; dropout
-    leaves out the same values each time. An error up to about 1e-6 is rounding. With 'relu', or an
-    absolute or quantile loss, a parameter whose step crosses a kink differs more; a smaller `step`
-    tells the two apart.
+    leaves out the same values each time, and the gradient goes all the way back through time where
+    `truncate` of a recurrent layer cuts it in training: cut, it is no derivative. An error up to
+    about 1e-6 is rounding. With 'relu', or an absolute or quantile loss, a parameter whose step
+    crosses a kink differs more; a smaller `step` tells the two apart.
 
     Parameters
     ----------
@@ -119,7 +123,7 @@ def check_gradient(
             f"{type(network).__module__}.{type(network).__name__}."
         )
     check_loss(network)
-    engine, dataset = double_engine(network, X, y, sample_weight)
+    engine, dataset = double_engine(network, X, y, sample_weight, truncated=False)
     packed = pack_parameters(*network._give_parameters())
 
     def loss_at(parameters: NDArray[np.float64]) -> float:
@@ -168,22 +172,45 @@ def _name(estimator: NetworkEstimator, arrays: list[Array], number: int) -> str:
 
 
 def double_engine(
-    estimator: NetworkEstimator, X: Any, y: Any, sample_weight: ArrayLike | None
+    estimator: NetworkEstimator,
+    X: Any,
+    y: Any,
+    sample_weight: ArrayLike | None,
+    *,
+    truncated: bool = True,
 ) -> tuple[Engine, Any]:
-    """Return an engine for the network in float64, and the rows as it takes them."""
+    """Return an engine for the network in float64, and the rows as it takes them.
+
+    Where it is not `truncated`, the gradient goes all the way back through time.
+    """
     from nnjit.backends import select
 
-    network, _ = estimator._give_parameters()
+    network, _ = estimator._give_parameters(X.shape[1])
+    if not truncated:
+        network = replace(network, layers=tuple(map(_whole, network.layers)))
     engine: Engine = select.make_engine(network, np.dtype(np.float64))
-    target = encode_target(estimator, y, network.outputs)
-    if (columns := label_columns(estimator)) is not None:
-        target = np.stack([part.argmax(axis=1) for part in columns.split(target)], axis=1)
-    elif network.output == "softmax":
-        target = target.argmax(axis=1)
+    target = engine_target(estimator, network, X, y)
     if sample_weight is not None:
         sample_weight = np.asarray(sample_weight, dtype=np.float64)
     rows = estimator._engine_rows(engine_input(X, engine.dtype))
     return engine, engine.dataset(rows, target, sample_weight)
+
+
+def _whole(layer: Any) -> Layer:
+    """Return a layer through which the gradient goes all the way back."""
+    whole: Layer = replace(layer, truncate=None) if hasattr(layer, "truncate") else layer
+    return whole
+
+
+def engine_target(estimator: Any, network: Network, X: Any, y: Any) -> Array:
+    """Return the targets of rows as the engine of the fitted network takes them."""
+    if network.target_shape:  # one for each point of a series
+        found: Array = estimator._target_of_points(y, X, "y")
+        return found
+    target = encode_target(estimator, y, network.outputs)
+    if (columns := label_columns(estimator)) is not None:
+        return np.stack([part.argmax(axis=1) for part in columns.split(target)], axis=1)
+    return target.argmax(axis=1) if network.output == "softmax" else target
 
 
 def central_differences(

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+# Arrays of weights that layers have by name, and what is said of them.
+_MATRICES = {
+    "weights": "",
+    "recurrent_weights": "states",
+    "reverse_weights": "backward",
+    "reverse_recurrent_weights": "backward\nstates",
+}
+_NOTHING = np.full(1, np.nan)  # weights without biases of their own
+
+
 def _relative(gradient: NDArray[np.float64], weights: NDArray[np.float64]) -> Any:
     """Return norms of gradients beside those of weights, 0 where there are none."""
     return np.divide(gradient, weights, out=np.zeros_like(weights), where=weights > 0)
@@ -38,7 +48,9 @@ class GradientFlowDisplay:
     Parameters
     ----------
     weight_norms, bias_norms : array-like of shape (n_layers,)
-        Euclidean norms of the gradient.
+        Euclidean norms of the gradient; NaN for weights without biases of their own. A recurrent
+        layer counts as several: its weights of the inputs and those of the states, and the same of
+        a second direction.
     relative : array-like of shape (n_layers,), default=None
         Norm of the weight gradient divided by that of the weights.
     layer_names : list of str, default=None
@@ -125,9 +137,13 @@ class GradientFlowDisplay:
         norms, names = [], []
         for block in blocks_of(network):
             slopes, weights = gradient.parameters_of(block.place), stack.parameters_of(block.place)
-            arrays = slopes["weights"], slopes["biases"], weights["weights"]
-            norms.append([np.linalg.norm(array) for array in arrays])
-            names.append(f"{block.name}\n{'×'.join(map(str, weights['weights'].shape))}")
+            for name, label in _MATRICES.items():
+                if name in weights:
+                    biases = slopes.get(name.replace("weights", "biases"), _NOTHING)
+                    arrays = slopes[name], biases, weights[name]
+                    norms.append([np.linalg.norm(array) for array in arrays])
+                    sizes_of_it = "×".join(map(str, weights[name].shape))
+                    names.append("\n".join(filter(None, (block.name, label, sizes_of_it))))
         weight_norms, bias_norms, sizes = np.transpose(norms)
         relative = _relative(weight_norms, sizes)
         return cls(weight_norms, bias_norms, relative=relative, layer_names=names)

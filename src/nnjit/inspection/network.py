@@ -432,6 +432,8 @@ class NetworkDisplay:
 
 def _class_names(stack: Stack) -> Any:
     """Return what the outputs stand for; of a single one which of two classes it is for."""
+    if stack.network.target_shape:  # the box has points along its side
+        return None
     names = output_names(stack.estimator)
     classes: Any = getattr(stack.estimator, "classes_", ())
     if names is None and len(classes) == 2 and stack.network.outputs == 1:

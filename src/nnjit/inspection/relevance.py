@@ -126,7 +126,7 @@ class RelevanceDisplay:
             If the network is not one for series or images.
         ValueError
             If there is no such class or output, `x` is more than one case, the network has no class
-            activation map, or the window does not fit.
+            activation map, or a target at every point, or the window does not fit.
         """
         if method not in ("auto", *_LABELS):
             raise ValueError(

@@ -21,6 +21,7 @@ from nnjit.inspection._drawing import (
 )
 from nnjit.inspection._network import find_network, holds_stack, known_names, layer_names
 from nnjit.layers.network import Network
+from nnjit.layers.recurrence.layer import RecurrentLayer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,11 +31,12 @@ _USUAL_MARGIN = 0.5
 
 
 class _Layer(NamedTuple):
-    """A layer's name, its weights and the names of their rows, None where they follow."""
+    """A layer's name, its weights, and names of their rows and columns, None where they follow."""
 
     name: str
     weights: Any
     names: Any
+    unit_names: Any = None
 
 
 class WeightsDisplay:
@@ -43,7 +45,8 @@ class WeightsDisplay:
     Orange is positive, blue negative, white zero, on one scale. Units and features beyond
     `max_units` and `max_features` are left out, the ones with the smallest weights first, and
     the picture says so. Of a convolution the features are the points of the kernel, channel by
-    channel at each, and the units are the filters.
+    channel at each, and the units are the filters; of a recurrent layer the units are those of each
+    gate, such as r0, r1, ... of a GRU's reset gate.
 
     Parameters
     ----------
@@ -54,6 +57,8 @@ class WeightsDisplay:
     feature_names : list of str, default=None
         Names for the heat map's rows; if None x0, x1, ..., or the point of the kernel and the
         channel.
+    unit_names : list of str, default=None
+        Names for the heat map's columns; their numbers if None.
     layer_name : str, default='first layer'
         Name of the layer, for the title.
 
@@ -82,11 +87,13 @@ class WeightsDisplay:
         *,
         image_shape: tuple[int, int] | None = None,
         feature_names: Any = None,
+        unit_names: Any = None,
         layer_name: str = "first layer",
     ) -> None:
         self.weights = weights
         self.image_shape = image_shape
         self.feature_names = feature_names
+        self.unit_names = unit_names
         self.layer_name = layer_name
 
     @classmethod
@@ -97,6 +104,7 @@ class WeightsDisplay:
         *,
         image_shape: tuple[int, int] | None = None,
         feature_names: Any = None,
+        parameter: str = "weights",
         ax: Axes | None = None,
         max_units: int = 36,
         max_features: int = 30,
@@ -115,7 +123,10 @@ class WeightsDisplay:
         feature_names : list of str, default=None
             Names of the layer's inputs. If None, for the first layer those the estimator or the
             steps before it know, or x0, x1, ...; of arrays of channels the point and the channel;
-            else the number of the unit.
+            else the number of the unit, channel or state.
+        parameter : str, default='weights'
+            Which weights of the layer: of a recurrent one also 'recurrent_weights',
+            'reverse_weights' and 'reverse_recurrent_weights', as in ``layer_parameters_``.
         ax : matplotlib Axes, default=None
             Where to draw; a new figure if None.
         max_units, max_features : int, default=36, 30
@@ -131,10 +142,18 @@ class WeightsDisplay:
         ValueError
             If there is no such layer, or as `plot` says.
         """
-        found = _of_stack(estimator, layer) if holds_stack(estimator) else _of_mlp(estimator, layer)
+        if holds_stack(estimator):
+            found = _of_stack(estimator, layer, parameter)
+        else:
+            _check_parameter(parameter, ["weights"])
+            found = _of_mlp(estimator, layer)
         names = found.names if feature_names is None else feature_names
         display = cls(
-            found.weights, image_shape=image_shape, feature_names=names, layer_name=found.name
+            found.weights,
+            image_shape=image_shape,
+            feature_names=names,
+            unit_names=found.unit_names,
+            layer_name=found.name,
         )
         return display.plot(ax=ax, max_units=max_units, max_features=max_features)
 
@@ -210,7 +229,8 @@ class WeightsDisplay:
         )
         step = max(1, math.ceil(len(self.units_) / 12))
         ticks = np.arange(0, len(self.units_), step)
-        self.ax_.set_xticks(ticks, [str(self.units_[i]) for i in ticks])
+        columns = range(weights.shape[1]) if self.unit_names is None else self.unit_names
+        self.ax_.set_xticks(ticks, [str(columns[self.units_[i]]) for i in ticks])
         self.ax_.set_xlabel(self._units())
         title = self._title()
         if len(self.features_) < len(weights):
@@ -237,9 +257,13 @@ class WeightsDisplay:
 
     def _title(self) -> str:
         first = self.layer_name == "first layer"
+        if "," in self.layer_name:  # what they are is said
+            return self.layer_name
         return "first-layer weights" if first else f"weights of {self.layer_name}"
 
     def _units(self) -> str:
+        if self.unit_names is not None:
+            return "gate and unit"
         filters = np.ndim(self.weights) > 2
         article = "the " if self.layer_name == "first layer" else ""
         return f"{'filter' if filters else 'unit'} of {article}{self.layer_name}"
@@ -266,14 +290,35 @@ def _of_mlp(estimator: Any, layer: int) -> _Layer:
     return _Layer(layer_names(network)[number + 1], weights, _unit_names(len(weights)))
 
 
-def _of_stack(estimator: Any, layer: int) -> _Layer:
+def _of_stack(estimator: Any, layer: int, parameter: str) -> _Layer:
     stack, _ = find_stack(estimator)
     blocks = blocks_of(stack.network)
     block = blocks[_checked_number(layer, len(blocks))]
-    weights = stack.parameters_of(block.place)["weights"]
+    given = stack.parameters_of(block.place)
+    _check_parameter(parameter, [name for name in given if name.endswith("weights")])
+    weights, recurrent = given[parameter], stack.network.layers[block.place]
+    if isinstance(recurrent, RecurrentLayer):
+        name = block.name if parameter == "weights" else f"{block.name}, {parameter}"
+        row = "state" if parameter.endswith("recurrent_weights") else "channel"
+        rows = [f"{row} {i}" for i in range(len(weights))]
+        return _Layer(name, weights, rows, _gate_names(recurrent))
     if weights.ndim > 2:
         return _Layer(block.name, weights, None)
     return _Layer(block.name, weights, _input_names(estimator, stack.network, block.place))
+
+
+def _check_parameter(parameter: str, known: list[str]) -> None:
+    if parameter not in known:
+        names = " or ".join(map(repr, known))
+        raise ValueError(f"The layer's weights are {names}, got parameter={parameter!r}.")
+
+
+def _gate_names(layer: RecurrentLayer) -> list[str] | None:
+    """Return names of the columns of a recurrent layer's weights: the gate and the unit."""
+    gates = {"gru": "rzn", "lstm": "ifgo"}.get(layer.kind)
+    if gates is None:
+        return None
+    return [f"{gate}{unit}" for gate in gates for unit in range(layer.units)]
 
 
 def _input_names(estimator: Any, network: Network, place: int) -> Any:
