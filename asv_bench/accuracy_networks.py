@@ -30,7 +30,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
-from nnjit import ConvClassifier, NetworkClassifier, SeriesScaler
+from nnjit import ConvClassifier, NetworkClassifier, RecurrentClassifier, SeriesScaler
 from nnjit.layers import Conv, Dense, Dropout, Flatten, Pool
 
 FCN = {
@@ -74,6 +74,17 @@ def digits(folder, seed):
     """Images of 8 x 8 pixels, a quarter of them for the test."""
     X, y = load_digits(return_X_y=True)
     return _in_order(train_test_split(X / 16, y, test_size=0.25, random_state=seed, stratify=y))
+
+
+def digits_as_rows(folder, seed):
+    """The same images as series of 8 points, the rows of pixels, of 8 channels."""
+    X, *rest = digits(folder, seed)
+    X_test = rest[1]
+    return _steps(X), rest[0], _steps(X_test), rest[2]
+
+
+def _steps(X):
+    return X.reshape(-1, 8, 8).transpose(0, 2, 1)
 
 
 def digits_as_series(folder, seed):
@@ -146,7 +157,31 @@ def outlines(folder, seed):
     return _cut(np.array(rows), y, count)
 
 
+def orders(folder, seed):
+    """Two pulses somewhere in series of 30 to 60 noisy points, up or down: which, in what order."""
+    rng = np.random.default_rng(seed)
+    count = 1000
+    X = np.full((count + 1000, 1, 60), np.nan)
+    y = np.arange(len(X)) % 4
+    for (row,), kind in zip(X, y):
+        points = rng.integers(30, 61)
+        row[:points] = 0.2 * rng.standard_normal(points)
+        first, second = rng.integers(0, points // 3), rng.integers(points // 3, points - 5)
+        row[first] += 1 if kind & 1 else -1
+        row[second] += 1 if kind & 2 else -1
+    return _cut(X, y, count)
+
+
 # Networks
+
+
+def recurrent(**given):
+    """Behind a scaler of series."""
+    return lambda **more: make_pipeline(SeriesScaler(), RecurrentClassifier(**{**given, **more}))
+
+
+def unscaled(**given):
+    return lambda **more: RecurrentClassifier(**{**given, **more})
 
 
 def conv_net(**given):
@@ -206,6 +241,14 @@ CASES = {
     "made up: outlines, 60 x 200": Case(outlines, scaled(**SMALL_FCN)),
     "digits as series, 100 x 64": Case(digits_as_series, scaled(**SMALL_FCN)),
     "digits, defaults": Case(digits, conv_net(input_shape=(8, 8))),
+    "Japanese vowels, recurrent defaults": Case(VOWELS, recurrent()),
+    "Japanese vowels, recurrent defaults, unscaled": Case(VOWELS, unscaled()),
+    "Japanese vowels, LSTM": Case(VOWELS, recurrent(cell="lstm")),
+    "Japanese vowels, tanh": Case(VOWELS, recurrent(cell="tanh")),
+    "Japanese vowels, both ways, mean": Case(VOWELS, recurrent(bidirectional=True, pool="mean")),
+    "Italy power demand, recurrent defaults": Case(ITALY, recurrent()),
+    "digits as rows, recurrent defaults": Case(digits_as_rows, recurrent()),
+    "made up: orders, recurrent defaults": Case(orders, recurrent()),
     "MNIST, LeNet-5, 12 epochs": Case(MNIST, conv_net(**LENET, **EPOCHS), "99.05 (1998)", True),
     "MNIST, mnist_cnn, 12 epochs": Case(MNIST, mnist_cnn, "99.25 (Keras)", True),
 }

@@ -10,8 +10,9 @@ import os
 from typing import NamedTuple
 
 import numpy as np
-from benchmarks.network_cases import make_parameters, make_rows
+from benchmarks.network_cases import RECURRENT, make_parameters, make_rows
 from peer_fits import BETAS, EPSILON, LEARNING_RATE, NotHere
+from recurrent_fits import jax_recurrent, torch_recurrent
 
 __all__ = ["NETWORK_PEERS", "Steps"]
 
@@ -59,15 +60,22 @@ def nnjit_steps(threads):
     return make
 
 
-def torch_steps(threads, channels_last=False):
+def _recurrent(case):
+    return any(layer.kind in RECURRENT for layer in case.layers)
+
+
+def torch_steps(threads, channels_last=False, packed=False):
     """PyTorch, eager, with fused Adam on a number of threads; None is all.
 
-    Images lie channel by channel, or with the channels last.
+    Images lie channel by channel, or with the channels last; series of unequal length are padded,
+    or packed.
     """
 
     def make(case, dtype, quick):
         if channels_last and len(case.shape) < 3:
             raise NotHere("series have one memory format")
+        if packed and not case.vowels:
+            raise NotHere("only series of unequal length are packed")
         try:
             import torch
         except ImportError as error:
@@ -76,6 +84,9 @@ def torch_steps(threads, channels_last=False):
         torch.manual_seed(0)
         count = QUICK_STEPS if quick else case.steps
         X, y = make_rows(case, dtype, count)
+        if _recurrent(case):
+            epoch, predict = torch_recurrent(torch, case, X, y, packed)
+            return Steps(epoch, count, predict)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         inputs = torch.from_numpy(X.reshape(-1, *case.shape)).contiguous(memory_format=layout)
         target = torch.from_numpy(y)
@@ -135,6 +146,27 @@ def _torch_padding(layer):
     return layer.padding
 
 
+def jax_steps(threads):
+    """JAX, jitted as a whole, on a number of threads; None is all. For recurrent networks."""
+
+    def make(case, dtype, quick):
+        if not _recurrent(case):
+            raise NotHere("JAX goes with recurrent networks")
+        if threads:  # before JAX is imported
+            os.environ["NPROC"] = str(threads)
+            os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+        try:
+            import jax
+        except ImportError as error:
+            raise NotHere("JAX is not installed") from error
+        jax.config.update("jax_enable_x64", dtype == "float64")
+        count = QUICK_STEPS if quick else case.steps
+        epoch, predict = jax_recurrent(jax, case, *make_rows(case, dtype, count))
+        return Steps(epoch, count, predict)
+
+    return make
+
+
 NETWORK_PEERS = {
     "nnjit, 1 thread": nnjit_steps(1),
     "nnjit, all threads": nnjit_steps(None),
@@ -142,4 +174,8 @@ NETWORK_PEERS = {
     "PyTorch, all threads": torch_steps(None),
     "PyTorch, 1 thread, channels last": torch_steps(1, channels_last=True),
     "PyTorch, all threads, channels last": torch_steps(None, channels_last=True),
+    "PyTorch, 1 thread, packed": torch_steps(1, packed=True),
+    "PyTorch, all threads, packed": torch_steps(None, packed=True),
+    "JAX, 1 thread": jax_steps(1),
+    "JAX, all threads": jax_steps(None),
 }

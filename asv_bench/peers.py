@@ -2,7 +2,7 @@
 
     python asv_bench/peers.py                      all cases, medians of 5
     python asv_bench/peers.py --cases 1797 --quick
-    python asv_bench/peers.py --networks           networks of images and series beside PyTorch
+    python asv_bench/peers.py --networks           networks of images and series, recurrent ones too
     python asv_bench/peers.py --device cuda --json out.json
 
 Each library runs in a process of its own, so that no library's waiting threads disturb
@@ -10,7 +10,8 @@ another's fit; one fits at a time, in turn. Times are whole fits as a user calls
 time apart. A missing library, or one that fails, is a dash. With --device cuda PyTorch is measured
 eager and with CUDA graphs, our own CPU goes along, and larger fits and a prediction come in
 (peers_cuda.py). With --networks these are training steps of networks of images and series, beside
-PyTorch in both memory formats, with the share of the multiply-add peak, memory, and predictions of
+PyTorch in both memory formats, recurrent ones beside JAX too and PyTorch's series padded and
+packed, with the share of the multiply-add peak, memory, and predictions of
 one row (peers_networks.py).
 """
 

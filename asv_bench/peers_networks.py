@@ -147,9 +147,20 @@ def _best(measured, library, what):
     return peer, found.get(peer)
 
 
+def _ratio(theirs, ours):
+    return theirs / ours if theirs and ours else None
+
+
+def _cpu_ratio(measured, library):
+    """How many times the CPU time of our step a library's takes, each on one thread."""
+    alone = {peer: figures for peer, figures in measured.items() if ", 1 thread" in peer}
+    theirs, ours = (_best(alone, name, "step, least CPU")[1] for name in (library, "nnjit"))
+    return _ratio(theirs, ours)
+
+
 def _summary(case, dtype, measured, peaks):
-    (our_peer, ours), (their_peer, theirs) = (
-        _best(measured, library, "step") for library in ("nnjit", "PyTorch")
+    (our_peer, ours), (their_peer, theirs), (jax_peer, jax) = (
+        _best(measured, library, "step") for library in ("nnjit", "PyTorch", "JAX")
     )
     one, every = (
         measured.get(f"nnjit, {threads}", {}).get("step") for threads in ("1 thread", "all threads")
@@ -161,12 +172,15 @@ def _summary(case, dtype, measured, peaks):
         "dtype": dtype,
         "products": case.products,
         "floor": peak and case.products / peak,
-        "seconds": {"nnjit": ours, "PyTorch": theirs},
-        "best": {"nnjit": our_peer, "PyTorch": their_peer},
-        "ratio": theirs / ours if ours and theirs else None,
+        "seconds": {"nnjit": ours, "PyTorch": theirs, "JAX": jax},
+        "best": {"nnjit": our_peer, "PyTorch": their_peer, "JAX": jax_peer},
+        "ratio": _ratio(theirs, ours),
         "budget": case.budget if dtype == "float32" else None,
+        "JAX ratio": _ratio(jax, ours),
+        "JAX budget": case.jax_budget if dtype == "float32" else None,
+        "CPU ratio": [_cpu_ratio(measured, library) for library in ("PyTorch", "JAX")],
         "peak_share": case.products / peak / ours if ours and peak else None,
-        "threads_gain": one / every if one and every else None,
+        "threads_gain": _ratio(one, every),
         "row": {name: _best(measured, name, "row")[1] for name in ("nnjit", "PyTorch")},
         "MB": {
             what: [_best(measured, name, what)[1] for name in ("nnjit", "PyTorch")]
@@ -178,8 +192,9 @@ def _summary(case, dtype, measured, peaks):
 
 _HEADS = (
     "case", "dtype", "GMAC a step", "floor", "nnjit", "PyTorch", "PyTorch's best",
-    "PyTorch / nnjit (budget)", "of peak", "1 -> all threads", "peak MB (of these, steps): nnjit",
-    "PyTorch", "one row: nnjit", "PyTorch",
+    "PyTorch / nnjit (budget)", "JAX", "JAX / nnjit (budget)",
+    "CPU time, 1 thread: PyTorch / nnjit", "JAX / nnjit", "of peak", "1 -> all threads",
+    "peak MB (of these, steps): nnjit", "PyTorch", "one row: nnjit", "PyTorch",
 )  # fmt: skip
 
 
@@ -196,7 +211,9 @@ def _line(row):
         _text(row["floor"], "{:.3g} ms", 1e3),
         *(_text(row["seconds"][name], "{:.3g} ms", 1e3) for name in ("nnjit", "PyTorch")),
         (row["best"]["PyTorch"] or "-").removeprefix("PyTorch, "),
-        _with_budget(row["ratio"], row["budget"]),
+        _with_budget(row["ratio"], row["budget"]), _text(row["seconds"]["JAX"], "{:.3g} ms", 1e3),
+        _with_budget(row["JAX ratio"], row["JAX budget"]),
+        *(_text(ratio, "{:.2f}") for ratio in row["CPU ratio"]),
         _text(row["peak_share"], "{:.0%}"), _text(row["threads_gain"], "{:.2f}"),
         *(
             f"{_text(whole[k], '{:.0f}')} ({_text(steps[k], '{:.0f}')})" if whole[k] else "-"
