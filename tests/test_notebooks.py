@@ -64,9 +64,9 @@ def run(folder, parts):
     )
 
 
-def test_there_are_nine():
+def test_there_are_eleven():
     numbers = [path.name[:2] for path in NOTEBOOKS]
-    assert numbers == ["01", "02", "03", "04", "05", "06", "07", "08", "09"]
+    assert numbers == ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11"]
 
 
 @each_notebook
@@ -132,3 +132,11 @@ def test_the_seeds_are_complete_and_say_whose_they_are():
             assert name in text
         assert "https://doi.org/10.24432/C5H30K" in text
         assert "https://creativecommons.org/licenses/by/4.0/" in text
+
+
+def test_the_sunspots_are_complete():
+    with open(FOLDER / "data" / "sunspots.csv", encoding="utf-8", newline="") as stream:
+        rows = [(int(row["year"]), float(row["sunspots"])) for row in csv.DictReader(stream)]
+    assert [year for year, _ in rows] == list(range(1700, 2009))
+    assert rows[0][1] == 5 and max(rows, key=lambda row: row[1]) == (1957, 190.2)
+    assert "public domain" in (FOLDER / "data" / "README.md").read_text(encoding="utf-8")
