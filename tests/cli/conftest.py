@@ -15,7 +15,7 @@ def _interpreter(folder, arguments, environment):
         text=True,
         cwd=folder,
         env={**os.environ, "MPLBACKEND": "Agg", **environment},
-        timeout=300,
+        timeout=900,  # a warm-up compiles everything
     )
 
 

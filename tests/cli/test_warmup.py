@@ -36,6 +36,7 @@ def kernels(tmp_path):
     return lambda: sorted(path.name for path in (tmp_path / "cache").rglob("*.nnjit"))
 
 
+@pytest.mark.timeout(1800)
 def test_after_a_warmup_no_fit_compiles(command, python, tmp_path, kernels):
     done = command("warmup", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
