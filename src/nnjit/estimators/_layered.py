@@ -21,7 +21,7 @@ from nnjit.layers.layer import Layer, Shape, size_of
 from nnjit.layers.network import Network
 from nnjit.layers.stack import is_layer
 
-__all__ = ["ON_A_GPU", "LayeredNetwork"]
+__all__ = ["ON_A_GPU", "LayeredNetwork", "SmallMinibatches"]
 
 _WEIGHTS = """
 layers_ : tuple
@@ -76,6 +76,8 @@ such as ``KFold(5)``.
 # Fitted attributes that not every network has.
 _OPTIONAL = ("normalization_", "layer_parameters_")
 _ATTRIBUTE_OF = {"weights": "coefs_", "biases": "intercepts_"}
+# Rows of a minibatch of `SmallMinibatches`.
+_LEAST_ROWS, _MOST_ROWS, _MINIBATCHES = 8, 64, 10
 # Kinds of layers that there is device code for.
 ON_A_GPU = ("dense", "dropout")
 
@@ -313,6 +315,16 @@ class LayeredNetwork(ChannelsInput, SampledPredictions):
     def _without_device_code(self) -> str:
         """Return what has no device code, as the beginning of a sentence; '' if nothing."""
         return "Convolution layers have"
+
+
+class SmallMinibatches(NetworkEstimator):
+    """Minibatches of a tenth of the rows, from 8 to 64, where nothing else is asked for."""
+
+    def _minibatch_rows(self, n_samples: int) -> int:
+        if self.batch_size != "auto":
+            return super()._minibatch_rows(n_samples)
+        rows = min(max(n_samples // _MINIBATCHES, _LEAST_ROWS), _MOST_ROWS)
+        return min(rows, n_samples)
 
 
 def _checked(estimator: LayeredNetwork, network: Network) -> list[Array]:

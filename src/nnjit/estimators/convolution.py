@@ -9,7 +9,7 @@ import numpy as np
 
 from nnjit._types import RegressionLossName, ScheduleName
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
-from nnjit.estimators._layered import LayeredNetwork
+from nnjit.estimators._layered import LayeredNetwork, SmallMinibatches
 from nnjit.estimators.classifier import BaseClassifier
 from nnjit.estimators.parameters import (
     Augmentation,
@@ -28,11 +28,8 @@ from nnjit.layers.presets.convolutional import convolutional
 
 __all__ = ["ConvClassifier", "ConvRegressor"]
 
-# Rows of a minibatch where nothing else is asked for.
-_LEAST_ROWS, _MOST_ROWS, _MINIBATCHES = 8, 64, 10
 
-
-class ConvolutionalNetwork(LayeredNetwork, Augmentation, Convolutions):
+class ConvolutionalNetwork(SmallMinibatches, LayeredNetwork, Augmentation, Convolutions):
     """Convolutions, pooling and dense layers by keywords."""
 
     def _hidden_layers(self, shape: Shape) -> tuple[Layer, ...]:
@@ -66,12 +63,6 @@ class ConvolutionalNetwork(LayeredNetwork, Augmentation, Convolutions):
         given: list[Any] = [self.kernel_size, self.stride, self.dilation, self.pool_size]
         values = [one for value in given if hasattr(value, "__len__") for one in value]
         return next((len(one) for one in values if hasattr(one, "__len__")), None)
-
-    def _minibatch_rows(self, n_samples: int) -> int:
-        if self.batch_size != "auto":
-            return super()._minibatch_rows(n_samples)
-        rows = min(max(n_samples // _MINIBATCHES, _LEAST_ROWS), _MOST_ROWS)
-        return min(rows, n_samples)
 
     def _random_option(self) -> str:
         name = "dropout" if self.augment is None else "augment"

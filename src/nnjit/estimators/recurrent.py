@@ -10,7 +10,7 @@ import numpy as np
 
 from nnjit._types import RegressionLossName, ScheduleName
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
-from nnjit.estimators._layered import LayeredNetwork
+from nnjit.estimators._layered import LayeredNetwork, SmallMinibatches
 from nnjit.estimators._sequence_targets import SequenceLabels, SequenceValues
 from nnjit.estimators._stream import StreamedPredictions
 from nnjit.estimators.parameters import (
@@ -32,11 +32,10 @@ from nnjit.layers.presets.values import augmentation
 
 __all__ = ["RecurrentClassifier", "RecurrentRegressor"]
 
-# Rows of a minibatch where nothing else is asked for.
-_LEAST_ROWS, _MOST_ROWS, _MINIBATCHES = 8, 64, 10
 
-
-class RecurrentNetwork(StreamedPredictions, LayeredNetwork, Augmentation, Recurrences, Targets):
+class RecurrentNetwork(
+    StreamedPredictions, SmallMinibatches, LayeredNetwork, Augmentation, Recurrences, Targets
+):
     """Recurrent and dense layers by keywords."""
 
     def _hidden_layers(self, shape: Shape) -> tuple[Layer, ...]:
@@ -82,12 +81,6 @@ class RecurrentNetwork(StreamedPredictions, LayeredNetwork, Augmentation, Recurr
 
     def _axes(self) -> int | None:
         return 1
-
-    def _minibatch_rows(self, n_samples: int) -> int:
-        if self.batch_size != "auto":
-            return super()._minibatch_rows(n_samples)
-        rows = min(max(n_samples // _MINIBATCHES, _LEAST_ROWS), _MOST_ROWS)
-        return min(rows, n_samples)
 
     def _random_option(self) -> str:
         names = ("augment", "recurrent_dropout", "dropout")
