@@ -57,12 +57,12 @@ def test_only_the_register_tiles_emit_ir():
         for path in PACKAGE.rglob("*.py")
         if any(name.startswith("llvmlite") for name in imported(path))
     }
-    # simd/ writes the functions that kernels call by name, atomics.py single instructions, units.py
-    # a call by address; numba_internals.py links, symbols.py tells the linker names, sources.py and
-    # info.py ask for the processor's name.
+    # simd/ writes the functions that kernels call by name, atomics.py and rounding.py single
+    # instructions, units.py a call by address; numba_internals.py links, symbols.py tells the
+    # linker names, sources.py and info.py ask for the processor's name.
     others = {f"core/compiler/{name}.py" for name in
               ("numba_internals", "sources", "symbols", "units")}  # fmt: skip
-    others |= {"core/jobs/atomics.py", "cli/info.py"}
+    others |= {"core/jobs/atomics.py", "core/jobs/rounding.py", "cli/info.py"}
     assert {name for name in users if not name.startswith("core/simd/")} <= others
 
 

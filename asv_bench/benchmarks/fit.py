@@ -130,6 +130,28 @@ class SolverOption(_Quiet):
         self.fit()
 
 
+class LateEpoch:
+    """An epoch after few and after many, where half of the columns have never been anything but 0.
+
+    Their weights decay by the penalty, and the moments with them, to where numbers are subnormal.
+    """
+
+    params = ([3, 300], ["adam", "adamw", "rmsprop"])
+    param_names = ("epochs", "solver")
+    timeout = 300
+
+    def setup(self, epochs, solver):
+        case = CASES["1797x64, 100, 200"]
+        self.X, self.y = make_data(case, "float32")
+        self.X[:, ::2] = 0
+        self.model = estimator(nnjit, case, solver=solver)
+        for _ in range(epochs):
+            self.model.partial_fit(self.X, self.y, classes=np.unique(self.y))
+
+    def time_epoch(self, epochs, solver):
+        self.model.partial_fit(self.X, self.y)
+
+
 class Sparse(_Quiet):
     """20000 x 5000 in CSR, 1% of it filled, hidden 100, two epochs."""
 

@@ -42,6 +42,7 @@ from nnjit.core.jobs.job import (
     step_of,
 )
 from nnjit.core.jobs.records import view
+from nnjit.core.jobs.rounding import flush_subnormals, restore_subnormals
 from nnjit.core.jobs.sorting import enter_sorted, sort_block
 from nnjit.core.simd import lanes as lanes_of
 
@@ -375,7 +376,9 @@ def units(single):
         chunk_at = job.chunks_at + number * CHUNK_BYTES
         rows = batch_rows(job, state_of(job)[BATCH])
         gradient_at = summed_gradient(job, chunk_of(chunk_at), rows, like)
+        before = flush_subnormals()
         clip_chunk(job, chunk_at, number, gradient_at, like)
+        restore_subnormals(before)
 
     def update_task(job_at, number, count, worker):
         job = job_of(job_at)
@@ -389,10 +392,12 @@ def units(single):
             gradient_at = job.partials_at + chunk_of(chunk_at).low * params_of(job, like).itemsize
         else:
             gradient_at = summed_gradient(job, chunk_of(chunk_at), rows, like)
+        before = flush_subnormals()
         call(job.solver_at, (job_at, chunk_at, gradient_at))
         if job.average_at != 0:
             call(job.average_at, (job_at, chunk_at))
         weigh(job, chunk_at, number, like)
+        restore_subnormals(before)
 
     def after_update(job_at):
         job = job_of(job_at)
