@@ -9,14 +9,16 @@ import pytest
 import torch_losses
 
 import naive
-from engine_problems import DTYPES, tolerance
+from engine_problems import DTYPES, some_differences, tolerance
 from entries_of_tests import HIDDEN, JOINED, PAIRS, add_entries, targets
 from nnjit.backends.cpu import CpuEngine
-from nnjit.formulas import ACTIVATIONS, SOLVERS, known_pairs
+from nnjit.formulas import ACTIVATIONS, SOLVERS, find_loss, known_pairs
 from nnjit.formulas.registry import Activation
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network, mlp
 
+# those by row have tests of their own
+BY_DEFAULT = [pair for pair in known_pairs() if not find_loss(*pair).by_row]
 ROWS = 21 if numba.config.DISABLE_JIT else 300
 
 
@@ -70,15 +72,15 @@ def test_gradient_of_every_entry_is_that_of_differences(pair, more_entries):
     value, gradient = engine.loss_gradient(theta, dataset, 0.3)
     assert np.isfinite(value)
     # the derivative of a mean over the outputs is that of the mean for L-BFGS
-    for i in range(size):
-        step = np.zeros(size)
-        step[i] = 1e-6
-        above, below = (engine.loss_gradient(theta + s, dataset, 0.3)[0] for s in (step, -step))
-        np.testing.assert_allclose(gradient[i], (above - below) / 2e-6, rtol=1e-5, atol=1e-7)
+    some, numeric = some_differences(
+        lambda t: engine.loss_gradient(t, dataset, 0.3)[0], theta, step=1e-6
+    )
+    np.testing.assert_allclose(gradient[some], numeric, rtol=1e-5, atol=1e-7)
 
 
 OPTIONS = {  # parameters of losses away from their defaults; a tuple is one for each output
     "huber": [{"huber_delta": 0.3}, {"huber_delta": (0.5, 2.0, 0.1)}],
+    "masked_huber": [{"huber_delta": (0.5, 2.0, 0.1)}],
     "quantile": [{"quantile": 0.95}, {"quantile": (0.9, 0.1, 0.5)}],
     "squared_error_of_classes": [{"label_smoothing": 0.2}],
     "smoothed_log_loss": [{"label_smoothing": 0.3}],
@@ -175,6 +177,43 @@ def test_one_target_column_serves_all_outputs(dtype):
         engine.dataset(X, y[:, :2], w)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_masked_loss_of_one_target_a_row_is_the_plain_loss_of_that_output(dtype):
+    """As of the value of the action that was taken."""
+    engine, theta, X, _, w = output_layer(("masked_huber", "identity", {}), dtype, 40)
+    rng = np.random.default_rng(5)
+    actions, values = rng.integers(0, 3, 40), rng.normal(size=40).astype(dtype)
+    y = np.full((40, 3), np.nan, dtype)
+    y[np.arange(40), actions] = values
+    loss, gradient = engine.loss_gradient(theta, engine.dataset(X, y, w), 0.0)
+    expected, slopes = 0.0, np.zeros((5, 3))
+    for action in range(3):
+        options = (("huber_delta", 1.0),)
+        layers, rows = (Dense(1, "identity"),), actions == action
+        alone = CpuEngine(Network(4, layers, "huber", "identity", options), dtype)
+        own = theta.reshape(5, 3)[:, action]
+        data = alone.dataset(X[rows], values[rows, np.newaxis], w[rows])
+        value, slopes[:, action] = alone.loss_gradient(own, data, 0.0)
+        expected += value * w[rows].sum() / w.sum()
+        slopes[:, action] *= w[rows].sum() / w.sum()
+    np.testing.assert_allclose(loss, expected, rtol=tolerance(dtype))
+    np.testing.assert_allclose(gradient, slopes.ravel(), rtol=tolerance(dtype), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_masked_mean_of_targets_that_are_all_known_is_the_squared_error_to_the_bit(dtype):
+    moved = []
+    for name in ("masked_mean_squared_error", "squared_error"):
+        engine, theta, X, _, w = output_layer((name, "identity", {}), dtype, 40)
+        y = np.random.default_rng(6).normal(size=(40, 3)).astype(dtype)
+        pack_vector(engine, theta)
+        dataset, optimizer = engine.dataset(X, y, w), engine.optimizer("sgd", momentum=0.0)
+        optimizer.learning_rate = 0.25
+        result = engine.train(dataset, np.arange(40), 10, optimizer, 0.1, 0, 4)
+        moved.append((result.loss, vector_of(engine).tobytes()))
+    assert moved[0] == moved[1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -189,7 +228,7 @@ def test_unknown_parameters_of_a_loss_are_refused(options, message):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("pair", [*known_pairs(), *PAIRS[-2:]], ids="-".join)
+@pytest.mark.parametrize("pair", [*BY_DEFAULT, *PAIRS[-2:]], ids="-".join)
 def test_loss_of_every_entry_is_that_of_its_formulas(pair, dtype, more_entries):
     engine = CpuEngine(Network(5, (Dense(9, "silu"), Dense(3, "identity")), *pair), dtype)
     rng = np.random.default_rng(1)
@@ -279,7 +318,7 @@ def test_50_steps_are_pytorchs(case):
 def trained_as_torch(case):
     name, output, options = case
     X, y, arrays = torch_losses.problem(name, output)
-    sizes = (torch_losses.INPUTS, (torch_losses.HIDDEN,), torch_losses.OUTPUTS)
+    sizes = (torch_losses.INPUTS, (torch_losses.HIDDEN,), torch_losses.outputs_of(name))
     network = mlp(*sizes, "tanh", name, output, loss_parameters=tuple(options.items()))
     engine = CpuEngine(network, np.float64)
     engine.pack(arrays)

@@ -33,15 +33,27 @@ CASES = [
     ("squared_error_of_classes", "logistic", {}),
     ("focal", "softmax", {}),
     ("focal", "logistic", {"focal_gamma": 0.5}),
+    ("clipped_policy", "softmax", {"entropy": 0.05}),
+    ("clipped_gaussian_policy", "identity", {"clip": 0.3, "entropy": 0.05}),
 ]
+
+
+def outputs_of(loss):
+    """As many as a loss gets: means and deviations of two coordinates, or OUTPUTS."""
+    return 4 if loss == "clipped_gaussian_policy" else OUTPUTS
 
 
 def problem(loss, output):
     """(X, y, parameters layer by layer); y holds class numbers for a softmax."""
-    rng = np.random.RandomState(0)
+    outputs, rng = outputs_of(loss), np.random.RandomState(0)
     X = rng.normal(size=(ROWS, INPUTS))
     arrays = [0.5 * rng.normal(size=shape) for shape in
-              ((INPUTS, HIDDEN), (HIDDEN,), (HIDDEN, OUTPUTS), (OUTPUTS,))]  # fmt: skip
+              ((INPUTS, HIDDEN), (HIDDEN,), (HIDDEN, outputs), (outputs,))]  # fmt: skip
+    if loss == "clipped_policy":
+        taken, advantages = rng.randint(outputs, size=ROWS), rng.normal(size=ROWS)
+        return X, np.c_[taken, advantages, np.full(ROWS, -1.1)], arrays
+    if loss == "clipped_gaussian_policy":
+        return X, np.c_[rng.normal(size=(ROWS, 3)), np.full(ROWS, -2.5)], arrays
     labels, y = rng.randint(OUTPUTS, size=ROWS), rng.normal(size=(ROWS, OUTPUTS))
     if output == "softmax":
         return X, labels, arrays
@@ -57,6 +69,8 @@ def torch_loss(loss, output, parameters, y, z):
 
     if loss.endswith("log_loss") and output == "softmax":
         return F.cross_entropy(z, y, **parameters)
+    if loss.endswith("policy"):
+        return torch_policy(output, parameters, y, z)
     smoothing = parameters.get("label_smoothing", 0.0)
     if output == "softmax":
         p, y = z.softmax(dim=1), F.one_hot(y, OUTPUTS).to(z)
@@ -87,6 +101,22 @@ def torch_loss(loss, output, parameters, y, z):
         "gamma": lambda: (torch.log(p / y) + y / p - 1).mean(),
         "poisson": lambda: F.poisson_nll_loss(p, y, log_input=False, eps=0.0),
     }[loss]()
+
+
+def torch_policy(output, parameters, y, z):
+    """Loss by row, with PyTorch's distributions."""
+    import torch
+    from torch.distributions import Categorical, Independent, Normal
+
+    if output == "softmax":
+        policy, action = Categorical(logits=z), y[:, 0]
+    else:
+        means, log_stds = z.chunk(2, dim=1)
+        policy, action = Independent(Normal(means, log_stds.exp()), 1), y[:, :-2]
+    ratio, advantage = torch.exp(policy.log_prob(action) - y[:, -1]), y[:, -2]
+    clip = parameters.get("clip", 0.2)
+    kept = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+    return -(kept + parameters["entropy"] * policy.entropy()).mean()
 
 
 def trained(loss, output, parameters):

@@ -26,6 +26,8 @@ def points(entry, dtype=np.float64):
     y = np.array([-2.0, -1.0, 0.0, 0.25, 0.5, 1.0, 3.0])
     if entry.domain is not None:
         y = y[entry.domain.holds(y)]
+    if entry.name.startswith("masked"):
+        y = np.append(y, np.nan)
     z = np.linspace(-3.1, 3.3, 17)
     y, z = (grid.ravel().astype(dtype) for grid in np.meshgrid(y, z))
     return with_outputs(entry, y, z)
@@ -176,6 +178,23 @@ def test_kinks_have_a_slope_of_0(dtype):
     for name, parameters in (("absolute_error", ()), ("quantile", (0.9,)), ("huber", (1.35,))):
         slopes = compiled(find_loss(name, "identity"), dtype).slope([2.0], [2.0], *parameters)
         assert slopes == [0.0]
+
+
+@every_precision
+def test_a_target_that_is_not_known_counts_nothing(dtype):
+    """Whatever the output is, and the losses of the others are those of the plain entries."""
+    unknown, p = np.full(4, np.nan, dtype), np.array([0.0, -3.0, np.inf, np.nan], dtype)
+    y, others = np.array([1.0, -2.0, 4.0], dtype), np.array([0.5, 3.0, 4.0], dtype)
+    for name, plain, parameters in (
+        ("masked_squared_error", "squared_error", ()),
+        ("masked_huber", "huber", (0.7,)),
+    ):
+        ours, theirs = (compiled(find_loss(one, "identity"), dtype) for one in (name, plain))
+        for formula, expected in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(formula(unknown, p, *parameters), np.zeros(4))
+            np.testing.assert_array_equal(
+                formula(y, others, *parameters), expected(y, others, *parameters)
+            )
 
 
 @every_precision

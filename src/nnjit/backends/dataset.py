@@ -8,6 +8,7 @@ __all__ = [
     "Data",
     "Dataset",
     "as_data",
+    "check_actions",
     "check_columns",
     "check_targets",
     "fill_points",
@@ -101,6 +102,31 @@ def check_targets(y, sample_weight, n_rows, n_outputs, labels, groups=(), steps=
         columns = y.T.reshape(-1, n_rows) if groups else [y]
         for column, outputs in zip(columns, groups or (n_outputs,), strict=True):
             _check_labels(column, outputs)
+    _check_weights(sample_weight, n_rows, steps)
+
+
+def check_actions(y, sample_weight, n_rows, entry, n_outputs):
+    """The same for the targets of a loss by row, see `nnjit.formulas.registry.Loss`.
+
+    Parameters
+    ----------
+    y : ndarray
+    sample_weight : ndarray or None
+    n_rows : int
+    entry : nnjit.formulas.Loss
+    n_outputs : int
+    """
+    shape = (n_rows, entry.target_columns(n_outputs))
+    if y.shape != shape:
+        raise ValueError(f"The target has shape {y.shape}, but {shape} is needed.")
+    if entry.output == "softmax" and n_rows:
+        _check_labels(y[:, 0], n_outputs)
+        if (y[:, 0] != np.floor(y[:, 0])).any():
+            raise ValueError("The target has actions that are no whole numbers.")
+    _check_weights(sample_weight, n_rows)
+
+
+def _check_weights(sample_weight, n_rows, steps=()):
     if sample_weight is not None and sample_weight.shape not in ((n_rows,), (n_rows, *steps)):
         raise ValueError(
             f"The sample weights have shape {sample_weight.shape}, but {(n_rows,)} is needed."

@@ -5,7 +5,7 @@ and one target, and returns its formulas. CPU loops, CUDA device functions and t
 the displays all come from there. Nothing here compiles anything, or imports more than NumPy.
 """
 
-from nnjit.formulas import activations, losses, solvers
+from nnjit.formulas import activations, losses, policies, solvers
 from nnjit.formulas.registry import (
     ACTIVATIONS,
     LOSSES,
@@ -47,6 +47,7 @@ __all__ = [
     "losses_of",
     "offered_solvers",
     "outputs_of",
+    "policies",
     "regression_losses",
     "solvers",
 ]

@@ -22,8 +22,12 @@ __all__ = [
     "class_log_loss",
     "gamma",
     "any_gamma",
+    "any_masked_mean_squared_error",
     "huber",
     "log_cosh",
+    "masked_huber",
+    "masked_mean_squared_error",
+    "masked_squared_error",
     "poisson",
     "quantile",
     "smoothed_binary_log_loss",
@@ -187,6 +191,68 @@ def log_cosh(m):
         return tanh(p - y)
 
     return value, slope
+
+
+# --- values of which some are not known ---------------------------------------------------
+
+
+def _known_residual(m):
+    """p - y, and 0 where y is NaN; a NaN comes to no product."""
+    zero, select = m.zero, m.select
+
+    def residual(y, p):
+        return select(y == y, p - y, zero)
+
+    return residual
+
+
+@loss(output="identity", regression=False)
+def masked_squared_error(m):
+    """1/2 (p - y)^2 where y is known; 0, and without a slope, where y is NaN.
+
+    Added up over the outputs: with one target a row, as for the value of the action taken, it is
+    the usual loss of that output.
+    """
+    half, residual = m.half, m.part(_known_residual(m))
+
+    def value(y, p):
+        r = residual(y, p)
+        return half * r * r
+
+    def slope(y, p):
+        return residual(y, p)
+
+    return value, slope
+
+
+@loss(output="identity", regression=False, parameters={"huber_delta": 1.0})
+def masked_huber(m):
+    """`huber` where y is known; 0, and without a slope, where y is NaN. A sum as above."""
+    half, clip, select, residual = m.half, m.clip, m.select, m.part(_known_residual(m))
+
+    def value(y, p, huber_delta):
+        r = abs(residual(y, p))
+        return select(r > huber_delta, huber_delta * (r - half * huber_delta), half * r * r)
+
+    def slope(y, p, huber_delta):
+        return clip(residual(y, p), -huber_delta, huber_delta)
+
+    return value, slope
+
+
+@loss(output="identity", mean_over_outputs=True, gradient_of_sum=True, regression=False)
+def masked_mean_squared_error(m):
+    """1/2 (p - y)^2 where y is known, as a mean over all outputs, with the gradient of their sum.
+
+    That is `squared_error` of targets without NaN.
+    """
+    return masked_squared_error(m)
+
+
+@loss("masked_mean_squared_error", mean_over_outputs=True, regression=False)
+def any_masked_mean_squared_error(m):
+    """The same with the gradient of the mean."""
+    return masked_squared_error(m)
 
 
 # --- classes -----------------------------------------------------------------------------

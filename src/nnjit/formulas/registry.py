@@ -17,6 +17,7 @@ from nnjit.formulas.library import arrays, library
 __all__ = [
     "ACTIVATIONS",
     "LOSSES",
+    "OF_TERM",
     "SOLVERS",
     "Activation",
     "ActivationFormulas",
@@ -24,6 +25,7 @@ __all__ = [
     "Loss",
     "LossFormulas",
     "ClassLossFormulas",
+    "RowLossFormulas",
     "Solver",
     "SolverFormulas",
     "activation",
@@ -70,6 +72,19 @@ class ClassLossFormulas(NamedTuple):
     value: Formula
     factor: Formula | None
 
+
+class RowLossFormulas(NamedTuple):
+    """Loss of a row by two sums over its outputs, and what these are sums of; see `Loss`."""
+
+    value: Formula
+    slope: Formula
+    term: Formula
+    term_slope: Formula
+
+
+# What a row's loss by the sums may read, and a term of these behind either output.
+OF_ROW = ("log_p", "row_entropy", "advantage", "former")
+OF_TERM = {SOFTMAX: ("y", "p", "log_p"), "identity": ("y", "mean", "log_std")}
 
 # What an engine's optimizer takes beside a solver's hyperparameters.
 _OF_ANY_SOLVER = {"average", "clip_norm", "clip_value", "seed"}
@@ -186,13 +201,19 @@ class Domain(NamedTuple):
 class Loss(_Entry):
     """A loss together with the output activation that it goes with, or without any.
 
-    Its formulas have one of three forms:
+    Its formulas have one of four forms:
 
     - with an output activation, value(...) and slope(...), the derivative of value by z;
     - with `classes`, for softmax, value(p) and factor(p) of the probability p of a row's class:
       the derivative by z_k is factor(p) (p_k - [k is the class]); None stands for a factor of 1;
     - without an output activation, value(...) and slope(...), the derivative of value by p. Then
-      `find_loss` joins it to any output activation that stays in `range`.
+      `find_loss` joins it to any output activation that stays in `range`;
+    - with `by_row`, for an action that was taken, value(...) and slope(...), a pair, of its
+      log-probability `log_p` and the entropy `row_entropy`, which are sums of what term(...)
+      returns. term_slope(...) are the derivatives of these two, by each of the outputs that a term
+      has. value and slope read `advantage` and `former`, the log-probability when it was taken,
+      too; a term reads `y` and, behind a softmax, `p` and `log_p` of one output, else the `mean`
+      and the `log_std` of one coordinate, whose outputs are all means and then all others.
 
     Arguments are any of the target y, z, the output p, `choices`, the number of classes among
     which a target chooses (the outputs of a softmax, else 2), and the parameters, by their names.
@@ -224,11 +245,17 @@ class Loss(_Entry):
         Name by which it is offered for classification.
     by_output : bool
         Whether `slope` is the derivative by p.
+    by_row : bool
+        Whether its formulas are of all outputs of a row together. See `target_columns`.
+    unbounded : tuple of str
+        Parameters that may be infinite.
     link : Activation or None
         The activation whose `backward` makes of that the derivative by z; None for a softmax.
         `find_loss` sets it.
     value_reads, slope_reads : tuple of str
         Names of the two formulas' arguments, in order.
+    term_reads : tuple of tuple of str
+        Those of `term` and `term_slope`; empty unless `by_row`.
     """
 
     name: str
@@ -244,33 +271,74 @@ class Loss(_Entry):
     classification: str | None = None
     by_output: bool = False
     link: Activation | None = None
+    by_row: bool = False
+    unbounded: tuple[str, ...] = ()
     value_reads: tuple[str, ...] = field(init=False)
     slope_reads: tuple[str, ...] = field(init=False)
+    term_reads: tuple[tuple[str, ...], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
         object.__setattr__(self, "by_output", self.by_output or self.output is None)
-        known = {"p"} if self.classes else {"y", "z", "p", "choices"}
-        if self.by_output or (self.output == SOFTMAX and not self.classes):
-            known -= {"z"}
         for number, attribute in enumerate(("value_reads", "slope_reads")):
-            reads = self._arguments(number)
-            if not set(reads) <= known | set(self.parameters):
-                raise ValueError(
-                    f"formulas of the loss {self.name!r} may read {sorted(known)}, got {reads}"
-                )
-            object.__setattr__(self, attribute, reads)
+            known = self._readable() | {*self.parameters}
+            object.__setattr__(self, attribute, self._checked_reads(number, known))
+        terms = {*OF_TERM[str(self.output)]} if self.by_row else set()
+        reads = tuple(self._checked_reads(number, terms) for number in ((2, 3) if terms else ()))
+        object.__setattr__(self, "term_reads", reads)
+
+    def _readable(self) -> set[str]:
+        """Return what value and slope may read beside the parameters."""
+        if self.by_row:
+            return {*OF_ROW}
+        if self.classes:
+            return {"p"}
+        no_z = self.by_output or self.output == SOFTMAX
+        return {"y", "p", "choices"} if no_z else {"y", "z", "p", "choices"}
+
+    def _checked_reads(self, number: int, known: set[str]) -> tuple[str, ...]:
+        reads = self._arguments(number)
+        if not set(reads) <= known:
+            raise ValueError(
+                f"formulas of the loss {self.name!r} may read "
+                f"{sorted(known - {*self.parameters})}, got {reads}"
+            )
+        return reads
 
     def __hash__(self) -> int:
         return hash((self.name, self.output, self.make))
 
     def _tuple(self) -> type[Any]:
+        if self.by_row:
+            return RowLossFormulas
         return ClassLossFormulas if self.classes else LossFormulas
 
     @property
     def labels(self) -> bool:
         """Whether y is the number of a class."""
-        return self.classes or self.output == SOFTMAX
+        return self.classes or (self.output == SOFTMAX and not self.by_row)
+
+    def target_columns(self, outputs: int) -> int:
+        """Return how many columns the targets of so many outputs have.
+
+        Those of a loss by row are the number of the action, or its coordinates; the advantage; and
+        the log-probability of the action when it was taken.
+
+        Raises
+        ------
+        ValueError
+            If so many outputs are no means and as many deviations.
+        """
+        if not self.by_row:
+            return outputs
+        if self.output == SOFTMAX:
+            return 3
+        if outputs % 2:
+            raise ValueError(
+                f"Loss {self.name!r} needs a mean and a deviation for each coordinate of an "
+                f"action, got {outputs} outputs."
+            )
+        return outputs // 2 + 2
 
     @property
     def reads_z(self) -> bool:
@@ -322,10 +390,11 @@ class Loss(_Entry):
         for name, value in values.items():
             if not isinstance(value, tuple):
                 values[name] = (value,) * outputs
-            elif self.labels or len(value) != outputs:
+            elif self.labels or self.by_row or len(value) != outputs:
+                of_all = self.labels or self.by_row
                 raise ValueError(
                     f"{name}={value} of the loss {self.name!r} is not one number"
-                    + ("." if self.labels else f" for each of {outputs} outputs.")
+                    + ("." if of_all else f" for each of {outputs} outputs.")
                 )
         return [tuple(value[t] for value in values.values()) for t in range(outputs)]
 
@@ -589,6 +658,8 @@ def known_pairs() -> tuple[tuple[str, str], ...]:
         if output is None:
             entry = LOSSES[name, None]
             usual = (default_output(name),) if entry.regression else ("logistic", SOFTMAX)
+            if not entry.regression and not entry.classification:
+                usual = ("logistic",)  # of values between 0 and 1, for an autoencoder
             pairs += [(name, one) for one in usual]
     return tuple(dict.fromkeys(pairs))  # type: ignore[arg-type]
 

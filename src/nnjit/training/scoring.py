@@ -197,7 +197,8 @@ class MeanLoss:
         """Return the loss of `output`, shape (n_samples, n_outputs), of the engine's network."""
         network, targets, weights = engine.network, self.target, self.sample_weight
         entry = find_loss(network.loss, network.output)
-        z = engine.predict(self.X, output="logits") if "z" in entry.value_reads else output
+        reads_z = entry.by_row or "z" in entry.value_reads
+        z = engine.predict(self.X, output="logits") if reads_z else output
         if network.target_shape:
             there = points_there(self.X, network)
             targets, output, z = targets[there], output[there], z[there]
@@ -249,7 +250,9 @@ def row_losses(entry: Loss, given: Iterable[Any], target: Array, p: Array, z: Ar
     value, dtype = entry.numpy(p.dtype).value, p.dtype
     parameters = {**entry.parameters, **dict(given)}
     known = {name: np.asarray(one, dtype) for name, one in parameters.items()}
-    if entry.classes:
+    if entry.by_row:
+        known |= _sums_of_terms(entry, target.astype(dtype), z)
+    elif entry.classes:
         known["p"] = p[np.arange(len(p)), target]
     else:
         if target.ndim == 1:
@@ -261,3 +264,20 @@ def row_losses(entry: Loss, given: Iterable[Any], target: Array, p: Array, z: Ar
         return losses
     combine = np.mean if entry.mean_over_outputs else np.sum
     return np.asarray(combine(losses, axis=1))
+
+
+def _sums_of_terms(entry: Loss, target: Array, z: Array) -> dict[str, Array]:
+    """Return what a loss by row reads of each row."""
+    if entry.output == "softmax":
+        z = z - z.max(axis=1, keepdims=True)
+        log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        y = (target[:, :1] == np.arange(z.shape[1])).astype(z.dtype)
+        known = {"y": y, "p": np.exp(log_p), "log_p": log_p}
+    else:
+        means, log_stds = np.split(z, 2, axis=1)
+        known = {"y": target[:, :-2], "mean": means, "log_std": log_stds}
+    terms = entry.numpy(z.dtype).term(*[known[name] for name in entry.term_reads[0]])
+    first, second = (term.sum(axis=1) for term in terms)
+    return {
+        "log_p": first, "row_entropy": second, "advantage": target[:, -2], "former": target[:, -1]
+    }  # fmt: skip

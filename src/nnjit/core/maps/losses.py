@@ -14,29 +14,15 @@ from nnjit.core.compiler.units import Unit, call
 from nnjit.core.jobs.job import block_of, job_of, order_of, present, step_at, step_of, work_of
 from nnjit.core.jobs.records import view
 from nnjit.core.maps.activations import copy
+from nnjit.core.maps.columns import gather_column, ordered, weighted_sum
 from nnjit.core.maps.entries import once_for
 from nnjit.core.maps.outputs import SOFTMAX, output_map
+from nnjit.core.maps.policies import ROWS, policy_columns
 from nnjit.core.maps.tuples import cast, pick, take
 from nnjit.core.scalar import compiled, helper
-from nnjit.formulas import ACTIVATIONS, find_loss
+from nnjit.formulas import ACTIVATIONS, LOSSES, find_loss
 
-__all__ = ["loss_unit"]
-
-
-@vectorized
-def gather_column(values, width, column, order, rows, row):
-    """row[j] = values[order[j], column] for a row-major matrix of `width` columns."""
-    for j in range(rows):
-        row[j] = values[order[j] * width + column]
-
-
-@vectorized
-def weighted_sum(row, weights, rows):
-    """sum_j weights[j] row[j] in float64, in the order of j."""
-    total = 0.0
-    for j in range(rows):
-        total += float(weights[j]) * float(row[j])
-    return total
+__all__ = ["loss_unit", "spare_rows"]
 
 
 @inline
@@ -71,7 +57,7 @@ def loss_unit(name, output, single):
     entry = find_loss(name, output)
     like = np.float32(0) if single else np.float64(0)
     columns = _form_of(entry)(entry, single)
-    activates = output != "identity" and not entry.reads_z
+    activates = output != "identity" and not entry.reads_z and not entry.by_row
 
     def loss(job_at, block_at):
         job, block = job_of(job_at), block_of(block_at)
@@ -87,19 +73,16 @@ def loss_unit(name, output, single):
     return Unit(loss, f"loss_{name}_{output}_{suffix}", real=True)
 
 
-def _ordered(formula, reads, names):
-    """The formula as a function of a tuple of what has these names, whatever it reads of it."""
-    chosen = pick(tuple(names.index(read) for read in reads))
-
-    @helper
-    def ordered(values):
-        return formula(*chosen(values))
-
-    return ordered
+def spare_rows(network):
+    """Free rows of a block's workspace that a network's loss needs, two for most."""
+    entry = LOSSES.get((network.loss, network.output))
+    return ROWS if entry is not None and entry.by_row else 2
 
 
 def _form_of(entry):
     """The function that makes a block's loss and delta of a loss's formulas."""
+    if entry.by_row:
+        return policy_columns
     if entry.classes:
         return _class_columns
     return _softmax_columns if entry.output == SOFTMAX else _columns
@@ -107,7 +90,7 @@ def _form_of(entry):
 
 def _slope_by_logit(entry, single, names):
     """Slope by z as a function of a tuple of what has these names."""
-    slope = _ordered(compiled(entry, single).slope, entry.slope_reads, names)
+    slope = ordered(compiled(entry, single).slope, entry.slope_reads, names)
     if entry.link is None:
         return slope
     reads = ["p" if read == "h" else read for read in entry.link.reads]
@@ -129,7 +112,7 @@ def _columns(entry, single):
     real = type(like)
     formulas = compiled(entry, single)
     names, two = ("y", "z", "p", "choices", *entry.parameters), real(2)
-    value = _ordered(formulas.value, entry.value_reads, names)
+    value = ordered(formulas.value, entry.value_reads, names)
     slope = _slope_by_logit(entry, single, names)
     apply = output_map(entry.output, single)
     keeps_z = entry.reads_z
@@ -199,8 +182,8 @@ def _class_columns(entry, single):
     zero, one = real(0), real(1)
     formulas = compiled(entry, single)
     names, count = ("p", *entry.parameters), len(entry.parameters)
-    value, factor = _ordered(formulas.value, entry.value_reads, names), formulas.factor
-    multiply = _factors(factor and _ordered(factor, entry.slope_reads, names))
+    value, factor = ordered(formulas.value, entry.value_reads, names), formulas.factor
+    multiply = _factors(factor and ordered(factor, entry.slope_reads, names))
     parameters_of, in_precision = take(count), cast(real, count)
 
     @vectorized
@@ -285,8 +268,8 @@ def _softmax_columns(entry, single):
     zero, one = real(0), real(1)
     names, count = ("y", "p", "choices", *entry.parameters), len(entry.parameters)
     formulas, mean, by_output = compiled(entry, single), entry.mean_over_outputs, entry.by_output
-    value = _ordered(formulas.value, entry.value_reads, names)
-    slope = _ordered(formulas.slope, entry.slope_reads, names)
+    value = ordered(formulas.value, entry.value_reads, names)
+    slope = ordered(formulas.slope, entry.slope_reads, names)
     parameters_of, in_precision = take(count), cast(real, count)
 
     @vectorized
