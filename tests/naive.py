@@ -191,6 +191,16 @@ def huber(y, p, huber_delta=1.35):
     return np.where(r <= huber_delta, r**2 / 2, huber_delta * (r - huber_delta / 2))
 
 
+def masked(element):
+    """A loss that is 0 where the target is NaN."""
+
+    def of_known(y, p, **parameters):
+        known = ~np.isnan(y)
+        return np.where(known, element(np.where(known, y, 0.0), p, **parameters), 0.0)
+
+    return of_known
+
+
 def smoothed(y, label_smoothing=0.0, choices=2):
     """Targets moved towards the even distribution over the classes."""
     return y * (1 - label_smoothing) + label_smoothing / choices
@@ -224,6 +234,30 @@ def poisson_deviance(y, p):
     return y * np.log(np.where(y == 0, 1.0, y / p)) - y + p
 
 
+# Losses by row: of the logits z (m, K) and targets (m, columns).
+
+
+def surrogate(log_p, row_entropy, y, clip, entropy):
+    ratio, advantage = np.exp(log_p - y[:, -1]), y[:, -2]
+    clipped = np.clip(ratio, 1 - clip, 1 + clip)
+    return -np.minimum(ratio * advantage, clipped * advantage) - entropy * row_entropy
+
+
+def clipped_policy(y, z, clip=0.2, entropy=0.0):
+    log_p = log_softmax(z)
+    taken = log_p[np.arange(len(z)), y[:, 0].astype(int)]
+    return surrogate(taken, -(np.exp(log_p) * log_p).sum(axis=1), y, clip, entropy)
+
+
+def clipped_gaussian_policy(y, z, clip=0.2, entropy=0.0):
+    mean, std = z[:, : z.shape[1] // 2], np.exp(z[:, z.shape[1] // 2 :])
+    density = np.exp(-(((y[:, :-2] - mean) / std) ** 2) / 2) / (np.sqrt(2 * np.pi) * std)
+    row_entropy = np.log(std * np.sqrt(2 * np.pi * np.e)).sum(axis=1)
+    return surrogate(np.log(density).sum(axis=1), row_entropy, y, clip, entropy)
+
+
+ROWS = {"clipped_policy": clipped_policy, "clipped_gaussian_policy": clipped_gaussian_policy}
+
 # name of the loss -> loss of each output, by its target and value
 ELEMENTS = {
     "squared_error": lambda y, p: (y - p) ** 2 / 2,
@@ -233,6 +267,9 @@ ELEMENTS = {
     "log_cosh": lambda y, p: np.logaddexp(p - y, y - p) - np.log(2.0),
     "poisson": poisson_deviance,
     "gamma": lambda y, p: np.log(p / y) + y / p - 1,
+    "masked_squared_error": masked(lambda y, p: (y - p) ** 2 / 2),
+    "masked_huber": masked(lambda y, p, huber_delta=1.0: huber(y, p, huber_delta)),
+    "masked_mean_squared_error": masked(lambda y, p: (y - p) ** 2 / 2),
     "squared_error_of_classes": of_classes,
     "log_loss": lambda y, p: smoothed_log_loss(y, p),
     "smoothed_log_loss": smoothed_log_loss,
@@ -246,6 +283,8 @@ OF_SOFTMAX = {
 # losses of a row that are a sum over the outputs, with the outputs for which they are
 SUMS = {
     "poisson": ("exp",),
+    "masked_squared_error": ("identity",),
+    "masked_huber": ("identity",),
     "log_loss": ("logistic", "softmax"),
     "smoothed_log_loss": ("logistic", "softmax"),
     "focal": ("logistic", "softmax"),
@@ -254,7 +293,12 @@ SUMS = {
 
 
 def losses_of_rows(name, output, y, z, **parameters):
-    """Loss of each row of logits z by the targets y, (m, K) each; a parameter may have K values."""
+    """Loss of each row of logits z by the targets y, (m, K) each; a parameter may have K values.
+
+    Those by row have other targets.
+    """
+    if name in ROWS:
+        return ROWS[name](y, z, **parameters)
     element = ELEMENTS[name]
     if output == "softmax":
         element = OF_SOFTMAX.get(name, element)
@@ -397,6 +441,47 @@ def rbf_network_gradient(parameters, x, y, loss, normalized=False, alpha=0.0, w=
     )
     radial = radial_backward(delta @ weights.T, x, centers, log_widths, h, normalized)
     return [*radial[1:], coef_grads[0], intercept_grads[0]]
+
+
+def tied_network_gradient(arrays, chain, x, y, activation, alpha=0.0):
+    """Loss and gradients of dense layers, some with weights of another one, transposed.
+
+    Parameters
+    ----------
+    arrays : list of ndarray
+        Weights and biases in turn; of a tied layer the biases alone.
+    chain : list of int
+        For each layer how many before it the one is whose weights it has; 0 for its own.
+    activation : str
+        Of all layers but the last.
+
+    The loss is the squared error, and the delta that of `exact` False (see `network_gradient`).
+    """
+    given, weights, places = iter(range(len(arrays))), [], []
+    for back in chain:
+        weights.append(weights[-back] if back else next(given))
+        places.append(next(given))
+    turned = [back > 0 for back in chain]
+    values = [x]
+    for number, (w, b) in enumerate(zip(weights, places)):
+        phi = "identity" if number == len(chain) - 1 else activation
+        matrix = arrays[w].T if turned[number] else arrays[w]
+        values.append(dense_forward(values[-1], matrix, arrays[b], phi))
+    own = {w for w, tied in zip(weights, turned) if not tied}
+    penalty = alpha / 2 * sum((arrays[w] ** 2).sum() for w in own) / len(x)
+    grads = [
+        alpha * one / len(x) if k in own else np.zeros_like(one) for k, one in enumerate(arrays)
+    ]
+    delta = (values[-1] - y) / len(x)
+    for number in reversed(range(len(chain))):
+        w, tied = weights[number], turned[number]
+        product = values[number].T @ delta
+        grads[w] += product.T if tied else product
+        grads[places[number]] += delta.sum(axis=0)
+        if number:
+            delta = delta @ (arrays[w] if tied else arrays[w].T)
+            delta = delta * DERIVATIVES[activation](values[number])
+    return squared_error(y, values[-1]) + penalty, grads
 
 
 # --- dropout -----------------------------------------------------------------------------
@@ -803,6 +888,21 @@ def central_differences(function, x, step=1e-6):
     return gradient
 
 
+# --- agents ------------------------------------------------------------------------------
+
+
+def advantages(rewards, values, next_values, terminated, last, gamma, decay):
+    """Generalized advantage estimation, as a sum over the steps that follow."""
+    errors = rewards + gamma * np.where(terminated, 0.0, next_values) - values
+    found = np.zeros(len(rewards))
+    for t in range(len(rewards)):
+        for later in range(t, len(rewards)):
+            found[t] += (gamma * decay) ** (later - t) * errors[later]
+            if last[later]:
+                break
+    return found
+
+
 # --- pooling -----------------------------------------------------------------------------
 # x is (m, channels, time) or (m, channels, height, width); sizes and strides are for each axis.
 # `lengths` are the points of time that each row has; those behind are 0, and so is their delta.
@@ -876,6 +976,26 @@ def normal_pair(first, second):
     return radius * math.cos(2 * math.pi * v), radius * math.sin(2 * math.pi * v)
 
 
+def normal_numbers(shape, seed, step, layer, unit, row):
+    """Those of the units from number `unit` on, for the values of a row (channels, points)."""
+    n = math.prod(shape)
+    words = [dropout_bits(seed, step, layer, unit + k, row) for k in range(n + n % 2)]
+    pairs = [normal_pair(*words[k : k + 2]) for k in range(0, len(words), 2)]
+    return np.array(pairs).ravel()[:n].reshape(-1, shape[0]).T
+
+
+def noise(x, seed, step, layer, scale, lengths=None, first=0):
+    """Rows (n, channels, ...) with noise; row i is at place first + i of its minibatch."""
+    out = np.zeros(x.shape)
+    for i, row in enumerate(x.astype(np.float64)):
+        values = row.reshape(len(row), -1)
+        added = scale * normal_numbers(values.shape, seed, step, layer, 0, first + i)
+        out[i] = (values + added).reshape(row.shape)
+        if lengths is not None:
+            out[i, :, lengths[i] :] = 0
+    return out.astype(x.dtype)
+
+
 def augmented_places(words, n, total, crop, shift, flip):
     """For each of `total` points of an axis its place among the n of a row, None if outside."""
     share = [(word + 0.5) / WORD for word in words[:2]]
@@ -919,15 +1039,44 @@ def augment(x, seed, step, layer, shift=0, flip=False, crop=0.0, noise=0.0, leng
             row = np.moveaxis(moved, -1, -1 - axis)
         values = row.reshape(len(row), -1)
         if noise:
-            numbers = range(8, 8 + values.size)
-            words = [dropout_bits(seed, step, layer, k, first + i) for k in numbers]
-            words += [dropout_bits(seed, step, layer, 8 + values.size, first + i)] * (
-                values.size % 2
-            )
-            pairs = [normal_pair(*words[k : k + 2]) for k in range(0, len(words), 2)]
-            drawn = np.array(pairs).ravel()[: values.size].reshape(-1, len(row)).T
-            values = values + noise * drawn
+            values = values + noise * normal_numbers(values.shape, seed, step, layer, 8, first + i)
         out[i] = values.reshape(row.shape)
         if lengths is not None:
             out[i, :, lengths[i] :] = 0
     return out.astype(x.dtype)
+
+
+# --- self-organizing maps ----------------------------------------------------------------
+
+
+def map_distances(x, weights):
+    """Distances of rows and units; NaN is left out, and the root of n / present multiplied by."""
+    squares = (x[:, np.newaxis, :] - weights) ** 2
+    present = (~np.isnan(x)).sum(axis=1)
+    return np.sqrt(np.nansum(squares, axis=2) * (x.shape[1] / present)[:, np.newaxis])
+
+
+def map_sums(x, units, n_units, row_weights):
+    """Sums of the rows of each unit, and of their weights, both by feature."""
+    sums, counts = np.zeros((n_units, x.shape[1])), np.zeros((n_units, x.shape[1]))
+    for row, unit, weight in zip(x, units, row_weights):
+        present = ~np.isnan(row)
+        sums[unit, present] += weight * row[present]
+        counts[unit, present] += weight
+    return sums, counts
+
+
+def map_bumps(places, sigma, shifts=((0, 0),)):
+    """exp(-d^2 / (2 sigma^2)) of all pairs of places; a map lies upon itself by each shift."""
+    apart = places[:, np.newaxis, :] - places
+    squares = [((apart + np.array(shift)) ** 2).sum(axis=2) for shift in shifts]
+    return np.exp(-np.min(squares, axis=0) / (2 * sigma**2))
+
+
+def map_epoch(x, weights, places, sigma, row_weights=None):
+    """The weights after one epoch of batch training."""
+    units = map_distances(x, weights).argmin(axis=1)
+    ones = np.ones(len(x)) if row_weights is None else row_weights
+    bumps = map_bumps(places, sigma)
+    sums, counts = map_sums(x, units, len(weights), ones)
+    return (bumps @ sums) / (bumps @ counts)

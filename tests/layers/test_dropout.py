@@ -8,6 +8,7 @@ import pytest
 from scipy import sparse
 
 import naive
+from engine_problems import some_differences
 from nnjit.backends import plan, tuner
 from nnjit.backends.program import make_program
 from nnjit.backends.select import make_engine
@@ -191,13 +192,13 @@ def test_gradient_by_differences_with_the_mask_fixed(dtype, activation):
     wide, engine = make_engine(network, np.float64), make_engine(network, dtype)
     theta = np.concatenate([a.ravel() for a in (*coefs, *intercepts)])
     samples = wide.dataset(x, y)
-    numeric = naive.central_differences(
+    some, numeric = some_differences(
         lambda t: wide.loss_gradient(t, samples, 0.1)[0], theta, step=1e-5
     )
     dataset = engine.dataset(x.astype(dtype), y.astype(dtype))
     _, found = engine.loss_gradient(theta, dataset, 0.1)
     error = 1e-6 if dtype == np.float64 else 1e-4
-    np.testing.assert_allclose(found, numeric, rtol=0, atol=error * np.abs(numeric).max())
+    np.testing.assert_allclose(found[some], numeric, rtol=0, atol=error * np.abs(numeric).max())
 
 
 @every_precision
@@ -302,11 +303,11 @@ def assert_gradient_is_that_of_differences(network, n=30):
     dataset = engine.dataset(x, rng.standard_normal((n, network.outputs)))
     _, found = engine.loss_gradient(theta, dataset, 0.1)
     trained = sum(one.size for _, one in network.parameters() if one.trained)
-    numeric = naive.central_differences(
-        lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-5
+    some, numeric = some_differences(
+        lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-5, first=trained
     )
     atol = 1e-6 * np.abs(numeric).max()
-    np.testing.assert_allclose(found[:trained], numeric[:trained], rtol=0, atol=atol)
+    np.testing.assert_allclose(found[some], numeric, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])

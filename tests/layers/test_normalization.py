@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 import naive
-from engine_problems import ACTIVATIONS, DTYPES, LOSSES
+from engine_problems import ACTIVATIONS, DTYPES, LOSSES, some_differences
 from nnjit.backends import plan, tuner
 from nnjit.backends.cpu import CpuEngine
 from nnjit.layers.dense.spec import Dense
@@ -284,10 +284,10 @@ def test_gradient_of_blocks_by_differences(name):
     X, y, _, w = samples(20, (4, 2), "squared_error", np.float64)
     dataset, theta = engine.dataset(X, y, w), packed(made, parameters(made, np.float64))
     _, found = engine.loss_gradient(theta, dataset, 0.1)
-    numeric = naive.central_differences(
+    some, numeric = some_differences(
         lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-6
     )
-    np.testing.assert_allclose(found, numeric, rtol=0, atol=1e-6 * np.abs(found).max())
+    np.testing.assert_allclose(found[some], numeric, rtol=0, atol=1e-6 * np.abs(found).max())
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import naive
-from engine_problems import DTYPES
+from engine_problems import DTYPES, some_differences
 from nnjit.backends.cpu import CpuEngine
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.dropout.spec import Dropout
@@ -356,12 +356,10 @@ def test_gradient_around_packed_layers_by_differences(form, n, block):
     )
     _, found = engine.loss_gradient(theta, dataset, 0.1)
     trained = sum(one.size for _, one in made.parameters() if one.trained)
-    numeric = naive.central_differences(
-        lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-6
+    some, numeric = some_differences(
+        lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-6, first=trained
     )
-    np.testing.assert_allclose(
-        found[:trained], numeric[:trained], rtol=0, atol=2e-6 * np.abs(found).max()
-    )
+    np.testing.assert_allclose(found[some], numeric, rtol=0, atol=2e-6 * np.abs(found).max())
     narrow = CpuEngine(made, np.float32)
     dataset = narrow.dataset(rows_of(x, lengths, np.float32), y.astype(np.float32))
     np.testing.assert_allclose(

@@ -1,5 +1,6 @@
 """Compiled radial layers against the oracle, around the edges of tiles, vectors and blocks."""
 
+import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -25,6 +26,7 @@ from nnjit.layers.radial.cpu import (
 )
 from nnjit.layers.radial.spec import RadialBasis
 
+compiled_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes too long")
 DTYPES = [np.float32, np.float64]
 # rows, inputs, centres
 SIZES = [
@@ -251,7 +253,10 @@ def test_gradient_of_a_network_with_radial_layers_is_that_of_differences(name, w
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("normalized", [False, True])
-@pytest.mark.parametrize("rows, inputs, centers, batch", [(70, 4, 6, 32), (700, 60, 300, 512)])
+@pytest.mark.parametrize(
+    "rows, inputs, centers, batch",
+    [(70, 4, 6, 32), pytest.param(700, 60, 300, 512, marks=compiled_only)],
+)
 def test_epochs_follow_the_oracle(rows, inputs, centers, batch, normalized, dtype):
     """The larger one in several parts, each chunk of parameters with its own gradient."""
     layers = (RadialBasis(centers, normalized), Dense(3, "identity"))

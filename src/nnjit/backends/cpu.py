@@ -8,6 +8,7 @@ import numpy as np
 from nnjit.backends.dataset import (
     Dataset,
     as_data,
+    check_actions,
     check_columns,
     check_targets,
     fill_points,
@@ -115,7 +116,8 @@ class CpuEngine:
         y : ndarray
             (n_samples,) class numbers for a softmax, (n_samples, n_groups) where there are
             several, else (n_samples, n_outputs), or (n_samples, 1) where all outputs have the
-            same target. Where each point of a series has a target (n_samples, n_steps) or
+            same target; for a loss by row the columns that `Loss.target_columns` says. Where each
+            point of a series has a target (n_samples, n_steps) or
             (n_samples, n_steps, n_outputs or 1), of which nothing counts behind a series' end.
         sample_weight : ndarray of shape (n_samples,), optional
             Or (n_samples, n_steps) there, a weight for each point.
@@ -149,6 +151,14 @@ class CpuEngine:
         """Refuse samples that kernels would read outside of."""
         network, labels = self.network, self.loss_entry.labels
         check_columns(X, network.inputs)
+        if self.loss_entry.by_row:
+            if network.groups or network.target_shape:
+                raise ValueError(
+                    f"Loss {network.loss!r} is of one action for each row, not of several "
+                    "softmaxes or of a target at every point of a series."
+                )
+            check_actions(y, sample_weight, X.shape[0], self.loss_entry, network.outputs)
+            return
         check_targets(
             y, sample_weight, X.shape[0], network.outputs, labels, network.groups,
             network.target_shape,
@@ -389,6 +399,11 @@ class CpuEngine:
             return out, plan.run(data, n, out, output == "logits")
         finally:
             plan.carry(_NO_STATES, _NO_ROWS)
+
+    @functools.cached_property
+    def one_row(self):
+        """The `Stepper` that takes one vector after the other; made once."""
+        return Stepper(self)
 
     def stepper(self):
         """New `Stepper` that takes one point of a series after the other.

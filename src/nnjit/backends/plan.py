@@ -398,7 +398,6 @@ class _BackwardPlan(_Plan):
 
     def _keep_chunks(self, layout):
         """Cut the parameters into chunks, and make what their gradient is written to."""
-        steps = [address_of(step) for step in self._program.of_layer]
         if self._fused:
             chunks = _fused_chunks(layout, SPARSE_CHUNK if self._program.sparse else FUSED_CHUNK)
             size = round_up(max(high - low for low, high, *_ in chunks), 64)
@@ -410,7 +409,8 @@ class _BackwardPlan(_Plan):
         self._n_chunks = len(chunks)
         pieces = [_piece(place) for place in _last_first(layout.trained)]
         self._set(n_chunks=len(chunks), n_pieces=len(pieces))
-        self._keep(chunks=_chunk_table(chunks, steps), pieces=_chunk_table(pieces, steps))
+        program = self._program
+        self._keep(chunks=_chunk_table(chunks, program), pieces=_chunk_table(pieces, program))
 
     def _keep_solver(self, solver_at, vectors, settings, clock, powers=()):
         self._set(solver_at=solver_at, n_vectors=len(vectors), n_powers=len(powers))
@@ -660,11 +660,12 @@ def _joined_rows(batch_size, parts, program):
     return rows, -(-batch_size // rows)
 
 
-def _chunk_table(chunks, steps):
+def _chunk_table(chunks, program):
     """Chunk records of (low, high, penalized, layer, piece, first, rows, columns, row)."""
     table = Chunk.table(len(chunks))
-    for number, (low, high, penalized, layer, *others) in enumerate(chunks):
-        table[number] = (low, high, penalized, steps[layer], *others)
+    for number, (low, high, penalized, layer, piece, *others) in enumerate(chunks):
+        step = address_of(program.gradient_step(layer, piece))
+        table[number] = (low, high, penalized, step, piece, *others)
     return table
 
 

@@ -3,8 +3,8 @@
 A kind of layer says in its `cpu.py` which units compute it and what its record holds; here the
 values of a block of rows get their places, and neighbours are told of each other. Such a module has
 
-- ``units(single)``: its units in one precision, by name: forward, backward and gradient, see
-  `nnjit.core.jobs.job.Step`;
+- ``units(single)``: its units in one precision, by name: forward, backward unless delta stays as it
+  is, and gradient if there are parameters, see `nnjit.core.jobs.job.Step`;
 - ``make_step(program, number, layer)``: the record of one layer, which `Program.place` completes;
 
 and, if it likes,
@@ -15,6 +15,7 @@ and, if it likes,
 - ``reads_outputs(layer)``: whether its backward pass reads its outputs as they were (that of
   `nnjit.layers.activation` where it ends in an activation);
 - ``IN_PLACE``: it changes delta in place, and the values too if the layer below reads them no more;
+- ``CHANGES_SIGNS``: values in place may get another sign, which a ReLU below reads later;
 - ``make_halves(program, step)``: where it joins rows, the two steps in place of one between which
   the parts of a minibatch meet, and the units that put together what these have measured, behind
   the first one's forward pass and behind the second one's backward pass (0 for nothing);
@@ -34,6 +35,7 @@ from nnjit.backends.layout import lanes_of, make_layout, round_up, row_stride
 from nnjit.core.jobs.job import Step
 from nnjit.core.jobs.records import address_of
 from nnjit.core.maps.inputs import input_unit, packed_input_unit
+from nnjit.core.maps.losses import spare_rows
 from nnjit.formulas import find_activation
 
 __all__ = ["Program", "Rows", "make_program"]
@@ -46,7 +48,7 @@ class Rows(NamedTuple):
     delta: int
     ones: int
     weights: int
-    spare: int  # two
+    spare: int  # two, or more where the loss needs them
     scratch: int  # sample-major, from here on
 
 
@@ -82,14 +84,13 @@ class Program:
         self._check_input()
         self._starts, n_values = self._value_rows()
         self._delta_starts, n_deltas = self._delta_rows()
-        self.rows = _rows(n_values, n_deltas if training else 0, self._kept[-1], training)
+        n_deltas, spare = (n_deltas, spare_rows(network)) if training else (0, 2)
+        self.rows = _rows(n_values, n_deltas, self._kept[-1], training, spare)
         self.scratch, self._arrays = 0, []
-        self.of_layer = [
-            None if left_out else kind.make_step(self, number, layer)
-            for number, (kind, layer, left_out) in enumerate(
-                zip(self._kinds, network.layers, self._left_out, strict=True)
-            )
-        ]
+        self.of_layer, self._takers = [], {}
+        for number, (kind, layer) in enumerate(zip(self._kinds, network.layers, strict=True)):
+            left_out = self._left_out[number]
+            self.of_layer.append(None if left_out else kind.make_step(self, number, layer))
         self.steps = [*([] if sparse else [self._input()]), *self._in_order()]
         self.addresses = np.array([address_of(step) for step in self.steps], np.int64)
 
@@ -150,8 +151,15 @@ class Program:
             return False  # a residual layer reads the inputs later
         if number == 0 or not self.training:
             return True
+        if getattr(self._kinds[number], "CHANGES_SIGNS", False) and self._ends_in_relu(number - 1):
+            return False
         reads = getattr(self._kinds[number - 1], "reads_outputs", lambda layer: True)
         return not reads(self.network.layers[number - 1])
+
+    def _ends_in_relu(self, number):
+        """Whether a layer ends in a ReLU."""
+        activation = getattr(self.network.layers[number], "activation", None)
+        return bool(activation) and find_activation(activation).epilogue == "relu"
 
     def _delta_rows(self):
         """The same for their deltas, from 0 on; -1 where no parameter lies below."""
@@ -193,9 +201,9 @@ class Program:
         if self.training:
             step["delta_row"] = self.delta_row(number + 1)
             step["input_delta_row"] = self.delta_row(number)
-            if step["delta_row"] >= 0:
+            if step["delta_row"] >= 0 and "backward" in units:
                 step["backward_at"] = units["backward"].address
-            if "gradient" in units:  # else it has no parameters
+            if "gradient" in units:
                 step["gradient_at"] = units["gradient"].address
         return step
 
@@ -211,6 +219,22 @@ class Program:
         """Where their deltas begin, in training; -1 where nobody asks for them."""
         start = self._delta_starts[number]
         return self.rows.delta + start if start >= 0 else -1
+
+    def gradient_step(self, number, piece):
+        """The record whose unit makes the gradient of a layer's parameter: its own, or a later one.
+
+        Parameters
+        ----------
+        number, piece : int
+            Of the layer, and of the parameter among those of the layer.
+        """
+        return self._takers.get((number, piece), self.of_layer[number])
+
+    def take_gradient(self, number, piece, step):
+        """Have a later layer's record make that gradient; the address of what made it before."""
+        before = self.gradient_step(number, piece)
+        self._takers[number, piece] = step
+        return address_of(before)
 
     def keep(self, array):
         """Keep an array that records point to as long as these; its address."""
@@ -228,12 +252,10 @@ class Program:
 
         It does not where that layer's delta is a sum, of which this is only the first term.
         """
-        below = self.network.layers[number - 1] if number > 0 else None
-        activation = getattr(below, "activation", None)
         return bool(
-            activation
+            number > 0
+            and self._ends_in_relu(number - 1)
             and all(first != number for first, _ in self.network.shortcuts)
-            and find_activation(activation).epilogue == "relu"
             and getattr(self._kinds[number], "MASKS_INPUTS", False)
         )
 
@@ -274,11 +296,12 @@ def _make_program(network, dtype, sparse, training, sampling, entries):
     return Program(network, make_layout(network, dtype), dtype, sparse, training, sampling)
 
 
-def _rows(values, deltas, kept, training):
+def _rows(values, deltas, kept, training, n_spare):
     """Rows of a workspace: inputs and values, and in training their deltas and weights."""
     delta, ones = values, values + deltas
     spare = ones + 2 if training else ones
-    return Rows(spare + 2, delta, ones, ones + 1, spare, spare + 2 + kept)
+    end = spare + n_spare
+    return Rows(end, delta, ones, ones + 1, spare, end + kept)
 
 
 def _cpu(kind):

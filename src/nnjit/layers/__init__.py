@@ -15,6 +15,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GRU",
+    "GaussianNoise",
     "GlobalPool",
     "LSTM",
     "Normalization",
@@ -22,6 +23,7 @@ __all__ = [
     "RNN",
     "RadialBasis",
     "Residual",
+    "TiedDense",
 ]
 
 _KINDS = {
@@ -31,6 +33,7 @@ _KINDS = {
     "Dropout": "dropout",
     "Flatten": "flatten",
     "GRU": "gru",
+    "GaussianNoise": "noise",
     "GlobalPool": "global_pooling",
     "LSTM": "lstm",
     "Normalization": "normalization",
@@ -38,6 +41,7 @@ _KINDS = {
     "RNN": "rnn",
     "RadialBasis": "radial",
     "Residual": "residual",
+    "TiedDense": "tied",
 }
 
 if TYPE_CHECKING:
@@ -49,11 +53,13 @@ if TYPE_CHECKING:
     from nnjit.layers.global_pooling.spec import GlobalPool
     from nnjit.layers.gru.spec import GRU
     from nnjit.layers.lstm.spec import LSTM
+    from nnjit.layers.noise.spec import GaussianNoise
     from nnjit.layers.normalization.spec import Normalization
     from nnjit.layers.pooling.spec import Pool
     from nnjit.layers.radial.spec import RadialBasis
     from nnjit.layers.residual.spec import Residual
     from nnjit.layers.rnn.spec import RNN
+    from nnjit.layers.tied.spec import TiedDense
 else:
 
     def __getattr__(name: str) -> Any:

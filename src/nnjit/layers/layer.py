@@ -63,7 +63,9 @@ class Layer(Protocol):
     - `length(n)`: how many points of time come out of n, for series of unequal length;
     - `kept_forward(inputs)`: what `kept` is where there is no backward pass;
     - `carried(inputs)`: how many values of a series one window leaves to the next window of it;
-    - `by_points`: in a prediction it makes each point of a series out of that point alone.
+    - `by_points`: in a prediction it makes each point of a series out of that point alone;
+    - `settled(layers, shapes)`: the layer with what follows from those before it, and the shapes of
+      what comes into each and out of the last; a ValueError where it does not fit them.
     """
 
     kind: ClassVar[str]  # the name of its folder

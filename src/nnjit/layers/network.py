@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from numbers import Integral, Real
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnjit.formulas.registry import LOSSES
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.layer import Layer, Parameter, Shape, size_of
 from nnjit.layers.registry import find_kind
@@ -23,6 +25,7 @@ _BEHIND = (
     "augmentation",
     "dropout",
     "global_pooling",
+    "noise",
     "normalization",
     "pooling",
     "residual",
@@ -70,6 +73,7 @@ class Network:
     shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        self._settle_layers()
         if not self.layers or (self.loss and not _gives_logits(self.layers[-1])):
             raise ValueError(
                 "A network ends in a dense layer without an activation, or in a convolution of "
@@ -100,6 +104,18 @@ class Network:
                 f"{self.groups} logits: {self}."
             )
 
+    def _settle_layers(self) -> None:
+        """Have layers enter what follows from those before them."""
+        if not any(hasattr(layer, "settled") for layer in self.layers):
+            return
+        layers, shapes = [*self.layers], [self.shape or self.inputs]
+        for number, layer in enumerate(layers):
+            with _naming(number, layer):
+                if hasattr(layer, "settled"):
+                    layers[number] = layer.settled(layers[:number], shapes)
+                shapes.append(layers[number].outputs(shapes[-1]))
+        object.__setattr__(self, "layers", tuple(layers))
+
     def _check_order(self) -> None:
         trained = min((number for number, _ in self.parameters()), default=len(self.layers))
         for number, layer in enumerate(self.layers):
@@ -115,8 +131,14 @@ class Network:
             raise ValueError(f"A parameter of the loss is given twice: {names}.")
         for name, value in self.loss_parameters:
             for one in value if isinstance(value, tuple) else (value,):
-                if not isinstance(one, Real) or not math.isfinite(one):
+                unbounded = isinstance(one, Real) and one == math.inf and name in self._unbounded()
+                if not isinstance(one, Real) or not (math.isfinite(one) or unbounded):
                     raise ValueError(f"{name} of the loss must be finite numbers, got {value!r}.")
+
+    def _unbounded(self) -> tuple[str, ...]:
+        """Return the parameters of the loss that may be infinite."""
+        entry = LOSSES.get((self.loss, self.output))
+        return entry.unbounded if entry else ()
 
     def __str__(self) -> str:
         layers = " -> ".join(map(_text, (self.shape or self.inputs, *self.layers)))
@@ -128,10 +150,8 @@ class Network:
         """Shape of a row: of the inputs, and of the outputs of every layer."""
         shapes: list[Shape] = [self.shape or self.inputs]
         for number, layer in enumerate(self.layers):
-            try:
+            with _naming(number, layer):
                 shapes.append(layer.outputs(shapes[-1]))
-            except ValueError as error:
-                raise ValueError(f"Layer {number}, {_text(layer)}, does not fit: {error}") from None
         return tuple(shapes)
 
     @cached_property
@@ -172,7 +192,8 @@ class Network:
         """
         widths = [self.inputs]
         for layer, before, after in zip(self.layers, self.shapes, self.sizes[1:], strict=False):
-            if any(len(one.shape) >= 2 for one in layer.parameters(before)):
+            own = any(len(one.shape) >= 2 for one in layer.parameters(before))
+            if own or layer.kind == "tied":
                 widths.append(after)
         return tuple(widths)
 
@@ -376,6 +397,15 @@ class Network:
         )
 
 
+@contextmanager
+def _naming(number: int, layer: Layer) -> Iterator[None]:
+    """Have an error say which layer does not fit."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"Layer {number}, {_text(layer)}, does not fit: {error}") from None
+
+
 def _layer(state: Any) -> Layer:
     """Return a layer from its kind and its attributes."""
     if not isinstance(state, Mapping) or not isinstance(state.get("kind"), str):
@@ -415,8 +445,8 @@ def _listed(value: float | tuple[float, ...]) -> Any:
 
 def _gives_logits(layer: Any) -> bool:
     """Whether a layer may be the last one of a network with a loss."""
-    if layer == Dense(getattr(layer, "units", 0), "identity"):
-        return True
+    if layer.kind in ("dense", "tied"):
+        return bool(layer.activation == "identity")
     plain = {"kernel_size": 1, "activation": "identity", "stride": 1, "dilation": 1, "groups": 1}
     return layer.kind == "convolution" and all(
         getattr(layer, name) == value for name, value in plain.items()

@@ -77,7 +77,7 @@ def check_shapes(layers: tuple[Layer, ...], shape: Shape) -> Shape:
     shapes = [shape]
     for number, layer in enumerate(layers):
         try:
-            shapes.append(_outputs(layer, shapes))
+            shapes.append(_outputs(layer, layers[:number], shapes))
         except ValueError as error:
             raise ValueError(f"layers[{number}], {layer}, does not fit: {error}") from None
     return shapes[-1]
@@ -120,9 +120,11 @@ def _words(shape: Shape) -> str:
     return f"arrays of shape {shape}" if isinstance(shape, tuple) else f"{shape} values"
 
 
-def _outputs(layer: Layer, shapes: list[Shape]) -> Shape:
-    """Return what comes out of a layer, checked, by the shapes of all before."""
+def _outputs(layer: Any, before: tuple[Layer, ...], shapes: list[Shape]) -> Shape:
+    """Return what comes out of a layer, checked, by the layers before it and their shapes."""
     inputs = shapes[-1]
+    if hasattr(layer, "settled"):
+        layer = layer.settled(before, shapes)
     outputs = layer.outputs(inputs)
     size = size_of(outputs)
     if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
@@ -131,9 +133,9 @@ def _outputs(layer: Layer, shapes: list[Shape]) -> Shape:
     if span is not None:
         if not isinstance(span, Integral) or not 1 <= span < len(shapes):
             raise ValueError(f"there are {len(shapes) - 1} layers before it, got span={span!r}.")
-        before = shapes[-1 - span]
-        if before != inputs:
-            raise ValueError(f"it adds values of shape {before} to those of shape {inputs}.")
+        source = shapes[-1 - span]
+        if source != inputs:
+            raise ValueError(f"it adds values of shape {source} to those of shape {inputs}.")
     return outputs
 
 

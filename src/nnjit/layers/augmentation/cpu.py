@@ -13,15 +13,15 @@ import numpy as np
 
 from nnjit.core.compiler.jit import elementwise, inline, vectorized, viewing
 from nnjit.core.compiler.units import Unit, call
-from nnjit.core.jobs.job import STEPS, Step, block_of, job_of, order_of, step_of, work_of
+from nnjit.core.jobs.job import Step, block_of, job_of, order_of, step_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.jobs.sorting import place_of
 from nnjit.core.maps.activations import copy
 from nnjit.core.maps.lengths import clear_tails, is_ragged, length_of
+from nnjit.core.maps.normals import key_of, normals_adder
 from nnjit.core.maps.points import point_of
 from nnjit.core.scalar import helper
-from nnjit.formulas.library import library
-from nnjit.formulas.random import counters, normals
+from nnjit.formulas.random import counters
 from nnjit.layers.axes import each_axis
 
 __all__ = ["ROWS_ALONE", "TRAINING_ONLY", "make_step", "units"]
@@ -34,7 +34,7 @@ CUT, START, MOVE, FLIP, DRAWS = range(5)
 NOISE = 2 * DRAWS
 
 _random = counters(helper)
-key, unit_key, bits = _random.key, _random.unit_key, _random.bits
+unit_key, bits = _random.unit_key, _random.bits
 
 
 class AugmentStep(Step):
@@ -56,13 +56,6 @@ class AugmentStep(Step):
 
 
 augment_step_of = reader(AugmentStep)
-
-
-@inline
-def _key_of(job, number):
-    """What the layer draws with in this step of the solver."""
-    step_number = np.int64(view(job.clock_at, STEPS + 1, np.float64(0))[STEPS])
-    return key(job.seed, step_number, number)
 
 
 @elementwise
@@ -163,7 +156,7 @@ def draw_maps(job, step, plain, block, like):
     parts_y = _table(work, step.parts_y, step.height, job, block, like)
     parts_x = _table(work, step.parts_x, step.width, job, block, like)
     ragged = is_ragged(job, plain)
-    first, second = _key_of(job, step.number)
+    first, second = key_of(job, step.number)
     for j in range(rows):
         n = length_of(job, plain, block.start + order[j]) if ragged else step.width
         place = place_of(job, block, j)
@@ -214,49 +207,11 @@ def copy_points(job, step, block, like):
     copy(work[x : x + n], work[h : h + n])
 
 
-def _noise_of(single):
-    """Function (job, step, block, like): normal numbers are added to all values.
-
-    They are numbered point by point, channels innermost: so those of a series do not depend on
-    how many points it is filled up with.
-    """
-    normal_pair = normals(library(single, helper), helper)
-
-    @vectorized
-    def add_pair(a, b, c, d, places, deviation, even, odd):
-        for j in range(len(even)):
-            x, y = normal_pair(bits(a, b, places[j]), bits(c, d, places[j]))
-            even[j] += deviation * x
-            odd[j] += deviation * y
-
-    @inline
-    def add_noise(job, step, block, like):
-        work, rows, n = work_of(job, block, like), block.rows, step.outputs
-        at, row_bytes = step.output_row * job.stride, job.stride * work.itemsize
-        places = view(block.work_at + (job.spare_row + 1) * row_bytes, rows, np.uint32(0))
-        for j in range(rows):
-            places[j] = place_of(job, block, j)
-        first, second = _key_of(job, step.number)
-        for k in range(0, n, 2):
-            p, c = divmod(k, step.channels)
-            even = at + (c * step.points + p) * rows
-            p, c = divmod(k + 1, step.channels)
-            odd = at + (c * step.points + p) * rows if k + 1 < n else job.spare_row * job.stride
-            a, b = unit_key(first, second, NOISE + k)
-            c, d = unit_key(first, second, NOISE + k + 1)
-            add_pair(
-                a, b, c, d, places, type(like)(step.noise), work[even : even + rows],
-                work[odd : odd + rows],
-            )  # fmt: skip
-
-    return add_noise
-
-
 @functools.cache
 def units(single):
     """The units of augmentations in one precision, by name; a layer takes the one it needs."""
     like = np.float32(0) if single else np.float64(0)
-    add_noise = _noise_of(single)
+    add_normals = normals_adder(single)
 
     def whole_forward(job_at, step_at, block_at):
         job, step, block = job_of(job_at), augment_step_of(step_at), block_of(block_at)
@@ -274,7 +229,7 @@ def units(single):
             call(step.moves_at, (job_at, step_at, block_at))
         else:
             copy_points(job, step, block, like)
-        add_noise(job, step, block, like)
+        add_normals(job, step, block, step.noise, NOISE, like)
         clear_tails(job, step_of(step_at), block, step.output_row, like)
 
     suffix = "single" if single else "double"

@@ -1,0 +1,1 @@
+"""Normal numbers added to values, in training only."""

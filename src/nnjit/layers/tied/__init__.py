@@ -1,0 +1,1 @@
+"""Dense layers whose weights are those of another one, transposed."""
