@@ -1,4 +1,4 @@
-"""Training steps and predictions of a network of series or images, by each library.
+"""Training steps and predictions of a network of series or images, or an autoencoder, by library.
 
 Each function takes (case, dtype, quick) and returns `Steps`: what runs one epoch, and what predicts
 one row. What is prepared outside is what a user pays once: imports, data, compiled code.
@@ -73,7 +73,7 @@ def torch_steps(threads, channels_last=False, packed=False):
 
     def make(case, dtype, quick):
         if channels_last and len(case.shape) < 3:
-            raise NotHere("series have one memory format")
+            raise NotHere("series and vectors have one memory format")
         if packed and not case.vowels:
             raise NotHere("only series of unequal length are packed")
         try:
@@ -92,7 +92,7 @@ def torch_steps(threads, channels_last=False, packed=False):
         target = torch.from_numpy(y)
         model = _torch_module(torch, case.network).to(inputs.dtype).to(memory_format=layout)
         optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE, BETAS, EPSILON, fused=True)
-        loss_function = torch.nn.CrossEntropyLoss()
+        loss_function = torch.nn.CrossEntropyLoss() if case.classes else torch.nn.MSELoss()
 
         def epoch():
             model.train()
@@ -121,7 +121,7 @@ def _torch_module(torch, network):
 
 def _torch_layer(nn, layer, shape, axes):
     """Modules that do what a layer does, of the kinds in the cases."""
-    of = {1: "1d", 2: "2d"}[axes]
+    of = {1: "1d", 2: "2d"}.get(axes)
     if layer.kind == "convolution":
         made = getattr(nn, f"Conv{of}")(
             shape[0], layer.filters, layer.kernel_size, padding=_torch_padding(layer)

@@ -1,4 +1,4 @@
-"""The networks of series and images that every speed comparison of such uses."""
+"""The networks of series and images, and autoencoders, that every speed comparison of such uses."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ class NetworkCase:
     ----------
     name : str
     shape : tuple of int
-        (channels, time) or (channels, height, width) of a row.
+        (channels, time) or (channels, height, width) of a row; (features,) of a vector.
     layers : tuple of Layer
         Without the last one, whose units are the classes.
-    classes, batch : int
+    classes : int
+        0 for an autoencoder, which gives out its rows.
+    batch : int
     steps : int
         Minibatches that are timed together.
     budget : float
@@ -54,9 +56,11 @@ class NetworkCase:
 
     @property
     def network(self):
-        layers = (*self.layers, Dense(self.classes, "identity"))
         inputs = int(np.prod(self.shape))
-        return Network(inputs, layers, "log_loss", "softmax", shape=self.shape)
+        layers = (*self.layers, Dense(self.classes or inputs, "identity"))
+        shape = self.shape if len(self.shape) > 1 else ()
+        end = ("log_loss", "softmax") if self.classes else ("squared_error", "identity")
+        return Network(inputs, layers, *end, shape=shape)
 
     @property
     def products(self):
@@ -113,6 +117,13 @@ _MNIST_CNN = (
     Conv(32, 3, padding="valid"), Conv(64, 3, padding="valid"), Pool("max", 2),
     Flatten(), Dense(128),
 )  # fmt: skip
+
+
+def _autoencoder(hidden, components):
+    """Encoder and decoder of one hidden layer each."""
+    return Dense(hidden), Dense(components, "identity"), Dense(hidden)
+
+
 _SMALL, _LARGE = (16, 32, 16), (128, 256, 128)
 
 NETWORK_CASES = {
@@ -129,6 +140,8 @@ NETWORK_CASES = {
         NetworkCase("LSTM 32, vowels, 32", (12, 29), (LSTM(32),), 9, 32, 100, 3.0, None, True),
         NetworkCase("tanh 32, vowels, 32", (12, 29), (RNN(32),), 9, 32, 100, 8.0, None, True),
         NetworkCase("GRU 128, 100 steps, 64", (32, 100), (GRU(128),), 9, 64, 6, 1.5),
+        NetworkCase("autoencoder 30-64-32, 32", (30,), _autoencoder(64, 32), 0, 32, 2000, 10.0),
+        NetworkCase("autoencoder 784-128-32, 128", (784,), _autoencoder(128, 32), 0, 128, 100, 1.3),
     )
 }
 
@@ -142,6 +155,7 @@ def make_rows(case, dtype, steps, seed=0):
     -------
     X : ndarray of shape (steps * batch, values)
     y : ndarray of shape (steps * batch,), int64
+        X itself for an autoencoder.
     """
     if case.vowels:
         series, _, speakers = _vowels()
@@ -149,6 +163,8 @@ def make_rows(case, dtype, steps, seed=0):
         return series[rows].reshape(len(rows), -1).astype(dtype), speakers[rows].astype(np.int64)
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((steps * case.batch, case.network.inputs), dtype=np.float32)
+    if not case.classes:
+        return (X := X.astype(dtype, copy=False)), X
     y = np.abs(X[:, :8].sum(axis=1) * 3).astype(np.int64) % case.classes
     return X.astype(dtype, copy=False), y
 

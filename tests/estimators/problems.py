@@ -57,6 +57,13 @@ def pair(kind, **parameters):
     return getattr(nnjit, name)(**parameters), getattr(peer, name)(**parameters)
 
 
+def network_of(family, kind, **parameters):
+    """Return the classifier or regressor of a family, such as "Conv", for a kind of target."""
+    loss = {"loss": "poisson"} if kind == "poisson" else {}
+    name = family + ("Classifier" if kind in CLASSIFICATION else "Regressor")
+    return getattr(nnjit, name)(**loss, **parameters)
+
+
 def quietly(function, *args, **kwargs):
     """Call without ConvergenceWarnings and overflow warnings."""
     with warnings.catch_warnings():
@@ -94,3 +101,12 @@ def assert_same_network(ours, theirs, rtol=1e-6):
     ):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-3 * rtol * np.abs(b).max())
+
+
+def assert_same_bits(one, other):
+    """Compare two fitted networks and all their parameters, to the bit."""
+    networks, arrays = zip(one._give_parameters(), other._give_parameters(), strict=True)
+    assert networks[0] == networks[1]
+    for a, b in zip(*arrays, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)

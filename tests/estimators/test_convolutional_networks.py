@@ -5,14 +5,22 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import CLASSIFICATION, REGRESSION, problem, quietly, weights
+from problems import (
+    CLASSIFICATION,
+    REGRESSION,
+    assert_same_bits,
+    network_of,
+    problem,
+    quietly,
+    weights,
+)
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, train_test_split
 
 import nnjit
-from nnjit import ConvClassifier, ConvRegressor
+from nnjit import ConvClassifier
 from nnjit.layers import (
     Augment,
     Conv,
@@ -39,22 +47,12 @@ every_stack = pytest.mark.parametrize("stack", STACKS)
 
 
 def model_of(kind, stack="plain", **parameters):
-    cls = ConvClassifier if kind in CLASSIFICATION else ConvRegressor
-    loss = {"loss": "poisson"} if kind == "poisson" else {}
-    return cls(**{"filters": 4, **SETTINGS, **STACKS[stack], **loss, **parameters})
+    return network_of("Conv", kind, **{"filters": 4, **SETTINGS, **STACKS[stack], **parameters})
 
 
 def fitted(kind, stack="plain", **parameters):
     X, y = problem(kind)
     return quietly(model_of(kind, stack, **parameters).fit, X, y), X, y
-
-
-def assert_same(one, other):
-    networks, arrays = zip(one._give_parameters(), other._give_parameters(), strict=True)
-    assert networks[0] == networks[1]
-    for a, b in zip(*arrays, strict=True):
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
 
 
 # The preset
@@ -199,8 +197,8 @@ def test_pickles_and_clones(stack, dtype):
     model = quietly(model_of("multiclass", stack).fit, X, y)
     assert {array.dtype for array in model._give_parameters()[1]} == {np.dtype(dtype)}
     assert model.predict_proba(X).dtype == dtype
-    assert_same(pickle.loads(pickle.dumps(model)), model)
-    assert_same(quietly(clone(model).fit, X, y), model)
+    assert_same_bits(pickle.loads(pickle.dumps(model)), model)
+    assert_same_bits(quietly(clone(model).fit, X, y), model)
     assert "Conv" in repr(model) and "filters=4" in repr(model)
 
 
@@ -210,7 +208,7 @@ def test_training_goes_on_where_it_stood(stack):
     whole = model_of("multiclass", stack, max_iter=1, shuffle=False)
     one = quietly(clone(whole).partial_fit, X, y, classes=np.unique(y))
     other = quietly(clone(whole).set_params(warm_start=True).fit, X, y)
-    assert_same(one, other)
+    assert_same_bits(one, other)
     before = [array.copy() for array in one._give_parameters()[1]]
     quietly(one.partial_fit, X, y)
     quietly(other.fit, X, y)
@@ -229,7 +227,7 @@ def test_a_fit_that_was_cut_off_goes_on_to_the_bit(stack, more, tmp_path):
         "multiclass", stack, **parameters, checkpoint=tmp_path / "run", checkpoint_interval=1
     )
     quietly(clone(model).set_params(max_iter=4).fit, X, y)
-    assert_same(quietly(clone(model).fit, X, y), expected)
+    assert_same_bits(quietly(clone(model).fit, X, y), expected)
 
 
 def test_best_loss_weights_are_those_of_that_epoch():
@@ -239,7 +237,7 @@ def test_best_loss_weights_are_those_of_that_epoch():
     best = int(np.argmin(model.loss_curve_)) + 1
     assert best < 12 and model.best_loss_ == min(model.loss_curve_)
     again = quietly(model_of("regression", **{**settings, "max_iter": best}).fit, X, y)
-    assert_same(model, again)
+    assert_same_bits(model, again)
     last = quietly(model_of("regression", **settings).fit, X, y)
     assert last.loss_curve_ == model.loss_curve_
     assert (last.coefs_[0] != model.coefs_[0]).any()
@@ -257,7 +255,7 @@ def test_weights_rows_of_validation_and_classes_count():
     assert len(quietly(stopped.fit, X, y).validation_scores_) == 6
     watched = quietly(clone(plain).fit, X, y, X_val=X, y_val=y)
     assert watched.validation_scores_[-1] == watched.score(X, y)
-    assert_same(watched, unweighted)
+    assert_same_bits(watched, unweighted)
     columns = np.stack([y, y % 2], axis=1)
     many = quietly(clone(plain).fit, X, columns)
     assert many.predict(X).shape == columns.shape
@@ -293,7 +291,7 @@ def test_a_gpu_is_refused_by_name():
     X, y = problem("regression")
     with pytest.raises(ValueError, match="Convolution layers have no code for a GPU"):
         model_of("regression", device="cuda").fit(X, y)
-    assert_same(fitted("regression", device="auto")[0], fitted("regression")[0])
+    assert_same_bits(fitted("regression", device="auto")[0], fitted("regression")[0])
 
 
 @every_stack

@@ -6,7 +6,15 @@ import warnings
 import numpy as np
 import pytest
 from cases import saved
-from problems import CLASSIFICATION, REGRESSION, problem, quietly, weights
+from problems import (
+    CLASSIFICATION,
+    REGRESSION,
+    assert_same_bits,
+    network_of,
+    problem,
+    quietly,
+    weights,
+)
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -18,7 +26,6 @@ from nnjit import (
     NetworkClassifier,
     NetworkRegressor,
     RecurrentClassifier,
-    RecurrentRegressor,
     SeriesScaler,
 )
 from nnjit.estimators._start import starting_values
@@ -53,22 +60,12 @@ every_cell = pytest.mark.parametrize("cell", CELLS)
 
 
 def model_of(kind, stack="plain", **parameters):
-    cls = RecurrentClassifier if kind in CLASSIFICATION else RecurrentRegressor
-    loss = {"loss": "poisson"} if kind == "poisson" else {}
-    return cls(**{"units": 6, **SETTINGS, **STACKS[stack], **loss, **parameters})
+    return network_of("Recurrent", kind, **{"units": 6, **SETTINGS, **STACKS[stack], **parameters})
 
 
 def fitted(kind, stack="plain", **parameters):
     X, y = problem(kind)
     return quietly(model_of(kind, stack, **parameters).fit, X, y), X, y
-
-
-def assert_same(one, other):
-    networks, arrays = zip(one._give_parameters(), other._give_parameters(), strict=True)
-    assert networks[0] == networks[1]
-    for a, b in zip(*arrays, strict=True):
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
 
 
 def ragged(seed=0, n=60, shortest=5, longest=13):
@@ -269,8 +266,8 @@ def test_pickles_and_clones(stack, dtype):
     model = quietly(model_of("multiclass", stack).fit, X, y)
     assert {array.dtype for array in model._give_parameters()[1]} == {np.dtype(dtype)}
     assert model.predict_proba(X).dtype == dtype
-    assert_same(pickle.loads(pickle.dumps(model)), model)
-    assert_same(quietly(clone(model).fit, X, y), model)
+    assert_same_bits(pickle.loads(pickle.dumps(model)), model)
+    assert_same_bits(quietly(clone(model).fit, X, y), model)
     assert repr(model).startswith("RecurrentClassifier(") and "units=" in repr(model)
 
 
@@ -280,7 +277,7 @@ def test_training_goes_on_where_it_stood(stack):
     whole = model_of("multiclass", stack, max_iter=1, shuffle=False)
     one = quietly(clone(whole).partial_fit, X, y, classes=np.unique(y))
     other = quietly(clone(whole).set_params(warm_start=True).fit, X, y)
-    assert_same(one, other)
+    assert_same_bits(one, other)
     before = [array.copy() for array in one._give_parameters()[1]]
     quietly(one.partial_fit, X, y)
     quietly(other.fit, X, y)
@@ -297,7 +294,7 @@ def test_a_fit_that_was_cut_off_goes_on_to_the_bit(stack, more, tmp_path):
         "multiclass", stack, **parameters, checkpoint=tmp_path / "run", checkpoint_interval=1
     )
     quietly(clone(model).set_params(max_iter=4).fit, X, y)
-    assert_same(quietly(clone(model).fit, X, y), expected)
+    assert_same_bits(quietly(clone(model).fit, X, y), expected)
 
 
 def test_weights_rows_of_validation_and_classes_count():
@@ -312,7 +309,7 @@ def test_weights_rows_of_validation_and_classes_count():
     assert len(quietly(stopped.fit, X, y).validation_scores_) == 6
     watched = quietly(clone(plain).fit, X, y, X_val=X, y_val=y)
     assert watched.validation_scores_[-1] == watched.score(X, y)
-    assert_same(watched, unweighted)
+    assert_same_bits(watched, unweighted)
     columns = np.stack([y, y % 2], axis=1)
     many = quietly(clone(plain).fit, X, columns)
     assert many.predict(X).shape == columns.shape
@@ -356,7 +353,7 @@ def test_a_gpu_is_refused_by_name(cell):
     stack = NetworkRegressor([LSTM(3)], device="cuda:1")
     with pytest.raises(ValueError, match=r"layers\[0\], LSTM\(units=3, .* no code for a GPU"):
         stack.fit(X, y)
-    assert_same(
+    assert_same_bits(
         fitted("regression", cell=cell, device="auto")[0], fitted("regression", cell=cell)[0]
     )
 
@@ -495,8 +492,8 @@ def test_rows_arrays_and_lists_are_fitted_alike():
         (X.transpose(0, 2, 1).reshape(len(X), -1), (12, 2), True),
     ):
         other = model_of("binary", input_shape=shape, channels_last=last)
-        assert_same(quietly(other.fit, form, y), model)
-    assert_same(quietly(model_of("binary", input_shape=(2, 12)).fit, series, y), model)
+        assert_same_bits(quietly(other.fit, form, y), model)
+    assert_same_bits(quietly(model_of("binary", input_shape=(2, 12)).fit, series, y), model)
 
 
 def test_two_equal_numbers_are_channels_and_time():
@@ -554,7 +551,7 @@ def test_a_stack_is_the_preset_to_the_bit():
     settings = {**SETTINGS, "alpha": 0.01, "clip_norm": 1.0, "learning_rate_init": 0.01}
     stack = quietly(NetworkClassifier([GRU(6, bidirectional=True)], **settings).fit, X, y)
     model = RecurrentClassifier(6, bidirectional=True, learning_rate="constant", **settings)
-    assert_same(quietly(model.fit, X, y), stack)
+    assert_same_bits(quietly(model.fit, X, y), stack)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

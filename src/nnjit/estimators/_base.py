@@ -812,6 +812,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             single_epoch=incremental,
             # partial_fit does not validate parameters again: anything true may be here.
             verbose=int(self.verbose if isinstance(self.verbose, Integral) else bool(self.verbose)),
+            ends_by_itself=self._ends_by_itself(),
         )
         if state.solver.parameters is not None:
             engine.pack(state.solver.parameters)
@@ -964,6 +965,10 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             )
         return int(np.clip(batch_size, 1, max(n_samples, 1)))
+
+    def _ends_by_itself(self) -> bool:
+        """Whether a fit that takes all epochs is as it should be, and nothing to warn of."""
+        return False
 
     def _take_over(self, engine: Engine, state: TrainingState) -> None:
         """Set the fitted attributes from a run that has ended."""

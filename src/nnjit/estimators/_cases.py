@@ -31,6 +31,8 @@ __all__ = [
     "read_by_fit",
     "refuse_misplaced",
     "refuse_width",
+    "rows_as_given",
+    "series_as_given",
     "shape_asked",
     "shape_found",
 ]
@@ -329,6 +331,61 @@ def _filled_up(rows: Array, found: Shape, points: int) -> Array:
     filled = np.full((len(rows), found[0], points), np.nan, rows.dtype)
     filled[:, :, : found[-1]] = rows.reshape(-1, *found)
     return filled.reshape(len(rows), -1)
+
+
+# Giving back
+
+
+def series_as_given(series: Array, X: Any, channels_last: bool) -> list[Array]:
+    """Return series, filled up to be of one length, as the list that they came in.
+
+    Parameters
+    ----------
+    series : ndarray of shape (n, channels, time)
+    X : sequence of array-like
+        What they were made of.
+    channels_last : bool
+        Whether that has the channels last.
+    """
+    found = []
+    for row, one in zip(series, X, strict=True):
+        given = np.shape(one)
+        part = row[:, : given[0] if len(given) == 1 or channels_last else given[1]]
+        found.append((part.T if channels_last else part).reshape(given).copy())
+    return found
+
+
+def rows_as_given(rows: Array, X: Any, estimator: Any) -> Any:
+    """Return rows, the channels first, in the form that X came in.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, values)
+        Of the shape that a fitted estimator's cases have.
+    X : object
+        Rows, an array of cases, or a list or an array of series.
+    estimator : estimator
+        With `input_shape_` and `channels_last`.
+
+    Returns
+    -------
+    ndarray or list of ndarray
+    """
+    shape, last = estimator.input_shape_, bool(estimator.channels_last)
+    cases = read_cases(X, "X", last)
+    if cases.shape is None:
+        cases = read_by_fit(cases, np.shape(cases.rows)[-1], estimator, "X")
+    values = rows.reshape(len(rows), *shape)
+    if cases.built:
+        return series_as_given(values, X, last)
+    if last:
+        values = np.moveaxis(values, 1, -1)
+    if cases.shape is None:
+        return np.ascontiguousarray(values).reshape(rows.shape)
+    if len(shape) == 2:  # series may be shorter than those of the fit
+        points = shape_found(cases.shape, shape, last)[1]
+        values = values[:, :points] if last else values[:, :, :points]
+    return np.ascontiguousarray(values).reshape(len(rows), *cases.shape)
 
 
 # What is not finite

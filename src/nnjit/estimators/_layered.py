@@ -32,7 +32,8 @@ coefs_ : list of ndarray
     (channels, gates * units) of what comes into a recurrent layer. Like all arrays here they can
     be assigned before predicting.
 intercepts_ : list of ndarray
-    Biases of each of these layers, of shape (units,), (filters,) or (gates * units,).
+    Biases of each of these layers, of shape (units,), (filters,) or (gates * units,), and in
+    between of ``TiedDense``, whose weights are those of another layer.
 normalization_ : list of dict
     Only where there are normalizations: of each the learned 'scale' and 'shift', and for 'batch'
     the running 'mean' and 'variance', arrays of shape (units,) or (channels,).

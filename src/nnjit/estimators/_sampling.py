@@ -22,7 +22,7 @@ __all__ = ["SampledPredictions"]
 
 
 class SampledPredictions(NetworkEstimator):
-    """Adds `predict_samples` to networks that may have dropout."""
+    """Adds `predict_samples` to networks that may draw at random, as dropout does."""
 
     def predict_samples(
         self, X: MatrixLike, n: int, *, random_state: RandomState = None
@@ -30,7 +30,7 @@ class SampledPredictions(NetworkEstimator):
         """Return n predictions of each row that leave out at random what training does.
 
         Monte Carlo dropout: their mean is a prediction, and how far they scatter tells how
-        uncertain it is. Augmentation, where a network has it, changes the rows likewise.
+        uncertain it is. Augmentation and noise, where a network has them, change values likewise.
 
         Parameters
         ----------

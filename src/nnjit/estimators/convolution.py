@@ -2,12 +2,11 @@
 
 # Without `from __future__ import annotations`, so that help() shows the values in a Literal.
 import operator
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from nnjit._types import RegressionLossName, ScheduleName
+from nnjit._types import RegressionLossName
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._layered import LayeredNetwork, SmallMinibatches
 from nnjit.estimators.classifier import BaseClassifier
@@ -18,8 +17,8 @@ from nnjit.estimators.parameters import (
     Convolutions,
     InputShape,
     RegressionLoss,
+    SmallSets,
     StratifiedStopping,
-    Training,
 )
 from nnjit.estimators.regressor import BaseRegressor
 from nnjit.layers.axes import channels
@@ -70,15 +69,8 @@ class ConvolutionalNetwork(SmallMinibatches, LayeredNetwork, Augmentation, Convo
 
 
 @parameter_group
-class _Defaults(Training, InputShape, Augmentation, Convolutions):
-    batch_size: int | Literal["auto"] = parameter(
-        default="auto",
-        text="""Rows in a minibatch; 'auto' is a tenth of the rows, but from 8 to 64. Not used by
-            'lbfgs'.""",
-    )
-    learning_rate: ScheduleName | Callable[[int, int], Any] = parameter(default="plateau")
-    learning_rate_decay: float = parameter(default=0.5)
-    max_iter: int = parameter(default=300)
+class _Shared(SmallSets, InputShape, Augmentation, Convolutions):
+    pass
 
 
 _NOTES = """
@@ -107,7 +99,7 @@ PyTorch's. There is no device code; ``device="auto"`` runs on the CPU.
 
 
 @parameter_group
-class _ClassifierParameters(StratifiedStopping, ClassificationLoss, ClassWeights, _Defaults):
+class _ClassifierParameters(StratifiedStopping, ClassificationLoss, ClassWeights, _Shared):
     pass
 
 
@@ -168,7 +160,7 @@ class ConvClassifier(_ClassifierParameters, BaseClassifier, ConvolutionalNetwork
 
 
 @parameter_group
-class _RegressorParameters(RegressionLoss, _Defaults):
+class _RegressorParameters(RegressionLoss, _Shared):
     loss: RegressionLossName = parameter(default="squared_error")
 
 

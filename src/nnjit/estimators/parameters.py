@@ -441,6 +441,79 @@ class Layers:
 
 
 @parameter_group
+class Coding:
+    """A code, what makes it and what makes rows of it again."""
+
+    n_components: int = parameter(
+        default=2, kind=_COUNT, text="Numbers in the code of a row.", kw_only=False
+    )
+    hidden_layer_sizes: HiddenSizes = parameter(
+        default=(64,),
+        kind=Kind("int or array-like of int", ["array-like", *_COUNT.constraints]),
+        text="""Units of each hidden layer of the encoder, from the rows to the code; the decoder
+            has the same in the opposite order. ``()`` for none: a linear code.""",
+        kw_only=False,
+    )
+    activation: ActivationName | Sequence[ActivationName] | NDArray[np.str_] = parameter(
+        default="relu",
+        kind=Kind(
+            choice(ActivationName).words + " or array-like of such",
+            [EntryName(hidden_activations, "register_activation"), Activations()],
+        ),
+        text="""Activation of the hidden layers, or one for each of the encoder's, which the
+            decoder has in the opposite order; as of `MLPClassifier`. The code has none.""",
+    )
+    output_activation: Literal["auto"] | OutputName = parameter(
+        default="auto",
+        kind=choice(("auto", *names(OutputName))),
+        text="""What makes values of a row of the last layer's sums z: z, 1 / (1 + exp(-z)),
+            tanh(z), log(1 + exp(z)) or exp(z). 'auto' is the second, logistic, where all values of
+            the rows of the fit lie from 0 to 1, and identity elsewhere and where all hidden
+            activations are 'identity'.""",
+    )
+    noise: float = parameter(
+        default=0.0,
+        kind=_NOT_NEGATIVE,
+        text="""Standard deviation of normal numbers that are added to all values of a row in every
+            step of training, in the units of X: 0.3 is much for features scaled to a deviation of
+            1. What is to come out is the row as it is.""",
+    )
+    mask: float = parameter(
+        default=0.0,
+        kind=_BELOW_ONE,
+        text="""Share of the values of each row that is set to 0 at random in every step of
+            training, the others being divided by one minus it; in [0, 1). It may stand beside
+            `noise`, which comes first.""",
+    )
+    tied: bool = parameter(
+        default=False,
+        kind=_FLAG,
+        text="""Whether the decoder has the weights of the encoder, transposed, and only biases of
+            its own: half the parameters. Not with `layers`.""",
+    )
+    contamination: float = parameter(
+        default=0.1,
+        kind=interval(Real, 0, 0.5, "right"),
+        text="""Share of the training rows that `predict` takes for outliers, above 0 and at most
+            0.5.""",
+    )
+    n_members: int = parameter(
+        default=1,
+        kind=_COUNT,
+        text="""Networks, each from a seed of its own, whose errors are averaged where outliers are
+            told. The first one is the transformer.""",
+    )
+    layers: Sequence[Layer] | None = parameter(
+        default=None,
+        kind=Kind("list or tuple of layers, or None", [list, tuple, None]),
+        text="""The encoder in front of the code as layers of `nnjit.layers`, such as convolutions
+            or recurrent ones, in place of the dense ones. `hidden_layer_sizes` reversed is the
+            decoder then. Their attributes are parameters as well: ``layers__0__filters`` is that
+            of the first layer, and ``layers__0`` that layer.""",
+    )
+
+
+@parameter_group
 class RegressionLoss:
     """What a regressor minimizes."""
 
@@ -792,3 +865,17 @@ class Training(Run, Checkpoints, Stopping, Regularization, Solver):
         *("nesterovs_momentum", "early_stopping", "validation_fraction", "beta_1", "beta_2"),
         *("epsilon", "n_iter_no_change", "max_fun"),
     )
+
+
+@parameter_group
+class SmallSets(Training):
+    """Defaults of networks that are made for sets of some dozens of rows as well."""
+
+    batch_size: int | Literal["auto"] = parameter(
+        default="auto",
+        text="""Rows in a minibatch; 'auto' is a tenth of the rows, but from 8 to 64. Not used by
+            'lbfgs'.""",
+    )
+    learning_rate: ScheduleName | Callable[[int, int], Any] = parameter(default="plateau")
+    learning_rate_decay: float = parameter(default=0.5)
+    max_iter: int = parameter(default=300)

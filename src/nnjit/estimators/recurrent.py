@@ -2,13 +2,12 @@
 
 # Without `from __future__ import annotations`, so that help() shows the values in a Literal.
 import operator
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from nnjit._types import RegressionLossName, ScheduleName
+from nnjit._types import RegressionLossName
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._layered import LayeredNetwork, SmallMinibatches
 from nnjit.estimators._sequence_targets import SequenceLabels, SequenceValues
@@ -20,9 +19,9 @@ from nnjit.estimators.parameters import (
     InputShape,
     Recurrences,
     RegressionLoss,
+    SmallSets,
     StratifiedStopping,
     Targets,
-    Training,
 )
 from nnjit.layers.augmentation.spec import Augment
 from nnjit.layers.axes import channels
@@ -95,22 +94,14 @@ class RecurrentNetwork(
 
 
 @parameter_group
-class _Defaults(Training, InputShape, Augmentation, Recurrences, Targets):
-    batch_size: int | Literal["auto"] = parameter(
-        default="auto",
-        text="""Rows in a minibatch; 'auto' is a tenth of the rows, but from 8 to 64. Not used by
-            'lbfgs'.""",
-    )
+class _Defaults(SmallSets, InputShape, Augmentation, Recurrences, Targets):
     clip_norm: float | None = parameter(
         default=1.0,
         text="""Most of the norm of a minibatch's gradient, of all parameters together: above it
             the gradient is multiplied by ``clip_norm / (norm + 1e-6)``. None for no clipping, and
             where there is `clip_value`. 'lbfgs' takes no notice of the default.""",
     )
-    learning_rate: ScheduleName | Callable[[int, int], Any] = parameter(default="plateau")
-    learning_rate_decay: float = parameter(default=0.5)
     learning_rate_init: float = parameter(default=0.01)
-    max_iter: int = parameter(default=300)
 
 
 _NOTES = """

@@ -20,11 +20,13 @@ from nnjit.estimators._cases import (
     read_cases,
     refuse_misplaced,
     refuse_width,
+    series_as_given,
     shape_asked,
     shape_found,
 )
 from nnjit.estimators._declaration import choice, parameter, parameter_group, with_parameters
 from nnjit.estimators._methods import checks_parameters, for_those_that
+from nnjit.estimators._moments import scale_of, together
 from nnjit.estimators._rollback import unchanged_on_error
 from nnjit.estimators._validation import all_finite
 from nnjit.estimators.parameters import InputShape
@@ -185,11 +187,11 @@ class SeriesScaler(_Parameters, OneToOneFeatureMixin, TransformerMixin, BaseEsti
             known = self.n_points_seen_, self.mean_, self.var_ * self.n_points_seen_
         for block in self._blocks(rows, shape, cases.built):
             found = _moments(block, (0, 2))
-            known = found if known is None else _together(known, found)
+            known = found if known is None else together(known, found)
         assert known is not None  # there is a case
         self.n_points_seen_, self.mean_, squares = known
         self.var_ = squares / self.n_points_seen_
-        self.scale_ = _scale(self.n_points_seen_, self.mean_, self.var_)
+        self.scale_ = scale_of(self.n_points_seen_, self.mean_, self.var_)
         return self
 
     def transform(self, X: ArrayLike) -> Scaled:
@@ -313,7 +315,7 @@ class SeriesScaler(_Parameters, OneToOneFeatureMixin, TransformerMixin, BaseEsti
         if self.per == "channel":
             return self.mean_[:, np.newaxis], self.scale_[:, np.newaxis]
         count, mean, squares = _moments(block, (2,))
-        scale = _scale(count, mean, squares / count)
+        scale = scale_of(count, mean, squares / count)
         return mean[..., np.newaxis], scale[..., np.newaxis]
 
     def _as_given(self, rows: Array, X: Any, cases: Cases, shape: Shape) -> Scaled:
@@ -322,12 +324,7 @@ class SeriesScaler(_Parameters, OneToOneFeatureMixin, TransformerMixin, BaseEsti
             return rows
         if not cases.built:
             return rows.reshape(len(rows), *cases.shape)
-        found = []
-        for row, one in zip(rows.reshape(len(rows), *shape), X, strict=True):
-            given = np.shape(one)
-            series = row[:, : given[0] if len(given) == 1 or self.channels_last else given[1]]
-            found.append((series.T if self.channels_last else series).reshape(given).copy())
-        return found
+        return series_as_given(rows.reshape(len(rows), *shape), X, bool(self.channels_last))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -351,18 +348,3 @@ def _moments(block: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array]:
     if there is not None:
         values[~there] = 0.0
     return count, mean, np.square(values, out=values).sum(axis=axes)
-
-
-def _together(one: tuple[Any, Any, Any], other: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
-    """Return number, mean and squares of both parts (Chan, Golub and LeVeque, 1983)."""
-    (n, mean, squares), (m, other_mean, other_squares) = one, other
-    total, difference = n + m, other_mean - mean
-    squares = squares + other_squares + difference**2 * (n * m / total)
-    return total, mean + difference * (m / total), squares
-
-
-def _scale(count: Array, mean: Array, variance: Array) -> FloatArray:
-    """Return the standard deviation, 1 where it is nothing but rounding of a constant."""
-    eps = np.finfo(np.float64).eps
-    constant = variance <= count * eps * variance + (count * mean * eps) ** 2
-    return np.where(constant, 1.0, np.sqrt(variance))

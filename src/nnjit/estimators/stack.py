@@ -1,11 +1,12 @@
 """Networks of layers that the user chooses."""
 
 # Without `from __future__ import annotations`, so that help() shows the values in a Literal.
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any, Self
 
 from nnjit._types import RegressionLossName
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
+from nnjit.estimators._layer_parameters import LayerParameters
 from nnjit.estimators._layered import ON_A_GPU, LayeredNetwork
 from nnjit.estimators._sequence_targets import SequenceLabels, SequenceValues
 from nnjit.estimators._stream import StreamedPredictions
@@ -28,7 +29,7 @@ from nnjit.layers.stack import check_shapes, checked_layers, is_layer, takes_vec
 __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
 
-class LayerStack(StreamedPredictions, LayeredNetwork, Layers):
+class LayerStack(LayerParameters, StreamedPredictions, LayeredNetwork, Layers):
     """A network of the layers in `layers`."""
 
     @property
@@ -96,79 +97,6 @@ class LayerStack(StreamedPredictions, LayeredNetwork, Layers):
             if layer.kind not in ON_A_GPU:
                 return f"layers[{number}], {layer}, has"
         return ""
-
-    # Parameters of the layers
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether those of the layers are among them: ``layers__0`` for the first layer,
-            ``layers__0__units`` for one of its attributes.
-
-        Returns
-        -------
-        parameters : dict
-            Values by name.
-        """
-        found = super().get_params(deep=False)
-        if deep and isinstance(found["layers"], (list, tuple)):
-            for number, layer in enumerate(found["layers"]):
-                if is_layer(layer):
-                    found |= _attributes(number, layer)
-        return found
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters.
-
-        Parameters
-        ----------
-        **params : dict
-            Values by name, as `get_params` returns them. A layer that changes is replaced.
-
-        Returns
-        -------
-        self : object
-            This estimator.
-
-        Raises
-        ------
-        ValueError
-            If there is none of a name, or a layer refuses a value. Nothing is set then.
-        """
-        own = {name: value for name, value in params.items() if not name.startswith("layers__")}
-        inner = {name: value for name, value in params.items() if name not in own}
-        if inner:
-            own["layers"] = self._changed_layers(own.get("layers", self.layers), inner)
-        return super().set_params(**own)
-
-    def _changed_layers(self, layers: Any, changes: dict[str, Any]) -> Any:
-        """Return layers, a new list or tuple, with others or other attributes in some places."""
-        changed = list(layers)
-        for name in sorted(changes, key=lambda name: name.count("__")):  # whole layers first
-            _, number, *attribute = name.split("__", 2)
-            known = number.isdecimal() and int(number) < len(changed)
-            if known and attribute:
-                layer: Any = changed[int(number)]
-                known = is_layer(layer) and attribute[0] in [one.name for one in fields(layer)]
-            if not known:
-                raise ValueError(
-                    f"Invalid parameter {name!r} for estimator {type(self).__name__} with layers="
-                    f"{layers!r}."
-                )
-            value = changes[name]
-            changed[int(number)] = replace(layer, **{attribute[0]: value}) if attribute else value
-        return type(layers)(changed)
-
-
-def _attributes(number: int, layer: Any) -> dict[str, Any]:
-    """Return a layer and its attributes by the names that they have as parameters."""
-    name = f"layers__{number}"
-    return {name: layer} | {
-        f"{name}__{field.name}": getattr(layer, field.name) for field in fields(layer)
-    }
 
 
 _NOTES = """

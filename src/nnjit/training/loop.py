@@ -249,6 +249,8 @@ def _epochs(
             checkpoint.after_epoch(engine, state, optimizer, over or state.epoch == plan.max_epochs)
         if over:
             return
+    if plan.ends_by_itself:
+        return
     warn(
         f"Stochastic Optimizer: Maximum iterations ({plan.max_epochs:d}) "
         "reached and the optimization hasn't converged yet.",

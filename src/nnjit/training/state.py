@@ -24,11 +24,13 @@ class EpochPlan:
     shuffle : bool
         Whether the rows are shuffled before each epoch.
     max_epochs : int
-        Epochs after which the run ends with a warning.
+        Epochs after which the run ends, with a warning unless it `ends_by_itself`.
     single_epoch : bool
         Run one epoch and stop without a warning (``partial_fit``).
     verbose : int
         2 prints a table, any other level each epoch's loss as scikit-learn does.
+    ends_by_itself : bool
+        Whether the run is meant to take all epochs: no plateau is waited for.
     """
 
     batch_size: int
@@ -37,6 +39,7 @@ class EpochPlan:
     max_epochs: int
     single_epoch: bool
     verbose: int
+    ends_by_itself: bool = False
 
 
 @dataclass
