@@ -4,6 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from nnjit import (
+    AutoEncoder,
     ConvClassifier,
     ConvRegressor,
     MLPClassifier,
@@ -14,6 +15,7 @@ from nnjit import (
     RBFRegressor,
     RecurrentClassifier,
     RecurrentRegressor,
+    SelfOrganizingMap,
 )
 from nnjit.layers import GRU, Conv, Dense, Flatten, GlobalPool, Normalization
 
@@ -75,14 +77,27 @@ STACKS = [
     NetworkRegressor(max_iter=50),
     NetworkRegressor([Conv(4, 3, "tanh"), Flatten(), Dense(20, "tanh")], max_iter=100),
 ]
+# Of one minibatch each, so that a row twice is a row of weight two.
+AUTOENCODERS = [
+    AutoEncoder(max_iter=30, batch_size=200),
+    AutoEncoder(3, (), solver="lbfgs", alpha=0.1, max_iter=50),
+    AutoEncoder(1, (8, 4), activation="tanh", mask=0.1, n_members=2, max_iter=20),
+]
+MAPS = [
+    SelfOrganizingMap((4, 4), max_iter=10),
+    SelfOrganizingMap((5, 3), topology="rectangular", n_clusters=3),
+    SelfOrganizingMap((3, 4), metric="cosine", periodic=True),
+]
 
 
 def expected_failures(estimator):
     """What depends on how often a row is there: minibatches, centres, statistics of rows."""
     by_tenths = ConvClassifier | ConvRegressor | RecurrentClassifier | RecurrentRegressor
-    small = isinstance(estimator, by_tenths)
+    small = isinstance(estimator, by_tenths | AutoEncoder)
     small = small and (estimator.batch_size, estimator.solver) == ("auto", "adam")
-    if small or any(isinstance(one, Normalization) for one in getattr(estimator, "layers", ())):
+    if small or any(
+        isinstance(one, Normalization) for one in getattr(estimator, "layers", None) or ()
+    ):
         why = "a row twice is in other minibatches than a row of weight two"
         return {"check_sample_weight_equivalence_on_dense_data": why}
     if estimator in RADIAL:
@@ -97,7 +112,16 @@ def expected_failures(estimator):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger than sample size")
 @parametrize_with_checks(
-    CLASSIFIERS + REGRESSORS + RADIAL + CONVOLUTIONAL + RECURRENT + STACKS,
+    [
+        *CLASSIFIERS,
+        *REGRESSORS,
+        *RADIAL,
+        *CONVOLUTIONAL,
+        *RECURRENT,
+        *STACKS,
+        *AUTOENCODERS,
+        *MAPS,
+    ],
     expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_check(estimator, check):

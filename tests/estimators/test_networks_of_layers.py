@@ -19,17 +19,20 @@ from nnjit.layers import (
     Dense,
     Dropout,
     Flatten,
+    GaussianNoise,
     GlobalPool,
     Normalization,
     Pool,
     RadialBasis,
     Residual,
+    TiedDense,
 )
 
 SETTINGS = {"max_iter": 8, "random_state": 3, "batch_size": 20}
 STACKS = {
     "none": [],
-    "dense": [Dense(7, "tanh"), Dropout(0.1), Dense(5)],
+    "dense": [Dense(7, "tanh"), Dropout(0.1), Dense(5), GaussianNoise(0.1)],
+    "tied": [Dense(7, "tanh"), Dense(3, "identity"), TiedDense(1), TiedDense(3, "tanh")],
     "normalized": [Normalization("batch"), Dense(8, "identity"), Normalization("layer", "gelu"),
                    Dense(8, "elu"), Residual(1)],
     "radial": [Dense(4, "tanh"), RadialBasis(6), Dropout(0.1)],
@@ -263,15 +266,40 @@ def test_a_gpu_is_refused_by_the_first_layer_without_code():
     X, y = problem("regression")
     with pytest.raises(ValueError, match=r"layers\[1\], Residual.* no code for a GPU"):
         model_of("regression", [Dense(8), Residual(1)], device="cuda").fit(X, y)
+    with pytest.raises(ValueError, match=r"layers\[0\], GaussianNoise.* no code for a GPU"):
+        model_of("regression", [GaussianNoise(0.1), Dense(8)], device="cuda").fit(X, y)
+    with pytest.raises(ValueError, match=r"layers\[1\], TiedDense.* no code for a GPU"):
+        model_of("regression", [Dense(8), TiedDense(1)], device="cuda").fit(X, y)
     assert ON_A_GPU == ("dense", "dropout")
     auto = fitted("regression", [Dense(8), Residual(1)], device="auto")[0]
     assert_same(auto, fitted("regression", [Dense(8), Residual(1)])[0])
+
+
+def test_tied_weights_are_there_once():
+    model, X, _ = fitted("regression", STACKS["tied"])
+    features = X.shape[1]
+    assert [one.shape for one in model.coefs_] == [(features, 7), (7, 3), (features, 1)]
+    assert [len(one) for one in model.intercepts_] == [7, 3, 7, features, 1]
+    assert model.n_layers_ == 6 and model.layers_[2] == TiedDense(1, units=7)
+    model.coefs_[1] = np.zeros((7, 3))
+    expected = np.maximum(model.intercepts_[2], 0) @ model.coefs_[0].T + model.intercepts_[3]
+    np.testing.assert_allclose(model.activations(X[:2]), np.tanh([expected, expected]), rtol=1e-12)
+
+
+def test_sparse_rows_go_under_tied_weights():
+    X, y = problem("regression")
+    layers = [Dense(6), TiedDense(1, "tanh")]
+    dense = quietly(model_of("regression", layers).fit, X, y)
+    sparse = quietly(model_of("regression", layers).fit, sp.csr_matrix(X), y)
+    np.testing.assert_allclose(sparse.predict(X), dense.predict(X), rtol=1e-10)
 
 
 def test_samples_of_predictions():
     model, X, _ = fitted("multiclass", STACKS["radial"])
     samples = model.predict_samples(X, 4, random_state=0)
     assert samples.shape == (4, len(X), 3) and samples.std(axis=0).max() > 0
+    noisy = fitted("multiclass", [Dense(3), GaussianNoise(0.1)])[0]
+    assert noisy.predict_samples(X, 4).std(axis=0).min() > 0
     with pytest.raises(ValueError, match="needs a network with dropout, but none of its layers"):
         fitted("multiclass", [Dense(3)])[0].predict_samples(X, 2)
 

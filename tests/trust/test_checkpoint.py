@@ -468,7 +468,7 @@ def generator(name, state, **changes):
         tree = np.random.RandomState(getattr(np.random, name)(0)).get_state(legacy=False)
         tree.update(changes)
         tree["state"].update(state)
-        meta["rng"], found = file_format._split_tree(tree, "rng.")
+        meta["rng"], found = file_format.split_tree(tree, "rng.")
         arrays.update(found)
 
     return change

@@ -68,7 +68,31 @@ def losses(dtype="float64"):
         model = MLPRegressor(hidden_layer_sizes=(150,), max_iter=2, random_state=0, **options)
         model.predict_proba = model.fit(X, X[:, 0]).predict
         found.append(digest(model, X))
+    found += [policy(*pair, dtype) for pair in POLICIES]
     return hashlib.sha256("".join(found).encode()).hexdigest()[:16]
+
+
+POLICIES = (("clipped_policy", "softmax"), ("clipped_gaussian_policy", "identity"))
+
+
+def policy(loss, output, dtype):
+    """Hash of a network of a loss by row after an epoch."""
+    from nnjit.backends.cpu import CpuEngine
+    from nnjit.layers.network import mlp
+
+    network, rng = mlp(64, (150,), 4, "tanh", loss, output), np.random.RandomState(0)
+    engine = CpuEngine(network, np.dtype(dtype))
+    engine.pack([0.1 * rng.standard_normal(one.shape) for _, one in network.parameters()])
+    X, _ = data(dtype)
+    y = rng.standard_normal((len(X), 3 if output == "softmax" else 4)).astype(dtype)
+    if output == "softmax":
+        y[:, 0] = np.arange(len(X)) % 4
+    optimizer = engine.optimizer("adam")
+    optimizer.learning_rate = 0.01
+    dataset, order = engine.dataset(X, y), np.arange(len(X))
+    loss = engine.train(dataset, order, 200, optimizer, 0.1, 0, 3).loss
+    parts = [np.array(loss), *engine.unpack()]
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
 
 
 def digest(model, X):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -92,8 +92,7 @@ class FitReport:
                 "loss_curve_": list(state.loss_curve),
             }
 
-        stop = self._epoch.call_on_fit_task_end(reconstruction_attributes=attributes, **self._told)
-        return bool(stop)
+        return self.over(attributes)
 
     def iteration(self, packed: Any, loss: float, n_iter: int) -> bool:
         """Tell of an iteration of L-BFGS; return whether a callback asks for it to stop.
@@ -116,6 +115,20 @@ class FitReport:
             return {**self.estimator._as_attributes(reached), "n_iter_": n_iter, "loss_": loss}
 
         self.begin()
+        return self.over(attributes)
+
+    def over(self, attributes: Callable[[], dict[str, Any]]) -> bool:
+        """Tell that the epoch is over; return whether a callback asks for training to stop.
+
+        Parameters
+        ----------
+        attributes : callable
+            Returns the fitted attributes of this epoch; called if a callback wants an estimator.
+
+        Returns
+        -------
+        bool
+        """
         stop = self._epoch.call_on_fit_task_end(reconstruction_attributes=attributes, **self._told)
         return bool(stop)
 

@@ -59,7 +59,7 @@ def open_checkpoint(
     from nnjit.training.checkpoint import Checkpoint, fingerprint
 
     identity = {
-        name: _text(value)
+        name: text_of(value)
         for name, value in estimator.get_params(deep=False).items()
         if name not in _FREE
     }
@@ -76,7 +76,7 @@ def open_checkpoint(
         )
     solver = estimator._make_solver(incremental=False)
     if solver.schedule.spans or not isinstance(solver.warmup, Integral):
-        identity["max_iter"] = _text(estimator.max_iter)
+        identity["max_iter"] = text_of(estimator.max_iter)
     network, arrays = estimator._give_parameters()
     identity["the layers"] = f"{list(network.sizes)} {common_dtype(arrays)}"
     if not fresh:  # a warm start
@@ -140,7 +140,7 @@ def _defaults(kind: type) -> dict[str, str]:
     """Return what an identity says of the parameters that are at their defaults."""
     empty = inspect.Parameter.empty
     return {
-        name: _text(one.default)
+        name: text_of(one.default)
         for name, one in inspect.signature(kind).parameters.items()
         if one.default is not empty and name not in _FREE
     }
@@ -163,7 +163,7 @@ def refuse_checkpoint(estimator: Any) -> None:
         )
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     if isinstance(value, np.random.RandomState):
         return "a generator"  # its state is in the file
     if isinstance(value, Integral) and not isinstance(value, bool):
@@ -171,19 +171,19 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return repr(float(value))
     if isinstance(value, dict):
-        return repr({_text(key): _text(item) for key, item in value.items()})
+        return repr({text_of(key): text_of(item) for key, item in value.items()})
     if callable(value):
         return _name(value)
     if hasattr(value, "__iter__") and not isinstance(value, str):
-        return repr([_text(item) for item in value])
+        return repr([text_of(item) for item in value])
     return repr(value)
 
 
 def _name(value: Any) -> str:
     """Return the qualified name of a function, or that of an object's class."""
     if isinstance(value, functools.partial):
-        bound = sorted((name, _text(one)) for name, one in value.keywords.items())
-        return f"{_name(value.func)} of {[_text(one) for one in value.args]} {bound}"
+        bound = sorted((name, text_of(one)) for name, one in value.keywords.items())
+        return f"{_name(value.func)} of {[text_of(one) for one in value.args]} {bound}"
     if hasattr(value, "_score_func"):  # one of scikit-learn's scorers, whose text tells all
         return repr(value)
     named = value if hasattr(value, "__qualname__") else type(value)

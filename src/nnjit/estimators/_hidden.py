@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from nnjit.estimators._assigned import refuse_non_finite
 from nnjit.estimators._device import as_given, first_rows, host_rows, rows_on_device
 from nnjit.layers.network import Network
 
-__all__ = ["hidden_activations", "up_to"]
+__all__ = ["hidden_activations", "outputs_of_first", "up_to"]
 
 
 def up_to(network: Network, layer: Any) -> Network:
@@ -49,12 +50,22 @@ def up_to(network: Network, layer: Any) -> Network:
 
 def hidden_activations(estimator: Any, X: Any, layer: Any) -> FloatArray:
     """Return the outputs of a hidden layer; see `NetworkEstimator.activations`."""
+    return outputs_of_first(estimator, X, lambda network: up_to(network, layer))
+
+
+def outputs_of_first(
+    estimator: Any, X: Any, part: Callable[[Network], Network], what: str = "activations"
+) -> FloatArray:
+    """Return what comes out of the first layers of a fitted network, which `part` chooses.
+
+    Messages call it `what`.
+    """
     check_is_fitted(estimator)
     rows = rows_on_device(X, estimator._engine_device())
     host = host_rows(X) if rows is None else first_rows(rows, None)
     host = estimator._given_rows(host)
     whole, arrays = estimator._give_parameters(host.shape[1])
-    network = up_to(whole, layer)
+    network = part(whole)
     engine = select.make_engine(network, common_dtype(arrays))
     engine.pack(arrays[: len(network.parameters())])
     outputs, finite = engine.predict_checked(
@@ -64,7 +75,7 @@ def hidden_activations(estimator: Any, X: Any, layer: Any) -> FloatArray:
         refuse_non_finite(estimator._as_attributes(arrays))
         first = int(np.isfinite(outputs).all(axis=1).argmin())
         raise ValueError(
-            f"The activations of row {first} overflow: sums in the network exceed the largest "
+            f"The {what} of row {first} overflow: sums in the network exceed the largest "
             f"{engine.dtype.name}. Scale the rows as those of the fit were scaled."
         )
     shape = network.shapes[-1]

@@ -38,7 +38,18 @@ from nnjit.training.state import TrainingState
 from nnjit.training.validation import Rows
 from nnjit.training.watching import Watch
 
-__all__ = ["FORMAT", "Checkpoint", "fingerprint", "read", "write"]
+__all__ = [
+    "FORMAT",
+    "Checkpoint",
+    "fingerprint",
+    "previous",
+    "read",
+    "refuse_generator",
+    "refuse_no_file",
+    "restored_generator",
+    "split_tree",
+    "write",
+]
 
 FORMAT = 2
 _READ = (1, 2)  # formats
@@ -89,8 +100,8 @@ class Checkpoint:
         self._rows: Arrays = {}
         self._written_at = time.monotonic()
         self._epochs = 0
-        _refuse_no_file(self.path)
-        _refuse_generator(rng)
+        refuse_no_file(self.path)
+        refuse_generator(rng)
         self._found, self._damaged = _newest_sound(self.path, identity, terms)
 
     @property
@@ -124,7 +135,7 @@ class Checkpoint:
             return
         found = self._found
         engine.pack(found.parameters)
-        state.rng = _restored_generator(state.rng, found.rng)
+        state.rng = restored_generator(state.rng, found.rng)
         state.order[:] = found.order
         state.loss_curve = found.loss_curve
         state.loss = found.loss_curve[-1]
@@ -178,7 +189,7 @@ class Checkpoint:
         meta = {
             "identity": self.identity,
             "network": engine.network.to_state(),
-            "rng": _split_tree(generator, "rng.")[0],
+            "rng": split_tree(generator, "rng.")[0],
             "rate": float(solver.rate),
             "steps": int(moved["steps"]),
             "best": float(monitor.best),
@@ -196,7 +207,7 @@ class Checkpoint:
             "loss_curve": np.array(state.loss_curve, dtype=np.float64),
             **self._rows,
             **_named("parameters", engine, engine.unpack()),
-            **_split_tree(generator, "rng.")[1],
+            **split_tree(generator, "rng.")[1],
             "solver.learning_rate": np.asarray(moved["learning_rate"]),
             "solver.powers": np.asarray(moved["powers"]),
             **{f"solver.vectors.{name}": a for name, a in moved["vectors"].items()},
@@ -208,7 +219,7 @@ class Checkpoint:
         return meta, arrays
 
 
-def _refuse_no_file(path: str) -> None:
+def refuse_no_file(path: str) -> None:
     """Raise where no checkpoint can be read or written, before hours go into one."""
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
@@ -222,7 +233,7 @@ def _refuse_no_file(path: str) -> None:
             )
 
 
-def _refuse_generator(rng: np.random.RandomState) -> None:
+def refuse_generator(rng: np.random.RandomState) -> None:
     name = rng.get_state(legacy=False)["bit_generator"]
     if name not in GENERATORS:
         raise ValueError(
@@ -461,13 +472,13 @@ def _named(prefix: str, engine: Engine, parameters: list[Array]) -> Arrays:
     return dict(zip(parameter_names(engine.network, prefix), parameters, strict=True))
 
 
-def _split_tree(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:
+def split_tree(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:
     """Divide nested dictionaries into what JSON holds, and arrays under dotted names."""
     plain: Tree = {}
     arrays: Arrays = {}
     for name, value in tree.items():
         if isinstance(value, dict):
-            plain[name], inside = _split_tree(value, f"{prefix}{name}.")
+            plain[name], inside = split_tree(value, f"{prefix}{name}.")
             arrays.update(inside)
         elif isinstance(value, np.ndarray):
             arrays[prefix + name] = value
@@ -476,7 +487,7 @@ def _split_tree(tree: Tree, prefix: str) -> tuple[Tree, Arrays]:
     return plain, arrays
 
 
-def _restored_generator(rng: np.random.RandomState, state: Tree) -> np.random.RandomState:
+def restored_generator(rng: np.random.RandomState, state: Tree) -> np.random.RandomState:
     """Put a generator into a state; NumPy's global one is left alone and replaced."""
     if (
         rng is np.random.mtrand._rand

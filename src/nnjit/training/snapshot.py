@@ -29,6 +29,7 @@ __all__ = [
     "Tree",
     "Values",
     "checked",
+    "generator_state",
     "parameter_names",
 ]
 
@@ -193,7 +194,7 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
         order=order,
         parameters=_parameters(values, "parameters", (terms.dtype,), terms),
         solver_state=solver_state,
-        rng=_generator(values),
+        rng=generator_state(values),
         epoch=epoch,
         samples_seen=samples_seen,
         loss_curve=loss_curve,
@@ -446,7 +447,7 @@ GENERATORS: dict[str, tuple[type[np.random.BitGenerator], Callable[[Values], Tre
 }
 
 
-def _generator(values: Values) -> Tree:
+def generator_state(values: Values) -> Tree:
     """State of a generator, of those in `GENERATORS` and as `RandomState.set_state` takes it."""
     name = values.text("rng.bit_generator")
     if name not in GENERATORS:
