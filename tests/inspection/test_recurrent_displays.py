@@ -38,9 +38,11 @@ from nnjit.layers import (
     Conv,
     Dense,
     Dropout,
+    GaussianNoise,
     GlobalPool,
     Normalization,
     Residual,
+    TiedDense,
 )
 
 # Three epochs, none of which counts as better.
@@ -106,7 +108,10 @@ def loss_of(model, layer_place, x, y, moved=None, at=None, way=0, kind=0):
             values = moved_states(layer, values[0], own, moved, at, way, kind)[np.newaxis]
         elif layer.kind == "residual":
             values = values + before[number - layer.span]
-        elif layer.kind != "dropout":
+        elif layer.kind == "tied":
+            own = [naive_networks.by_layer(network, arrays)[number - layer.back][0].T, *own]
+            values = naive_networks.PASSES["dense"][0](layer, values, own, None, False)[0]
+        elif layer.kind not in ("dropout", "noise"):
             values = naive_networks.PASSES[layer.kind][0](layer, values, own, None, False)[0]
     if values.ndim == 3:
         return np.square(values[0].T - np.reshape(y, (-1, 1))).mean() / 2
@@ -150,6 +155,7 @@ LAYERS = {
     "above": [Conv(3, 3, "tanh"), GRU(3, return_sequences=True), Conv(2, 3), GlobalPool("mean")],
     "residual above": [GRU(3, return_sequences=True), Conv(3, 1, "tanh"), Residual(1), RNN(2)],
     "normalized vector": [GRU(3), Normalization("batch", "tanh")],
+    "noise and tied": [RNN(3), GaussianNoise(0.2), Dense(2, "tanh"), TiedDense(1, "tanh")],
 }
 
 
@@ -415,6 +421,22 @@ def test_weights_of_recurrent_layers_have_names_of_gates(classifier, tagger):
         assert display.ax_.get_title() == f"lstm 0, {name}"
     with pytest.raises(ValueError, match=r"'weights' or 'recurrent_weights', got parameter='U'"):
         WeightsDisplay.from_estimator(classifier, parameter="U")
+
+
+def test_tied_weights_are_drawn_as_those_of_the_other_layer_transposed():
+    X = np.random.default_rng(0).standard_normal((30, 5))
+    layers = [Dense(4, "tanh"), GaussianNoise(0.1), Dense(2, "identity"), TiedDense(1, "tanh")]
+    model = NetworkRegressor(layers, **QUICK).fit(X, X[:, 0])
+    display = rendered(WeightsDisplay.from_estimator(model, layer=2))
+    np.testing.assert_array_equal(display.weights, model.coefs_[1].T)
+    assert display.ax_.get_title() == "weights of tied 0"
+    names = rendered(ActivationDisplay.from_estimator(model, X)).layer_names
+    assert names == ["dense 0", "dense 1", "tied 0"]
+    assert len(rendered(GradientFlowDisplay.from_estimator(model, X, X[:, 0])).layer_names) == 4
+    assert "tied 0" in {
+        one.get_text() for one in rendered(NetworkDisplay.from_estimator(model)).ax_.texts
+    }
+    assert check_gradient(model, X, X[:, 0]).error < 1e-6
 
 
 def test_gradient_flow_has_the_weights_of_the_states_apart(tagger):

@@ -4,7 +4,8 @@ The displays work like scikit-learn's: `from_estimator` computes and draws, `plo
 `ax_` and `figure_` are what was drawn on. They take fitted MLPs of nnjit and of scikit-learn,
 alone or in a Pipeline, a TransformedTargetRegressor or a search. Those of filters, feature maps and
 relevance take networks for series and images; those of states and of gradients over time networks
-with recurrent layers, those of centres networks with centres, and all others take all.
+with recurrent layers, those of centres networks with centres, and all others take all. SOMDisplay
+takes self-organizing maps, ReturnDisplay agents of `nnjit.agents`.
 matplotlib is imported when something is drawn.
 """
 
@@ -18,6 +19,8 @@ from nnjit.inspection.gradient_over_time import GradientOverTimeDisplay
 from nnjit.inspection.loss_curve import LossCurveDisplay
 from nnjit.inspection.network import NetworkDisplay
 from nnjit.inspection.relevance import RelevanceDisplay
+from nnjit.inspection.returns import ReturnDisplay
+from nnjit.inspection.self_organizing_map import SOMDisplay
 from nnjit.inspection.states import StateDisplay
 from nnjit.inspection.weights import WeightsDisplay
 
@@ -32,6 +35,8 @@ __all__ = [
     "LossCurveDisplay",
     "NetworkDisplay",
     "RelevanceDisplay",
+    "ReturnDisplay",
+    "SOMDisplay",
     "StateDisplay",
     "WeightsDisplay",
     "check_gradient",

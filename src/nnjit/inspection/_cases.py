@@ -18,12 +18,13 @@ from nnjit.inspection._drawing import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, 
 from nnjit.inspection._network import find_network, innermost
 from nnjit.layers.network import Network
 from nnjit.layers.recurrence.layer import RecurrentLayer
+from nnjit.layers.tied.spec import TiedDense
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # What belongs to a convolution: how its outputs come about.
-_PART_OF_IT = ("normalization", "residual", "dropout")
+_PART_OF_IT = ("normalization", "residual", "dropout", "noise")
 _CHANNEL_COLORS = (BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY_BLUE)
 
 
@@ -35,13 +36,16 @@ class Stack(NamedTuple):
     arrays: list[Array]
 
     def parameters_of(self, number: int) -> dict[str, Array]:
-        """Return the arrays of a layer by name."""
-        owners = self.network.parameters()
-        return {
+        """Return the arrays of a layer by name; tied weights are those of the other, transposed."""
+        owners, layer = self.network.parameters(), self.network.layers[number]
+        own = {
             parameter.name: array
             for (owner, parameter), array in zip(owners, self.arrays, strict=True)
             if owner == number
         }
+        if isinstance(layer, TiedDense):
+            own["weights"] = self.parameters_of(number - layer.back)["weights"].T
+        return own
 
 
 def find_stack(estimator: Any, X: Any = None) -> tuple[Stack, Any]:
@@ -183,7 +187,8 @@ def predicted(stack: Stack, rows: Any, output: str) -> NDArray[np.float64]:
 
 def is_plain(network: Network) -> bool:
     """Whether all layers that a prediction goes through are dense, and rows are vectors."""
-    return not network.shape and {one.kind for one in network.layers} <= {"dense", "dropout"}
+    kinds = {one.kind for one in network.layers}
+    return not network.shape and kinds <= {"dense", "dropout", "noise"}
 
 
 def convolution_number(network: Network, layer: Any) -> int:
@@ -240,7 +245,8 @@ def blocks_of(network: Network) -> list[Block]:
     counts: dict[str, int] = {}
     found = []
     for place, layer in enumerate(network.layers):
-        if not any(one.name == "weights" for one in layer.parameters(network.shapes[place])):
+        names = [one.name for one in layer.parameters(network.shapes[place])]
+        if "weights" not in names and layer.kind != "tied":
             continue
         counts[layer.kind] = counts.get(layer.kind, -1) + 1
         end, acting = place + 1, layer

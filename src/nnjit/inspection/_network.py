@@ -73,7 +73,7 @@ def find_network(
     ValueError
         If its weights, or X, do not make a network.
     """
-    for part in _unwrapped(estimator):
+    for part in unwrapped(estimator):
         if X is not None and len(getattr(part, "steps", ())) > 1:
             X = part[:-1].transform(X)
         if y is not None and isinstance(part, TransformedTargetRegressor):
@@ -116,11 +116,11 @@ def _checked_rows(part: Any, X: Any) -> Any:
 
 def innermost(estimator: Any) -> Any:
     """Return the last estimator inside Pipelines, searches and the like."""
-    *_, part = _unwrapped(estimator)
+    *_, part = unwrapped(estimator)
     return part
 
 
-def _unwrapped(estimator: Any) -> Iterator[Any]:
+def unwrapped(estimator: Any) -> Iterator[Any]:
     """Yield an estimator, what it wraps, and so on to the innermost."""
     yield estimator
     inner = None
@@ -132,7 +132,7 @@ def _unwrapped(estimator: Any) -> Iterator[Any]:
         check_is_fitted(estimator, "regressor_")
         inner = estimator.regressor_
     if inner is not None:
-        yield from _unwrapped(inner)
+        yield from unwrapped(inner)
 
 
 def _transformed_target(estimator: TransformedTargetRegressor, y: Any) -> Any:
@@ -185,7 +185,7 @@ def known_names(estimator: Any) -> Any:
     array of str, or None
     """
     names = None
-    for part in _unwrapped(estimator):
+    for part in unwrapped(estimator):
         names = getattr(part, "feature_names_in_", names)
         if len(getattr(part, "steps", ())) > 1 and names is not None:
             # Without names of the columns the steps would only number the features.

@@ -104,6 +104,10 @@ def _settled(layer: Any, inputs: Any, own: dict[str, Values]) -> tuple[Layer, li
     """Return a layer that does in training what this one does in predictions."""
     if layer.kind == "dropout":
         return replace(layer, rate=0.0), []
+    if layer.kind == "noise":
+        return replace(layer, scale=0.0), []
+    if layer.kind == "tied":
+        return layer, [own["biases"]]
     if getattr(layer, "recurrent_dropout", 0.0):
         return replace(layer, recurrent_dropout=0.0), [*own.values()]
     if not getattr(layer, "joins_rows", False):

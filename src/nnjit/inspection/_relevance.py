@@ -73,7 +73,7 @@ def find_target(stack: Stack, row: Any, wanted: Any) -> Target:
 def pooled_at(stack: Stack) -> int | None:
     """Return the layers before global mean pooling that only the output layer reads, else None."""
     before = len(stack.network.layers) - 2
-    while before >= 0 and stack.network.layers[before].kind == "dropout":
+    while before >= 0 and stack.network.layers[before].kind in ("dropout", "noise"):
         before -= 1
     last = stack.network.layers[before] if before >= 0 else None
     pooled: Any = last

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 
 from nnjit._types import Array
 from nnjit.estimators._arrays import engine_input, pack_parameters
+from nnjit.estimators._autoencoding import AutoEncodingNetwork
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.inspection._network import check_loss, encode_target, find_network, label_columns
 from nnjit.layers.layer import Layer
@@ -58,7 +59,7 @@ class GradientCheck(NamedTuple):
 def check_gradient(
     estimator: Any,
     X: Any,
-    y: Any,
+    y: Any = None,
     sample_weight: ArrayLike | None = None,
     *,
     n_parameters: int | None = 200,
@@ -83,7 +84,7 @@ def check_gradient(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows, as `estimator` takes them.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Their targets.
+        Their targets; None for an AutoEncoder, whose targets are the rows.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row in the loss.
     n_parameters : int, default=200
@@ -204,6 +205,8 @@ def _whole(layer: Any) -> Layer:
 
 def engine_target(estimator: Any, network: Network, X: Any, y: Any) -> Array:
     """Return the targets of rows as the engine of the fitted network takes them."""
+    if isinstance(estimator, AutoEncodingNetwork):
+        return np.asarray(X, dtype=np.float64)
     if network.target_shape:  # one for each point of a series
         found: Array = estimator._target_of_points(y, X, "y")
         return found
