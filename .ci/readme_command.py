@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
-ENDS = {"demo": "-m nnjit demo", "tests": "-m pytest"}
+ENDS = {"demo": "-m nnjit demo", "tests": "-m pytest -n 2"}
 
 
 def commands(text):

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS, outputs_of
+from nnjit.formulas import ACTIVATIONS, LOSSES, SOLVERS, find_loss, outputs_of
 from nnjit.formulas.registry import OWN, Activation, Loss, Solver
 
 
@@ -108,7 +108,7 @@ JOINED = [
     (name, output)
     for name in dict.fromkeys(name for name, _ in LOSSES)
     for output in outputs_of(name)
-    if output in OUTPUTS
+    if output in OUTPUTS and not find_loss(name, output).by_row
 ]
 PAIRS = [*JOINED, *((entry.name, entry.output) for entry in (SQUARES, FOCAL))]
 
@@ -141,5 +141,18 @@ def targets(entry, n, outputs):
     rng = np.random.default_rng(2)
     if entry.labels:
         return rng.integers(0, outputs, n)
+    if entry.by_row:
+        return actions(entry, n, outputs, rng)
     y = rng.choice([-1.5, 0.0, 0.25, 1.0, 3.0], (n, outputs))
+    if entry.name.startswith("masked"):
+        y[rng.random((n, outputs)) < 0.3] = np.nan
     return y if entry.domain is None else np.where(entry.domain.holds(y), y, 1.0)
+
+
+def actions(entry, n, outputs, rng):
+    """Targets of a loss by row: actions, advantages and former log-probabilities, in float64."""
+    if entry.output == "softmax":
+        taken, former = rng.integers(0, outputs, (n, 1)), -np.log(outputs)
+    else:
+        taken, former = rng.normal(0, 1.5, (n, outputs // 2)), -0.75 * outputs
+    return np.column_stack([taken, rng.normal(size=n), rng.normal(former, 0.5, n)])

@@ -12,7 +12,14 @@ from numpydoc.validate import ERROR_MSGS, validate
 from entries_of_tests import registries_kept
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("nnjit", "nnjit.forecasting", "nnjit.functional", "nnjit.inspection", "nnjit.exceptions")
+MODULES = (
+    "nnjit",
+    "nnjit.agents",
+    "nnjit.forecasting",
+    "nnjit.functional",
+    "nnjit.inspection",
+    "nnjit.exceptions",
+)
 
 
 def public_objects():
@@ -69,6 +76,8 @@ def test_examples_run(name, monkeypatch, capsys):
     if name.startswith("nnjit.inspection."):
         monkeypatch.setenv("MPLBACKEND", "Agg")
         pytest.importorskip("matplotlib").use("Agg")
+    if name.startswith("nnjit.agents."):
+        pytest.importorskip("gymnasium")
     owner, _, method = name.rpartition(".")
     thing = OBJECTS[name] if name in OBJECTS else getattr(OBJECTS[owner], method)
     found = doctest.DocTestFinder(recurse=False).find(thing, name, globs={})

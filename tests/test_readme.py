@@ -21,6 +21,8 @@ def run_example(number):
     for name in ("onnxruntime", "skl2onnx"):
         if name in EXAMPLES[number]:
             pytest.importorskip(name, reason="the example needs pip install 'nnjit[onnx]'")
+    if "nnjit.agents" in EXAMPLES[number]:
+        pytest.importorskip("gymnasium", reason="the example needs pip install 'nnjit[agents]'")
     if "Display" in EXAMPLES[number]:
         pyplot = pytest.importorskip("matplotlib.pyplot", reason="the example draws")
         pyplot.switch_backend("Agg")

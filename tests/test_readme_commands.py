@@ -22,7 +22,7 @@ def test_there_are_two(script):
     assert demo == script.command("demo", README)
     assert tests == script.command("tests", README)
     assert demo.endswith(" && .venv/bin/python -m nnjit demo")
-    assert tests.endswith(" && .venv/bin/python -m pytest")
+    assert tests.endswith(" && .venv/bin/python -m pytest -n 2")
 
 
 def test_a_third_is_an_error(script):

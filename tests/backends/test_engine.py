@@ -19,6 +19,7 @@ from engine_problems import (
     network,
     packed,
     problem,
+    some_differences,
     tolerance,
 )
 from nnjit.backends import plan, tuner
@@ -27,6 +28,7 @@ from nnjit.core.jobs import threads
 from nnjit.layers.network import mlp
 
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
+compiled_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes too long")
 
 
 def engine_for(loss, activation, units, dtype):
@@ -66,10 +68,10 @@ def test_gradient_by_differences(loss, activation, weighted):
     dataset = engine.dataset(X, y, w)
     theta = packed(coefs, intercepts)
     _, gradient = engine.loss_gradient(theta, dataset, 0.1)
-    numeric = naive.central_differences(
+    some, numeric = some_differences(
         lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-5
     )
-    error = np.abs(gradient - numeric).max() / np.abs(gradient).max()
+    error = np.abs(gradient[some] - numeric).max() / np.abs(gradient).max()
     assert error < 1e-6
 
 
@@ -374,8 +376,8 @@ def trained(units, n, batch, dtype, kind, loss, weighted, form=np.ascontiguousar
     [
         ((5, 9, 3), 40, 8),
         ((17, 64, 33, 2), 90, 37),
-        ((40, 128, 1), 300, 130),
-        ((64, 150, 7), 900, 700),
+        pytest.param((40, 128, 1), 300, 130, marks=compiled_only),
+        pytest.param((64, 150, 7), 900, 700, marks=compiled_only),
     ],
 )
 def test_fused_chunks_move_the_parameters_as_the_others_do(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import naive
-from engine_problems import DTYPES, in_layers, packed, tolerance
+from engine_problems import DTYPES, in_layers, packed, some_differences, tolerance
 from nnjit.backends import plan, tuner
 from nnjit.backends.select import make_engine
 from nnjit.layers.network import mlp
@@ -62,10 +62,10 @@ def test_gradient_by_differences(groups, weighted):
     dataset = engine.dataset(X, y, w)
     theta = packed(coefs, intercepts)
     _, gradient = engine.loss_gradient(theta, dataset, 0.1)
-    numeric = naive.central_differences(
+    some, numeric = some_differences(
         lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-5
     )
-    assert np.abs(gradient - numeric).max() / np.abs(gradient).max() < 1e-6
+    assert np.abs(gradient[some] - numeric).max() / np.abs(gradient).max() < 1e-6
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import naive
+from engine_problems import some_differences
 from nnjit.backends import plan, tuner
 from nnjit.backends.cpu import CpuEngine
 from nnjit.backends.program import make_program
@@ -257,11 +258,11 @@ def test_gradient_in_parts_by_differences(name, monkeypatch):
     _, found = engine.loss_gradient(theta, dataset, 0.1)
     assert engine._full_batch.n_parts > 1
     trained = sum(one.size for _, one in engine.network.parameters() if one.trained)
-    numeric = naive.central_differences(
-        lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-5
+    some, numeric = some_differences(
+        lambda t: engine.loss_gradient(t, dataset, 0.1)[0], theta, step=1e-5, first=trained
     )
     atol = 1e-6 * np.abs(found).max()
-    np.testing.assert_allclose(found[:trained], numeric[:trained], rtol=0, atol=atol)
+    np.testing.assert_allclose(found[some], numeric, rtol=0, atol=atol)
 
 
 def test_little_work_is_one_part():

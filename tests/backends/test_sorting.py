@@ -14,19 +14,22 @@ from nnjit.layers.dropout.spec import Dropout
 from nnjit.layers.flatten.spec import Flatten
 from nnjit.layers.global_pooling.spec import GlobalPool
 from nnjit.layers.network import Network
+from nnjit.layers.noise.spec import GaussianNoise
 from nnjit.layers.normalization.spec import Normalization
 
+compiled_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes too long")
 DTYPES = [np.float32, np.float64]
 every_precision = pytest.mark.parametrize("dtype", DTYPES)
 SHAPE = (2, 9)
 
 NETWORKS = {
     "plain": (Conv(5, 3), GlobalPool("mean")),
-    "dropped": (Conv(5, 3, "tanh"), Dropout(0.3), GlobalPool("max"), Dense(20), Dropout(0.4)),
+    "dropped": (Conv(5, 3, "tanh"), Dropout(0.3), GaussianNoise(0.2), GlobalPool("max"), Dense(20),
+                GaussianNoise(0.1), Dropout(0.4)),
     "augmented": (Augment(noise=0.2, shift=2), Conv(4, 3), GlobalPool("mean")),
     "joined": (Conv(4, 3, "identity"), Normalization("batch", "relu"), GlobalPool("mean")),
     "flat": (Conv(3, 3), Flatten()),
-}
+}  # fmt: skip
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
@@ -77,7 +80,7 @@ def close(dtype):
 @every_network
 @every_precision
 @pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("n", [1, 2, 5, 16, 33, 300])
+@pytest.mark.parametrize("n", [1, 2, 5, 16, 33, pytest.param(300, marks=compiled_only)])
 def test_predictions_are_those_of_unsorted_rows(name, dtype, order, n, sorts):
     x, *_ = samples(n, dtype, order)
     expected = [engine_of(name, dtype).predict(x, kind) for kind in ("activation", "logits")]
@@ -112,7 +115,10 @@ def test_outputs_of_any_number_go_to_their_rows(dtype, outputs, sorts):
 
 @every_network
 @every_precision
-@pytest.mark.parametrize(("n", "batch_size"), [(7, 3), (60, 17), (60, 60), (300, 299)])
+@pytest.mark.parametrize(
+    ("n", "batch_size"),
+    [(7, 3), (60, 17), (60, 60), pytest.param(300, 299, marks=compiled_only)],
+)
 def test_training_is_that_of_unsorted_rows(name, dtype, n, batch_size, sorts):
     expected = trained(name, n, batch_size, dtype, clip_norm=5.0)
     sorts()

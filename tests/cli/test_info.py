@@ -39,13 +39,22 @@ def test_show_versions_tells_the_same_and_starts_no_thread(command, tmp_path):
         "from nnjit.core.jobs import threads\n"
         "assert threading.active_count() == 1 and not threads._started"
     )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    # Folders of its own: tests beside this one file kernels in the usual ones.
+    folders = {
+        "NUMBA_CACHE_DIR": str(tmp_path / "kernels"),
+        "XDG_CACHE_HOME": str(tmp_path),
+        "LOCALAPPDATA": str(tmp_path),
+    }
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **folders},
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     shown = facts(done.stdout)
-    told = facts(command("info", NUMBA_CACHE_DIR=str(tmp_path / "kernels")).stdout)
+    told = facts(command("info", **folders).stdout)
     assert shown.pop("threading layer").startswith("not started yet")
     del told["threading layer"]
     assert shown == told

@@ -74,6 +74,12 @@ def test_several_softmaxes_are_refused_by_name():
         assert isinstance(select.make_engine(network, np.float64, "auto"), CpuEngine)
 
 
+def test_losses_by_row_are_refused_by_name():
+    network = mlp(3, (3,), 2, "relu", "clipped_policy", "softmax")
+    with pytest.raises(ValueError, match="no device code for the loss 'clipped_policy'"):
+        CudaEngine(network, np.float64)
+
+
 def _not_for_devices(m):
     """Formulas of an activation that only NumPy and the CPU can take."""
 

@@ -1,5 +1,6 @@
 """Convolution and pooling of arrays: their definitions, differences, and what is refused."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -102,6 +103,7 @@ def test_convolve_backward_is_its_definition(case, padding, dtype):
         assert_close(ours, theirs, delta.size)
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes too long")
 @convolutions
 def test_convolve_backward_is_the_derivative(case, padding):
     x, w, b, options = arguments(case)

@@ -4,6 +4,9 @@ import os
 import subprocess
 import sys
 
+import numba
+import pytest
+
 CODE = """
 import numpy as np
 from nnjit import functional as F
@@ -32,6 +35,7 @@ for dtype in (np.float32, np.float64):
 """
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
 def test_plain_python_gives_the_same_numbers():
     outputs = []
     for disable in ("0", "1"):

@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
+from entries_of_tests import actions
 from nnjit.backends.select import make_engine
 from nnjit.formulas import find_loss, known_pairs
 from nnjit.layers.network import mlp
@@ -211,13 +212,16 @@ def test_r2_of_an_output_that_is_not_finite_is_nan():
 def test_the_mean_loss_is_that_of_the_engine(pair, dtype, weighted):
     """Of every loss, whatever its formula reads."""
     entry = find_loss(*pair)
-    network = mlp(4, (5,), 3, "tanh", *pair)
+    outputs = 4 if entry.by_row else 3
+    network = mlp(4, (5,), outputs, "tanh", *pair)
     engine, rng = make_engine(network, dtype), np.random.default_rng(0)
     arrays = [rng.standard_normal(one.shape) for _, one in network.parameters()]
     engine.pack(arrays)
     X = rng.standard_normal((40, 4)).astype(dtype)
     y = rng.integers(0, 2, (40, 3)).astype(dtype)
-    if pair[1] == "softmax":
+    if entry.by_row:
+        y = actions(entry, 40, outputs, rng)
+    elif pair[1] == "softmax":
         y = rng.integers(0, 3, 40)
     elif entry.domain is None or entry.domain.holds(np.array([0.5])).all():
         y = rng.uniform(0.1, 2.0, (40, 3)).astype(dtype)
@@ -235,7 +239,7 @@ def test_the_mean_loss_knows_parameters_of_each_output_and_several_softmaxes():
 
         value_reads = ("y", "p", "share")
         parameters = {"share": 0.5}
-        classes = mean_over_outputs = False
+        classes = by_row = mean_over_outputs = False
         output = "identity"
 
         def numpy(self, dtype):

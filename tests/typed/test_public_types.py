@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 
 import nnjit
 from nnjit import (
+    AutoEncoder,
     ConvClassifier,
     ConvRegressor,
     HiddenFeatures,
@@ -24,6 +25,7 @@ from nnjit import (
     NetworkRegressor,
     RecurrentClassifier,
     RecurrentRegressor,
+    SelfOrganizingMap,
     SeriesScaler,
     inspection,
     layers,
@@ -77,6 +79,17 @@ def test_scaler_of_series() -> None:
         SeriesScaler("point").fit(X)  # type: ignore[arg-type]
 
 
+def test_map() -> None:
+    som = SelfOrganizingMap((2, 3), topology="rectangular", n_clusters=2, max_iter=2)
+    assert_type(som.fit(X, sample_weight=[1.0] * len(X)), SelfOrganizingMap)
+    assert_type(som.predict(X), NDArray[np.int64])
+    assert_type(som.transform(X), Floats)
+    assert_type(som.topographic_error_, float)
+    assert_type(inspection.SOMDisplay(som.weights_), inspection.SOMDisplay)
+    with pytest.raises(ValueError, match="topology"):
+        SelfOrganizingMap(topology="square").fit(X)  # type: ignore[arg-type]
+
+
 def test_convolutions_and_layers() -> None:
     images = X[:, :, np.newaxis, np.newaxis]
     conv = ConvClassifier((2,), 1, pool=None, augment={"flip": True}, max_iter=1, random_state=0)
@@ -105,6 +118,20 @@ def test_recurrent_networks() -> None:
         RecurrentClassifier(cell="rnn").fit(X, LABELS)  # type: ignore[arg-type]
     own = NetworkClassifier([layers.GRU(4, return_sequences=True), layers.LSTM(2)], max_iter=1)
     assert_type(own.set_params(layers__0__units=2).fit(X, LABELS).coefs_, list[Floats])
+
+
+def test_autoencoder() -> None:
+    model = AutoEncoder(1, (4,), mask=0.1, n_members=2, max_iter=2, random_state=0)
+    assert_type(model.fit(X, X_val=X, sample_weight=[1.0] * len(X)), AutoEncoder)
+    assert_type(model.transform(X), Floats)
+    assert_type(model.inverse_transform([[0.5]]), Floats)
+    assert_type(model.score_samples(X), Floats)
+    assert_type(model.predict(X), NDArray[np.intp])
+    assert_type(model.score(X), float)
+    assert_type(model.offset_, float)
+    assert_type(AutoEncoder(layers=[layers.Conv(2)], tied=False), AutoEncoder)
+    with pytest.raises(ValueError, match="output_activation"):
+        AutoEncoder(output_activation="softmax").fit(X)  # type: ignore[arg-type]
 
 
 def test_mistakes_are_found() -> None:
