@@ -5,10 +5,13 @@
 `RecurrentClassifier` and `RecurrentRegressor` are recurrent networks for series of any length;
 `NetworkClassifier` and `NetworkRegressor` are networks of your own layers, those in `nnjit.layers`;
 `RBFClassifier` and `RBFRegressor` are radial-basis-function networks;
+`AutoEncoder` gives back its own rows through a code of few numbers;
 `HiddenFeatures` is a transformer that gives a network's hidden layer;
 `SeriesScaler` scales series and images;
+`SelfOrganizingMap` clusters rows on a map;
 `nnjit.functional` has the kernels as functions of arrays. Importing compiles nothing and does not
 load Numba: that happens at the first fit, or when `functional` is first used.
+`nnjit.agents` has agents that learn from rewards;
 `nnjit.forecasting` cuts a series into windows and predicts its end step by step;
 `nnjit.inspection` has plots and a gradient check; `register_activation`, `register_loss` and
 `register_solver` take formulas of your own.
@@ -24,6 +27,7 @@ from nnjit.core.jobs import threads as _threads  # noqa: F401  (watches forks fr
 from nnjit.estimators.mlp import MLPClassifier, MLPRegressor
 
 __all__ = [
+    "AutoEncoder",
     "ConvClassifier",
     "ConvRegressor",
     "HiddenFeatures",
@@ -35,8 +39,10 @@ __all__ = [
     "RBFRegressor",
     "RecurrentClassifier",
     "RecurrentRegressor",
+    "SelfOrganizingMap",
     "SeriesScaler",
     "__version__",
+    "agents",
     "forecasting",
     "functional",
     "inspection",
@@ -49,6 +55,7 @@ __all__ = [
 
 # What is imported when it is first asked for, and where it is; modules by their own names.
 _LATER = {
+    "AutoEncoder": "nnjit.estimators.autoencoder",
     "ConvClassifier": "nnjit.estimators.convolution",
     "ConvRegressor": "nnjit.estimators.convolution",
     "HiddenFeatures": "nnjit.estimators.hidden_features",
@@ -58,7 +65,9 @@ _LATER = {
     "RBFRegressor": "nnjit.estimators.radial",
     "RecurrentClassifier": "nnjit.estimators.recurrent",
     "RecurrentRegressor": "nnjit.estimators.recurrent",
+    "SelfOrganizingMap": "nnjit.estimators.self_organizing_map",
     "SeriesScaler": "nnjit.estimators.series_scaler",
+    "agents": None,
     "forecasting": None,
     "functional": None,
     "inspection": None,
@@ -87,11 +96,13 @@ def show_versions() -> None:
 
 
 if TYPE_CHECKING:
-    from nnjit import forecasting, functional, inspection, layers
+    from nnjit import agents, forecasting, functional, inspection, layers
+    from nnjit.estimators.autoencoder import AutoEncoder
     from nnjit.estimators.convolution import ConvClassifier, ConvRegressor
     from nnjit.estimators.hidden_features import HiddenFeatures
     from nnjit.estimators.radial import RBFClassifier, RBFRegressor
     from nnjit.estimators.recurrent import RecurrentClassifier, RecurrentRegressor
+    from nnjit.estimators.self_organizing_map import SelfOrganizingMap
     from nnjit.estimators.series_scaler import SeriesScaler
     from nnjit.estimators.stack import NetworkClassifier, NetworkRegressor
     from nnjit.formulas.own import register_activation, register_loss, register_solver
