@@ -5,7 +5,6 @@ import pytest
 from small_environments import Constant, Corridor
 
 from nnjit.agents import QAgent
-from nnjit.agents._learner import drop_underflows
 from nnjit.agents._memory import Memory
 
 SMALL = {"hidden_layer_sizes": (16,), "learning_starts": 64, "epsilon_steps": 400}
@@ -143,14 +142,6 @@ def test_the_target_network_is_copied_after_so_many_updates_or_moved_by_a_share(
     assert moved == [False, True, False]
     for before, after, now in differences(0.25):
         np.testing.assert_allclose(after, before + 0.25 * (now - before), rtol=1e-6)
-
-
-def test_moments_next_to_nothing_are_dropped():
-    class Solver:
-        vectors = np.array([[1e-3, -1e-30, 1e-29, -1e-20]], np.float32)
-
-    drop_underflows(Solver)
-    assert Solver.vectors.tolist() == [[np.float32(1e-3), 0, 0, np.float32(-1e-20)]]
 
 
 def test_the_learning_rate_falls_over_the_steps_of_the_fit():

@@ -14,7 +14,7 @@ from nnjit.layers.network import Network
 from nnjit.training.engine import Engine
 from nnjit.training.initialization import glorot_uniform
 
-__all__ = ["Learner", "drop_underflows", "make_network"]
+__all__ = ["Learner", "make_network"]
 
 
 class Learner(ABC):
@@ -123,19 +123,3 @@ def make_network(
     engine: Engine = select.make_engine(network, dtype)
     engine.pack(arrays)
     return engine
-
-
-def drop_underflows(optimizer: Any) -> None:
-    """Set what is next to nothing in a solver's vectors to 0.
-
-    Units that no observation of a minibatch reaches have gradients of 0, and moments that shrink
-    step by step until they are subnormal numbers, in which processors compute a hundred times
-    slower. What is dropped long before moves no weight.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Of an engine on the CPU.
-    """
-    vectors: Array = optimizer.vectors
-    vectors[np.abs(vectors) < float(np.finfo(vectors.dtype).tiny) ** 0.75] = 0

@@ -11,7 +11,7 @@ import numpy as np
 from nnjit._types import Array, FloatArray
 from nnjit.agents._acting import OVERFLOW
 from nnjit.agents._distributions import Distribution
-from nnjit.agents._learner import Learner, drop_underflows
+from nnjit.agents._learner import Learner
 from nnjit.agents._rollout import Rollout
 from nnjit.backends.stepper import Stepper
 from nnjit.estimators._base import NON_FINITE
@@ -173,7 +173,6 @@ class PolicyLearner(Learner):
                 f"{NON_FINITE} The loss was not finite in step {self.steps:,}. Scale the "
                 "observations, or lower learning_rate_init."
             )
-        drop_underflows(optimizer)
 
     def _values(self, observations: Array) -> FloatArray:
         """Return what the critic says that observations are worth."""

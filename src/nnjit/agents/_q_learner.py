@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnjit._types import Array
-from nnjit.agents._learner import Learner, drop_underflows
+from nnjit.agents._learner import Learner
 from nnjit.agents._memory import Memory
 from nnjit.estimators._base import NON_FINITE
 from nnjit.training.engine import Engine
@@ -130,7 +130,6 @@ class QLearner(Learner):
                 f"{NON_FINITE} The loss was not finite in step {self.steps:,}. Scale the "
                 "observations and the rewards, or lower learning_rate_init."
             )
-        drop_underflows(optimizer)
         if plan.target_update < 1:
             self._copy_target(plan.target_update)
         elif optimizer.t - self._copied >= plan.target_update:

@@ -218,9 +218,7 @@ class AutoEncodingNetwork(LayerParameters, SmallMinibatches, LayeredNetwork, Cod
     ) -> Self:
         if self.layers is not None:
             checked_layers(self.layers)  # before X is looked at, whose forms follow from them
-        if not (self.warm_start or incremental):  # else rows are what they were
-            for name in ("layers_", "input_shape_"):
-                self.__dict__.pop(name, None)
+        self._leave_layers(incremental)
         if self._engine_device() != "cpu":  # as targets rows are on the host in any case
             X = to_host(X)
             if validation is not None:

@@ -16,6 +16,12 @@ class LayerParameters(NetworkEstimator):
 
     layers: Any
 
+    def _leave_layers(self, incremental: bool) -> None:
+        """Forget the fitted layers and the shape of rows, unless a fit goes on from them."""
+        if not (self.warm_start or incremental):  # else rows are what they were
+            for name in ("layers_", "input_shape_"):
+                self.__dict__.pop(name, None)
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters.
 

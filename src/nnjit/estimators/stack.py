@@ -66,9 +66,7 @@ class LayerStack(LayerParameters, StreamedPredictions, LayeredNetwork, Layers):
         validation: Given | None = None,
     ) -> Self:
         checked_layers(self.layers)  # before X is looked at, whose forms follow from them
-        if not (self.warm_start or incremental):  # else rows are what they were
-            for name in ("layers_", "input_shape_"):
-                self.__dict__.pop(name, None)
+        self._leave_layers(incremental)
         if not self._takes_arrays() and getattr(X, "ndim", 2) > 2:
             raise ValueError(
                 f"Found array with dim {X.ndim}, while dim <= 2 is required by "

@@ -8,13 +8,12 @@ import functools
 
 import numpy as np
 
-from nnjit.core.compiler.jit import inline
 from nnjit.core.compiler.units import Unit
-from nnjit.core.jobs.job import Step, block_of, job_of, row_lanes, row_length, step_of, work_of
+from nnjit.core.jobs.job import Step, block_of, job_of, step_of
 from nnjit.core.jobs.records import reader
-from nnjit.core.maps.activations import copy
 from nnjit.core.maps.lengths import clear_tails
 from nnjit.core.maps.normals import normals_adder
+from nnjit.layers.dropout.cpu import copy_inputs
 
 __all__ = ["CHANGES_SIGNS", "IN_PLACE", "ROWS_ALONE", "TRAINING_ONLY", "make_step", "units"]
 
@@ -32,17 +31,6 @@ class NoiseStep(Step):
 
 
 noise_step_of = reader(NoiseStep)
-
-
-@inline
-def copy_inputs(job, step, block, like):
-    """Where the layer below reads its outputs later, this one has rows of its own."""
-    work, length = work_of(job, block, like), row_length(job, block, step.packed)
-    lanes = row_lanes(block, step.packed)
-    for k in range(step.outputs):
-        source = step.input_row * job.stride + k * length
-        target = step.output_row * job.stride + k * length
-        copy(work[source : source + lanes], work[target : target + lanes])
 
 
 @functools.cache
