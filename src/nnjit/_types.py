@@ -72,7 +72,15 @@ StochasticSolverName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop", "li
 SolverName: TypeAlias = Literal[StochasticSolverName, "lbfgs"]
 TargetsName: TypeAlias = Literal["one", "sequence"]
 ScheduleName: TypeAlias = Literal[
-    "constant", "invscaling", "adaptive", "plateau", "cosine", "one_cycle", "exponential", "step"
+    "constant",
+    "invscaling",
+    "adaptive",
+    "plateau",
+    "cosine",
+    "one_cycle",
+    "coslog",
+    "exponential",
+    "step",
 ]
 
 

@@ -53,6 +53,11 @@ def test_options_of_solvers_are_refused_by_name(kind, name, value):
         engine.optimizer("adam", **{name: value})
 
 
+def test_learning_rates_of_single_parameters_are_refused_by_name():
+    model = MLPClassifier(**SMALL, parametrization="ntk")
+    assert_only_the_cpu(model, "no device code for the parametrization 'ntk'")
+
+
 def test_a_fitted_estimator_is_as_it_was_after_a_refusal():
     model = quietly(MLPClassifier(**SMALL, warm_start=True).fit, X, Y)
     before = {name: value for name, value in vars(model).items() if name.endswith("_")}

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from nnjit import MLPClassifier, MLPRegressor, RBFRegressor
 from nnjit.training.schedules import StepRates, make_schedule
 
-NEW = ["cosine", "one_cycle", "exponential", "step", "plateau"]
+NEW = ["cosine", "one_cycle", "coslog", "exponential", "step", "plateau"]
 SETTINGS = {
     "max_iter": 12, "batch_size": 20, "random_state": 0, "n_iter_no_change": 100,
     "learning_rate_init": 0.02, "learning_rate_step": 3,

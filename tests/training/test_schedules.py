@@ -61,7 +61,7 @@ def test_every_schedule_has_a_name_that_type_checkers_know():
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 5, 0.1, 0.25, 10**6])
-@pytest.mark.parametrize("name", ["constant", "cosine", "one_cycle", "step"])
+@pytest.mark.parametrize("name", ["constant", "cosine", "one_cycle", "coslog", "step"])
 def test_the_schedule_has_the_steps_that_the_warmup_leaves(name, warmup):
     schedule = make_schedule(name, RATE, epochs=1)
     rates = all_rates(schedule, warmup, 4, 10)
@@ -82,10 +82,20 @@ def test_rates_do_not_depend_on_how_the_steps_are_cut():
     np.testing.assert_array_equal(whole, np.concatenate(pieces))
 
 
-@pytest.mark.parametrize("name", ["cosine", "one_cycle", "exponential", "step"])
+@pytest.mark.parametrize("name", ["cosine", "one_cycle", "coslog", "exponential", "step"])
 def test_after_the_last_step_its_rate_stays(name):
     rates = StepRates(make_schedule(name, RATE), 0, 2, 8)
     np.testing.assert_array_equal(rates.of(16, 3, RATE), [rates.of(15, 1, RATE)[0]] * 3)
+
+
+def test_coslog_has_four_waves_each_twice_as_long_as_the_one_before():
+    """Zeros where 1 + 15 t / T is a power of 2, the whole rate half-way between in logarithms."""
+    at_step, span = make_schedule("coslog", RATE).at_step, Span(1500, 10)
+    for k in range(4):
+        assert at_step(RATE, 100 * (2**k - 1), span) == pytest.approx(0.0, abs=1e-12)
+    tops = [100 * (2 ** (k + 0.5) - 1) for k in range(4)]
+    np.testing.assert_allclose([at_step(RATE, t, span) for t in tops], RATE)
+    assert 0.0 < at_step(RATE, 1499, span) < 1e-4 * RATE
 
 
 def test_minibatches_without_weight_are_no_steps():

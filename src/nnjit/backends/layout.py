@@ -42,6 +42,7 @@ class Place(NamedTuple):
     start: int
     row: int  # elements from one row to the next; 1 for a vector
     trained: bool
+    rate: float  # factor on the learning rate
 
     @property
     def stop(self):
@@ -121,7 +122,8 @@ def make_layout(network, dtype):
                 columns = parameter.shape[-1]
                 row = columns + (lanes_of(dtype) if columns * itemsize % _BAD_STRIDE == 0 else 0)
             place = Place(
-                layer, piece, parameter.shape, parameter.penalized, start, row, parameter.trained
+                layer, piece, parameter.shape, parameter.penalized, start, row, parameter.trained,
+                parameter.rate,
             )  # fmt: skip
             places[layer, piece], start = place, place.stop
         ends.append(start)

@@ -5,6 +5,7 @@ Blocks, parts and chunks follow from the shapes alone, so that threads change no
 
 import functools
 import struct
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -239,7 +240,8 @@ class _Plan:
 
     def _call(self, parallel, first, last, phase, tasks, batch):
         open_job(self._integers, self._state, self._claims, first, last, phase, tasks, batch)
-        threads.call(self._runner, parallel, self._at, self._workers)
+        workers = min(self._workers, threads.free_threads()) if parallel else 1
+        threads.call(self._runner, parallel, self._at, workers)
 
 
 class ForwardPlan(_Plan):
@@ -661,7 +663,7 @@ def _joined_rows(batch_size, parts, program):
 
 
 def _chunk_table(chunks, program):
-    """Chunk records of (low, high, penalized, layer, piece, first, rows, columns, row)."""
+    """Chunk records of (low, high, penalized, layer, piece, first, rows, columns, row, rate)."""
     table = Chunk.table(len(chunks))
     for number, (low, high, penalized, layer, piece, *others) in enumerate(chunks):
         step = address_of(program.gradient_step(layer, piece))
@@ -673,7 +675,7 @@ def _piece(place):
     """A whole parameter."""
     rows, columns = (place.rows, place.shape[-1]) if len(place.shape) > 1 else (0, 0)
     return (place.start, place.stop, place.penalized, place.layer, place.piece, 0, rows, columns,
-            place.row)  # fmt: skip
+            place.row, place.rate)  # fmt: skip
 
 
 def _last_first(places):
@@ -681,16 +683,23 @@ def _last_first(places):
 
 
 def _plain_chunks(layout, parallel):
-    """Chunks of about equal size, those of the penalized parameters first."""
+    """Chunks of about equal size, in each of which all parameters move in the same way."""
     chunks = []
-    sections = (0, layout.n_penalized, 1), (layout.n_penalized, layout.n_trained, 0)
-    for start, stop, penalized in sections:
+    for start, stop, penalized, rate in _sections(layout):
         size = CHUNK_SIZE
         if parallel:
             size = min(size, round_up(max(1, -(-(stop - start) // PLAIN_CHUNKS)), CHUNK_UNIT))
         for low in range(start, stop, size):
-            chunks.append((low, min(low + size, stop), penalized, 0, 0, 0, 0, 0, 0))
+            chunks.append((low, min(low + size, stop), penalized, 0, 0, 0, 0, 0, 0, rate))
     return chunks
+
+
+def _sections(layout):
+    """(start, stop, penalized, rate) of the flat parameters that are moved in the same way."""
+    places = sorted(layout.trained, key=lambda place: place.start)
+    for (penalized, rate), group in groupby(places, key=lambda one: (one.penalized, one.rate)):
+        group = list(group)
+        yield group[0].start, group[-1].stop, penalized, rate
 
 
 def _fused_chunks(layout, size):
@@ -706,5 +715,5 @@ def _fused_chunks(layout, size):
             rows = min(step, place.rows - first)
             low = place.start + first * place.row
             chunks.append((low, low + rows * place.row, place.penalized, place.layer, place.piece,
-                          first, rows, place.shape[-1], place.row))  # fmt: skip
+                          first, rows, place.shape[-1], place.row, place.rate))  # fmt: skip
     return chunks

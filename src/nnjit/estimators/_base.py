@@ -546,11 +546,14 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         return name
 
     def _loss_options(self) -> dict[str, Any]:
-        """Return `loss_parameters` and `groups` of the network, each where it is not empty."""
+        """Return `loss_parameters`, `groups` and `parametrization`, each where it is no default."""
         entry = find_loss(self._engine_loss(), self.out_activation_)
         given = {name: _setting(getattr(self, name, one)) for name, one in entry.parameters.items()}
         changed = [pair for pair in given.items() if pair[1] != entry.parameters[pair[0]]]
-        return {"loss_parameters": tuple(changed)} if changed else {}
+        options: dict[str, Any] = {"loss_parameters": tuple(changed)} if changed else {}
+        if self.parametrization != "standard":
+            options["parametrization"] = self.parametrization
+        return options
 
     def _make_engine(self, ready: bool = False, n_features: int | None = None) -> Engine:
         """Return a new engine that holds a copy of the parameters.
@@ -993,7 +996,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         self._take_parameters(engine.unpack() if best is None else best)
         if state.diverged:
             self._report_divergence(state)
-        elif isinstance(monitor, ScoreMonitor) and not np.isfinite(monitor.best):
+        elif scored and state.epoch and not np.isfinite(monitor.best):
             warn(
                 "No epoch could be scored: the outputs for the validation rows overflow. The "
                 f"weights are the {'initial' if monitor.restore else 'last'} ones. "

@@ -36,7 +36,7 @@ from nnjit.estimators.parameters import (
 )
 from nnjit.estimators.regressor import BaseRegressor
 from nnjit.layers.network import Network, mlp
-from nnjit.training.initialization import glorot_uniform
+from nnjit.training.initialization import glorot_uniform, normal_arrays
 
 __all__ = ["BaseMultilayerPerceptron", "MLPClassifier", "MLPRegressor"]
 
@@ -235,6 +235,8 @@ class BaseMultilayerPerceptron(
     def _init_coef(
         self, fan_in: int, fan_out: int, dtype: np.dtype[Any], activation: Any = None
     ) -> tuple[Array, Array]:
+        if self.parametrization == "ntk":
+            return normal_arrays(self._random_state, fan_in, fan_out, dtype)
         name: Any = self.activation if activation is None else activation
         return glorot_uniform(self._random_state, fan_in, fan_out, name, dtype)
 

@@ -501,7 +501,9 @@ class Coding:
         default=1,
         kind=_COUNT,
         text="""Networks, each from a seed of its own, whose errors are averaged where outliers are
-            told. The first one is the transformer.""",
+            told. The first one is the transformer. They train beside one another, on a core each;
+            one after the other, to the same bits, with `verbose`, callbacks or a scorer of your
+            own, or on a GPU.""",
     )
     layers: Sequence[Layer] | None = parameter(
         default=None,
@@ -637,7 +639,8 @@ class Solver:
             ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 on
             each plateau instead of stopping, until it is below 1e-6. Of every solver but 'lbfgs',
             step by step over ``max_iter`` epochs: 'cosine', down to 0 by half a wave; 'one_cycle',
-            up from a 25th and down to almost nothing (PyTorch's ``OneCycleLR``); 'exponential' and
+            up from a 25th and down to almost nothing (PyTorch's ``OneCycleLR``); 'coslog', four
+            waves up from 0 and down to it, each twice as long as the one before; 'exponential' and
             'step', times `learning_rate_decay` in every `learning_rate_step` epochs, a little in
             each step or all at once; 'plateau', times `learning_rate_decay` on each plateau,
             otherwise as 'adaptive'. A callable of (step, steps), both int, returns the rate of a
@@ -724,6 +727,15 @@ class Solver:
             predicts, and validation scores are its own. Training goes on with w: ``partial_fit``
             continues from it unless something else has been assigned, a warm start of ``fit``
             begins at the average. Not for 'lbfgs'.""",
+    )
+    parametrization: Literal["standard", "ntk"] = parameter(
+        default="standard",
+        kind=choice(("standard", "ntk")),
+        text="""'ntk', for neural tangent kernel: weights that add up n values start as normal
+            numbers of variance 1 / n, their biases of variance 1, and the learning rate of the
+            weights is divided by the root of n, that of the biases by 10. One learning rate, some
+            0.04 of 'adam', then fits layers of any widths. Not for the weights of a recurrent
+            layer's states; 'lbfgs' has no rates.""",
     )
 
 

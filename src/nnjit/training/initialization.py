@@ -78,6 +78,32 @@ def glorot_uniform(
     return weights.astype(dtype, copy=False), biases.astype(dtype, copy=False)
 
 
+def normal_arrays(
+    rng: np.random.RandomState, fan_in: int, fan_out: int, dtype: np.dtype[Any]
+) -> tuple[Array, Array]:
+    r"""Draw the weights and then the biases of one dense layer in the 'ntk' parametrization.
+
+    Weights are normal of variance :math:`1 / n_{in}`, biases of 1, in float64 and then cast.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+        Advanced by ``fan_in * fan_out + fan_out`` normal draws.
+    fan_in, fan_out : int
+        Number of inputs and outputs of the layer.
+    dtype : numpy dtype
+        Of the returned arrays.
+
+    Returns
+    -------
+    weights : ndarray of shape (fan_in, fan_out)
+    biases : ndarray of shape (fan_out,)
+    """
+    weights = rng.standard_normal((fan_in, fan_out)) / math.sqrt(fan_in)
+    biases = rng.standard_normal(fan_out)
+    return weights.astype(dtype, copy=False), biases.astype(dtype, copy=False)
+
+
 def filter_arrays(
     rng: np.random.RandomState,
     weights: tuple[int, ...],

@@ -217,6 +217,26 @@ class OneCycleRate(ConstantRate):
         return _cosine(rate, lowest / FALLS_TO, (step - top) / (last - top))
 
 
+@schedule("coslog")
+@dataclass(frozen=True)
+class LogCosineRate(ConstantRate):
+    r"""Four waves, each twice as long as the one before: up from 0 and down to 0 again.
+
+    .. math:: \eta_0 (1 - \cos(2 \pi \log_2(1 + 15 t / T))) / 2
+
+    D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data", NeurIPS 2024.
+    """
+
+    varies = True
+    spans = True
+
+    def at_step(self, rate: float, step: int, span: Span) -> float:
+        """Return the rate of step t of T."""
+        waves = math.log2(1.0 + 15.0 * step / span.steps)
+        return rate * (1.0 - math.cos(2.0 * math.pi * waves)) / 2.0
+
+
 def _cosine(start: float, end: float, share: float) -> float:
     """Return what lies between two values on half a wave of the cosine."""
     return end + (start - end) / 2.0 * (math.cos(math.pi * share) + 1.0)

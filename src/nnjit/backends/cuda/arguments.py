@@ -154,6 +154,9 @@ def why_no_layers(network):
         return f"there is no device code for {layers}, which work with device='cpu'"
     if (DROPOUT, DROPOUT) in zip(kinds, kinds[1:]):
         return "there is no device code for dropout behind dropout"
+    if network.parametrization != "standard":
+        what = f"the parametrization {network.parametrization!r}"
+        return f"there is no device code for {what}, which works with device='cpu'"
     if find_loss(network.loss, network.output).by_row:
         what = f"the loss {network.loss!r}"
         return f"there is no device code for {what}, which works with device='cpu'"

@@ -226,6 +226,7 @@ class Chunk(Record):
     rows: int  # 0 for a vector
     columns: int
     row: int  # elements from one row to the next
+    rate: float  # factor on the learning rate
 
 
 @inline

@@ -136,7 +136,7 @@ def solver_unit(name, single):
         sweep(
             job, low, high, params_of(job, like)[low:high], view(gradient_at, high - low, like),
             real(alpha_of(job, chunk)), real(scale_of(job)),
-            scalars(rate_of(job), settings, clock, chunk.penalized),
+            scalars(rate_of(job) * chunk.rate, settings, clock, chunk.penalized),
         )  # fmt: skip
 
     return Unit(solver, f"solver_{name}_{'single' if single else 'double'}")
