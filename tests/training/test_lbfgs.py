@@ -1,5 +1,7 @@
 """L-BFGS on problems whose answer is known."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
@@ -7,6 +9,7 @@ from sklearn.linear_model import Ridge
 
 from nnjit.layers.network import mlp
 from nnjit.training.lbfgs import minimize_lbfgs
+from nnjit.training.members import fit_members
 from numpy_engine import make_engine
 
 OPTIONS = {"max_iter": 500, "max_fun": 5000, "tol": 1e-10, "verbose": False}
@@ -67,3 +70,18 @@ def test_interrupt_returns_the_last_iterate():
     assert outcome.loss == original(outcome.parameters, dataset, 0.0)[0]
     assert outcome.loss < original(np.zeros(8), dataset, 0.0)[0]
     assert 1 <= outcome.n_iter <= 3
+
+
+def test_time_that_is_over_returns_the_first_iterate():
+    engine, X, y = linear_problem()
+    dataset = engine.dataset(X, y)
+
+    def fit():
+        return minimize_lbfgs(engine, dataset, np.zeros(8), alpha=0.0, **OPTIONS)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fit_members([fit, fit], max_time=0.0)
+    assert found.complete == [False]
+    assert found.results[0].n_iter == 1
+    assert found.results[0].loss < engine.loss_gradient(np.zeros(8), dataset, 0.0)[0]

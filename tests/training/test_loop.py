@@ -17,6 +17,7 @@ from nnjit.layers.layer import Parameter
 from nnjit.layers.network import Network, mlp
 from nnjit.training import loop
 from nnjit.training.initialization import glorot_uniform
+from nnjit.training.members import fit_members
 from nnjit.training.solvers import make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, ScoreMonitor
@@ -341,6 +342,52 @@ def test_interrupt_keeps_the_last_minibatch(monkeypatch):
     assert len(state.loss_curve) == 1
     assert state.solver.steps == 7 + 2
     assert not np.array_equal(before, parameters(engine))
+
+
+@pytest.mark.parametrize("restored", ["loss", "score"])
+def test_an_interrupt_before_anything_was_scored_keeps_what_was_learned(restored, monkeypatch):
+    """The best weights so far are those of the start."""
+    monkeypatch.setattr(loop, "WORK_PER_CALL", 1.0)
+    engine, _ = run(max_epochs=1)
+    start = engine.unpack()
+    if restored == "loss":
+        monitor = LossMonitor(0.0, math.inf, best_weights=start)
+    else:
+        watch = Watch(engine.data[0], lambda *given: 0.0, scores=[])
+        monitor = ScoreMonitor(watch, 0.0, math.inf, best_weights=start)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        _, state = run(engine=Failing(engine, 4, KeyboardInterrupt()), monitor=monitor)
+    assert state.epoch == 0
+    assert not state.monitor.restore  # so that the engine's are taken
+    assert not np.array_equal(start[0], engine.unpack()[0])
+
+
+@pytest.mark.parametrize("calls", [1, 7])
+def test_time_that_is_over_ends_a_run_between_two_calls(calls, monkeypatch):
+    """In an epoch of several calls, or between two epochs; the first call is always made."""
+    monkeypatch.setattr(loop, "ROWS_AHEAD", 10 * N_SAMPLES)
+    if calls > 1:
+        monkeypatch.setattr(loop, "WORK_PER_CALL", 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fit_members([lambda: run(max_epochs=10**6)] * 2, n_threads=2, max_time=0.4)
+        at_once = fit_members([lambda: run(max_epochs=10**6)], max_time=0.0)
+    for engine, state in found.results:
+        assert state.interrupted
+        assert 1 < state.epoch < 10**6
+        assert len(state.loss_curve) == state.epoch
+        assert np.isfinite(parameters(engine)).all()
+    _, state = at_once.results[0]
+    assert (state.epoch, state.solver.steps) == ((10, 70) if calls == 1 else (0, 1))
+    assert found.complete == [False] * 2
+    assert at_once.complete == [False]
+
+
+def test_a_member_whose_time_ends_with_it_is_complete():
+    with pytest.warns(ConvergenceWarning):
+        found = fit_members([lambda: run(max_epochs=1)], max_time=0.0)
+    assert found.complete == [True]
+    assert found.results[0][1].epoch == 1
 
 
 def test_other_errors_are_not_swallowed():

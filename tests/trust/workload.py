@@ -55,6 +55,15 @@ def large(dtype="float64", seed=0):
     return digest(classifier(random_state=seed).fit(X, y), np.tile(X, (8, 1)))
 
 
+def members(dtype="float64", seed=0, n_members=3):
+    """Fit networks beside one another, in as many threads as the process has."""
+    from nnjit import AutoEncoder
+
+    X, _ = data(dtype, 300, 40)
+    model = AutoEncoder(4, (150,), n_members=n_members, max_iter=2, random_state=seed).fit(X)
+    return "".join(digest_of(one.coefs_) for one in (model, *model.members_))
+
+
 def losses(dtype="float64"):
     """Fit by losses of every form, as `large` does."""
     from nnjit import MLPRegressor
@@ -98,7 +107,11 @@ def policy(loss, output, dtype):
 def digest(model, X):
     """Hash of the parameters, the losses and the predictions, to the bit."""
     parts = [*model.coefs_, *model.intercepts_, model.loss_curve_, model.predict_proba(X)]
-    return hashlib.sha256(b"".join(np.asarray(part).tobytes() for part in parts)).hexdigest()[:16]
+    return digest_of(parts)
+
+
+def digest_of(arrays):
+    return hashlib.sha256(b"".join(np.asarray(one).tobytes() for one in arrays)).hexdigest()[:16]
 
 
 def compiled():

@@ -5,9 +5,13 @@ thread that was put aside in the middle of a task keeps the others waiting for m
 Nobody can tell in advance, and one thread gives the same bits as several, so a long job is run
 in pieces, the pieces are timed, and the faster way goes on. What one job learns about a busy
 machine holds for the next ones.
+
+While other networks of one caller train on all other cores, threads are not tried.
 """
 
 import time
+
+from nnjit.core.jobs import threads
 
 __all__ = ["Tuner"]
 
@@ -64,7 +68,7 @@ class Tuner:
             first += units
 
     def _wants_parallel(self):
-        if self._serial_pieces < SERIAL_TRIALS:
+        if self._serial_pieces < SERIAL_TRIALS or threads.crowded():
             return False
         if self._runner.cold and _Machine.serial_time < FIRST_TRY_COLD:
             return False
@@ -78,7 +82,8 @@ class Tuner:
         if parallel and self._losses > 0:
             # Waking up may take milliseconds: so long a piece that it does not decide alone.
             return max(TRIAL, int(FIRST_PIECE / self._serial))
-        length = FIRST_PIECE if self._parallel is None else PIECE
+        trying = self._parallel is None and not threads.crowded()
+        length = FIRST_PIECE if trying else PIECE
         if not parallel:  # until threads are tried again
             length = max(length, min(PIECE, _Machine.retry_at - time.perf_counter()))
         return max(TRIAL, int(length / known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 from collections.abc import Callable, Iterator
@@ -36,9 +37,8 @@ from nnjit.layers.noise.spec import GaussianNoise
 from nnjit.layers.recurrence.layer import RecurrentLayer
 from nnjit.layers.stack import check_shapes, checked_layers, is_layer, takes_vectors
 from nnjit.layers.tied.spec import TiedDense
-from nnjit.training.engine import Engine
+from nnjit.training.members import fit_members
 from nnjit.training.solvers import draw_seed
-from nnjit.training.state import TrainingState
 
 __all__ = ["AutoEncodingNetwork"]
 
@@ -56,7 +56,6 @@ class AutoEncodingNetwork(LayerParameters, SmallMinibatches, LayeredNetwork, Cod
     members_: list[Any]
     _code_layer: int  # number among `layers_`
     _in_unit_interval: bool  # whether the rows of the fit did
-    _interrupted: bool  # the last fit, by Ctrl-C
     _moments: Moments
 
     # The network
@@ -237,18 +236,29 @@ class AutoEncodingNetwork(LayerParameters, SmallMinibatches, LayeredNetwork, Cod
         given: Given,
         watched: ValidationRows | None,
     ) -> None:
-        self._interrupted = False
         self._take_mean(X, sample_weight, goes_on=incremental and not fresh)
-        members = self._members(fresh)
-        super()._train(X, target, sample_weight, incremental, fresh, given, watched)
+        others = self._members(fresh)
         validation = None if watched is None else watched.given()
+
+        def train() -> Any:
+            super(AutoEncodingNetwork, self)._train(
+                X, target, sample_weight, incremental, fresh, given, watched
+            )
+            return self
+
+        def fit(member: Any) -> Any:
+            return member._fit(given.X, None, given.sample_weight, incremental, validation)
+
         self.members_ = []
-        for member in members:
-            if self._interrupted:
-                break
-            member._fit(given.X, None, given.sample_weight, incremental, validation)
-            self._interrupted = member._interrupted
-            self.members_.append(member)
+        if others:
+            fits: list[Callable[[], Any]] = [
+                train,
+                *(functools.partial(fit, one) for one in others),
+            ]
+            found = fit_members(fits, n_threads=1 if self._is_looked_at() else None)
+            self.members_ += [one for one in found.results if one is not self]
+        else:
+            train()
         self._take_errors(X, sample_weight)
 
     def _take_mean(self, X: Array, sample_weight: Array | None, goes_on: bool) -> None:
@@ -306,9 +316,10 @@ class AutoEncodingNetwork(LayerParameters, SmallMinibatches, LayeredNetwork, Cod
             made.append(member)
         return made
 
-    def _take_over(self, engine: Engine, state: TrainingState) -> None:
-        super()._take_over(engine, state)
-        self._interrupted = state.interrupted
+    def _is_looked_at(self) -> bool:
+        """Whether what a fit prints or calls, or the one device, asks for one member at a time."""
+        called = bool(getattr(self, "_skl_callbacks", None)) or callable(self.scoring)
+        return bool(self.verbose) or called or self._engine_device() != "cpu"
 
     def _ends_by_itself(self) -> bool:
         return bool(np.isinf(self.n_iter_no_change))

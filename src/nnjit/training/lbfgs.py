@@ -12,6 +12,7 @@ from nnjit._types import Array
 from nnjit._warnings import warn
 from nnjit.training.blas import single_threaded_blas
 from nnjit.training.engine import Engine
+from nnjit.training.members import interrupted, stop_if_asked
 from nnjit.training.progress import EpochTable
 
 
@@ -94,8 +95,8 @@ def minimize_lbfgs(
                     **_print_option(verbose),
                 },
             )
-    except KeyboardInterrupt:
-        warn("Training interrupted by user.")
+    except KeyboardInterrupt as reason:
+        interrupted(reason)
         return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter)
     if reached.stopped:
         return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter)
@@ -144,6 +145,8 @@ class _LastIterate:
 def _objective(
     engine: Engine, packed: Array, dataset: Any, alpha: float, reached: _LastIterate
 ) -> tuple[float, Array]:
+    if reached.n_iter:
+        stop_if_asked()
     loss, gradient = engine.loss_gradient(packed, dataset, alpha)
     # An iterate is accepted right after it was evaluated.
     reached.evaluated_loss = loss

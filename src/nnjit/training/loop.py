@@ -15,6 +15,7 @@ from nnjit._types import Array
 from nnjit._warnings import warn
 from nnjit.core.compiler.interrupts import Interrupts
 from nnjit.training.engine import Engine, Optimizer
+from nnjit.training.members import interrupted, stop_if_asked
 from nnjit.training.progress import EpochTable
 from nnjit.training.schedules import StepRates
 from nnjit.training.solvers import StochasticSolver, averages_of
@@ -85,6 +86,8 @@ def train_epoch(
     total = 0.0
     skipped = 0
     for first in range(0, n_batches, call_size):
+        if first:
+            stop_if_asked()
         last = min(first + call_size, n_batches)
         moving = _moving(sample_weight, order, plan.batch_size, first, last)
         optimizer.rates = rates.of(optimizer.t, last - first, state.solver.rate, moving)
@@ -165,7 +168,8 @@ def run_epochs(
     ConvergenceWarning
         If `plan.max_epochs` epochs went by without a plateau.
     UserWarning
-        If a KeyboardInterrupt ended the run. The parameters are those of the last minibatch done.
+        If Ctrl-C ended the run, also that of a whole crew of members. The parameters are those of
+        the last minibatch done.
     """
     optimizer = state.solver.start(engine)
     if windows_of(dataset) is not None:
@@ -176,9 +180,11 @@ def run_epochs(
         if not state.converged:  # else a checkpoint says that this run has ended
             with contextlib.closing(losses):
                 _epochs(losses, engine, state, plan, optimizer, hook, checkpoint)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as reason:
         state.interrupted = True
-        warn("Training interrupted by user.")
+        if not (state.epoch or math.isfinite(state.monitor.best)):
+            state.monitor.restore = False  # nothing was scored yet: better this than the start
+        interrupted(reason)
     finally:
         engine.release()  # before the optimizer's arrays are copied out
         state.solver.keep(optimizer, engine)
@@ -286,8 +292,11 @@ def _epoch_losses(
     # The same swaps as shuffling a fresh range and indexing the last order with it.
     shuffle: Callable[[Any], None] = state.rng.shuffle if plan.shuffle else _leave
     orders = np.empty((most if most > 1 else 0, n_samples), np.int64)
-    interrupts = Interrupts()
+    interrupts, begun = Interrupts(), False
     while True:
+        if begun:
+            stop_if_asked()
+        begun = True
         ahead = min(most, plan.max_epochs - state.epoch, _epochs_alike(state, state.monitor.count))
         if ahead <= 1:
             shuffle(state.order)

@@ -12,10 +12,11 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import d2_pinball_score, r2_score
 
 from nnjit._types import Array, FloatArray
 
-__all__ = ["checked_quantiles", "columns_of_interval", "uncrossed"]
+__all__ = ["checked_quantiles", "columns_of_interval", "score_of_values", "uncrossed"]
 
 # By how much a quantile may differ from the one that a coverage asks for.
 TOLERANCE = 1e-9
@@ -79,3 +80,26 @@ def columns_of_interval(quantiles: FloatArray, coverage: Any) -> tuple[int, int]
         f"network was fitted to the quantiles {quantiles.tolist()}, which give the coverages: "
         f"{', '.join(known) or 'none'}."
     )
+
+
+def score_of_values(
+    y: Any, predicted: Array, quantiles: FloatArray | None, sample_weight: Any = None
+) -> float:
+    """Return R2 of predictions, or of quantiles the mean D2 of their quantile losses.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    predicted : ndarray
+        As y, or with a column for each of several quantiles.
+    quantiles : ndarray of shape (n_quantiles,) or None
+    sample_weight : array-like of shape (n_samples,), default=None
+    """
+    if quantiles is None:
+        return float(r2_score(y, predicted, sample_weight=sample_weight))
+    columns = [predicted] if len(quantiles) == 1 else predicted.T
+    scores = [
+        d2_pinball_score(y, column, alpha=quantile, sample_weight=sample_weight)
+        for quantile, column in zip(quantiles, columns, strict=True)
+    ]
+    return float(np.mean(scores))

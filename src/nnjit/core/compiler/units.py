@@ -6,7 +6,7 @@ time; it returns nothing or a float64. With Numba's JIT off an address is a numb
 Python function is kept.
 """
 
-import functools
+import threading
 
 import numba
 from llvmlite import ir
@@ -16,10 +16,12 @@ from numba.extending import intrinsic
 from nnjit.core.compiler.cache import KernelCache
 from nnjit.core.compiler.compiling import undisturbed
 from nnjit.core.compiler.jit import FASTMATH, renamed
-from nnjit.core.compiler.numba_internals import c_function
+from nnjit.core.compiler.numba_internals import c_function, compiler_lock
 
 __all__ = ["Unit", "call", "call_for_real"]
 
+# That of compilations, for which a fork waits (see jit.py).
+_lock = compiler_lock() or threading.RLock()
 _functions = {}  # Python functions by address, where nothing is compiled
 
 
@@ -39,24 +41,27 @@ class Unit:
     def __init__(self, function, name=None, real=False):
         self.function = renamed(function, name) if name else function
         self.real = real
+        self._compiled = None
 
-    @functools.cached_property
+    @property
     def address(self):
         """Where the function is, for `call`; compiled or loaded once."""
         if numba.config.DISABLE_JIT:
             _functions[id(self)] = self.function
             return id(self)
+        if self._compiled is None:
+            with undisturbed(), _lock:  # another thread that wants it waits and finds it
+                if self._compiled is None:
+                    self._compiled = self._compile()
         return self._compiled.address
 
-    @functools.cached_property
-    def _compiled(self):
+    def _compile(self):
         count = self.function.__code__.co_argcount
         result = types.float64 if self.real else types.void
         options = {"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy"}
         try:
-            with undisturbed():
-                cache = KernelCache(self.function, {"cfunc": True})
-                return c_function(self.function, result(*[types.int64] * count), options, cache)
+            cache = KernelCache(self.function, {"cfunc": True})
+            return c_function(self.function, result(*[types.int64] * count), options, cache)
         except numba.NumbaError as error:
             raise TypeError(
                 f"{self.function.__name__} cannot be compiled. A formula of your own may use "
