@@ -394,6 +394,70 @@ def network_gradient(coefs, intercepts, x, y, loss, activation, alpha=0.0, w=Non
     return coef_grads, intercept_grads
 
 
+# --- numeric columns -----------------------------------------------------------------------
+
+
+def _waves(x, frequencies, phases):
+    """Angles of all cosines, (rows, features, cosines), of the first features."""
+    values = x[:, : len(frequencies), np.newaxis]
+    return 2 * np.pi * frequencies * values + phases
+
+
+def periodic_forward(x, frequencies, phases, amplitudes, offsets):
+    """Each of the first values and what is made of its cosines; the other values behind them."""
+    features = len(frequencies)
+    cosines = np.cos(_waves(x, frequencies, phases))
+    made = np.einsum("nfk,fko->nfo", cosines, amplitudes) + offsets
+    embedded = np.concatenate([x[:, :features, np.newaxis], made], axis=2)
+    return np.hstack([embedded.reshape(len(x), -1), x[:, features:]])
+
+
+def periodic_backward(delta, x, frequencies, phases, amplitudes, offsets):
+    """Gradients by the inputs and by each parameter from that by the outputs."""
+    features, units = offsets.shape
+    end = features * (1 + units)
+    above = delta[:, :end].reshape(len(x), features, 1 + units)
+    angles = _waves(x, frequencies, phases)
+    slopes = -np.sin(angles) * np.einsum("nfo,fko->nfk", above[:, :, 1:], amplitudes)
+    dx = above[:, :, 0] + 2 * np.pi * (slopes * frequencies).sum(axis=2)
+    return (
+        np.hstack([dx, delta[:, end:]]),
+        2 * np.pi * (slopes * x[:, :features, np.newaxis]).sum(axis=0),
+        slopes.sum(axis=0),
+        np.einsum("nfk,nfo->fko", np.cos(angles), above[:, :, 1:]),
+        above[:, :, 1:].sum(axis=0),
+    )
+
+
+def _open_bins(edges):
+    """(Number, lower edge, upper edge, lower end, upper end) of the bins that have a width."""
+    bins = [(k, a, b) for k, (a, b) in enumerate(zip(edges[:-1], edges[1:])) if b > a]
+    for place, (k, low, high) in enumerate(bins):
+        first, last = place == 0, place == len(bins) - 1
+        yield k, low, high, -np.inf if first else low, np.inf if last else high
+
+
+def piecewise_forward(x, edges):
+    """How far each of the first values has come through its bins; the other values behind that."""
+    features, bins = len(edges), edges.shape[1] - 1
+    made = np.zeros((len(x), features, bins))
+    for f in range(features):
+        for k, low, high, start, stop in _open_bins(edges[f]):
+            made[:, f, k] = (x[:, f].clip(start, stop) - low) / (high - low)
+    return np.hstack([made.reshape(len(x), -1), x[:, features:]])
+
+
+def piecewise_backward(delta, x, edges):
+    """Gradient by the inputs from that by the outputs; on an edge that of the bin above it."""
+    features, bins = len(edges), edges.shape[1] - 1
+    dx = np.zeros((len(x), features))
+    for f in range(features):
+        for k, low, high, start, stop in _open_bins(edges[f]):
+            inside = (x[:, f] >= start) & (x[:, f] < stop)
+            dx[:, f] += inside * delta[:, f * bins + k] / (high - low)
+    return np.hstack([dx, delta[:, features * bins :]])
+
+
 # --- radial layers -----------------------------------------------------------------------
 
 
@@ -550,6 +614,33 @@ def dropout_network_gradient(coefs, intercepts, x, y, factors, loss, activation,
     return total, coef_grads, intercept_grads
 
 
+# --- embeddings --------------------------------------------------------------------------
+
+
+def vector_numbers(x, levels):
+    """Which row of the vectors each code stands for, (n, columns); no code counts as code 0."""
+    codes = np.floor(x[:, x.shape[1] - len(levels) :])
+    known = (codes >= 0) & (codes < levels)  # false of NaN
+    return np.where(known, codes, 0).astype(int) + np.cumsum((0, *levels[:-1]))
+
+
+def embed(x, vectors, levels):
+    """The values before the codes, and behind them the vector of each code."""
+    found = vectors[vector_numbers(x, levels)].reshape(len(x), -1)
+    return np.hstack([x[:, : x.shape[1] - len(levels)], found])
+
+
+def embed_backward(dh, x, vectors, levels):
+    """Gradients by the inputs and by the vectors from that by the outputs."""
+    columns, dx, totals = len(levels), np.zeros_like(x), np.zeros_like(vectors)
+    plain = x.shape[1] - columns
+    dx[:, :plain] = dh[:, :plain]
+    for row, numbers in zip(dh[:, plain:].reshape(len(x), columns, -1), vector_numbers(x, levels)):
+        for number, part in zip(numbers, row):
+            totals[number] += part
+    return dx, totals
+
+
 # --- normalization and residual layers ---------------------------------------------------
 
 EPSILON = 1e-5
@@ -639,6 +730,49 @@ def blocks_gradient(layers, x, y, loss, activation, method, residual, alpha=0.0,
         around = dh if residual and h.shape == below.shape else 0
         dh = delta @ layer[0].T + around
     return value, found
+
+
+# --- one learned number for each value of a row, or for each channel of arrays -------------
+
+
+def _of_units(numbers, x):
+    """Numbers of units, for rows (n, units) or arrays (n, channels, ...)."""
+    return numbers.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _over_values(x):
+    """Sum over the rows, and over the points of a channel."""
+    return x.sum(axis=(0, *range(2, x.ndim)))
+
+
+def scaling_forward(x, factors):
+    return _of_units(factors, x) * x
+
+
+def scaling_backward(dh, x, factors):
+    """Gradients by x and by the factors."""
+    return _of_units(factors, x) * dh, _over_values(dh * x)
+
+
+def value_and_slope(activation, z):
+    """phi(z) and phi'(z) of any activation."""
+    if activation in MORE_ACTIVATIONS:
+        value, slope = MORE_ACTIVATIONS[activation]
+        return value(z), slope(z)
+    h = ACTIVATIONS[activation](z)
+    return h, DERIVATIVES[activation](h)
+
+
+def parametric_forward(x, shares, activation):
+    """(1 - a) x + a phi(x)."""
+    a = _of_units(shares, x)
+    return (1 - a) * x + a * value_and_slope(activation, x)[0]
+
+
+def parametric_backward(dh, x, shares, activation):
+    """Gradients by x and by the shares a."""
+    a, (value, slope) = _of_units(shares, x), value_and_slope(activation, x)
+    return ((1 - a) + a * slope) * dh, _over_values(dh * (value - x))
 
 
 # --- convolutions ------------------------------------------------------------------------

@@ -110,6 +110,15 @@ def normalization_backward(layer, delta, x, parameters, kept):
     return dx, [*gradients, None, None]  # none by the running statistics
 
 
+def embedding_forward(layer, x, parameters, lengths, training):
+    return naive.embed(x, *parameters, layer.levels), None
+
+
+def embedding_backward(layer, delta, x, parameters, kept):
+    dx, gradient = naive.embed_backward(delta, x, *parameters, layer.levels)
+    return dx, [gradient]
+
+
 def flatten_forward(layer, x, parameters, lengths, training):
     return x.reshape(len(x), -1), None
 
@@ -127,13 +136,35 @@ def recurrence_backward(layer, delta, x, parameters, kept):
     return naive_recurrence.recurrent_backward(layer, delta, x, parameters, kept)
 
 
+def scaling_forward(layer, x, parameters, lengths, training):
+    return naive.scaling_forward(x, *parameters), None
+
+
+def scaling_backward(layer, delta, x, parameters, kept):
+    dx, *gradients = naive.scaling_backward(delta, x, *parameters)
+    return dx, gradients
+
+
+def parametric_forward(layer, x, parameters, lengths, training):
+    there = naive.points_there(x, lengths)[:, np.newaxis] if x.ndim > 2 else 1
+    return naive.parametric_forward(x, *parameters, layer.activation) * there, there
+
+
+def parametric_backward(layer, delta, x, parameters, there):
+    dx, *gradients = naive.parametric_backward(delta * there, x, *parameters, layer.activation)
+    return dx, gradients
+
+
 PASSES = {
     "convolution": (convolution_forward, convolution_backward),
     "dense": (dense_forward, dense_backward),
+    "embedding": (embedding_forward, embedding_backward),
     "flatten": (flatten_forward, flatten_backward),
     "global_pooling": (global_pooling_forward, global_pooling_backward),
     "normalization": (normalization_forward, normalization_backward),
+    "parametric": (parametric_forward, parametric_backward),
     "pooling": (pooling_forward, pooling_backward),
+    "scaling": (scaling_forward, scaling_backward),
     **dict.fromkeys(naive_recurrence.CELLS, (recurrence_forward, recurrence_backward)),
 }
 

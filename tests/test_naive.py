@@ -114,6 +114,22 @@ def test_radial_layer_backward_is_the_derivative_of_its_forward(normalized):
         np.testing.assert_allclose(grad, expected, rtol=1e-6, atol=1e-8)
 
 
+def test_embedding_backward_is_the_derivative_of_its_forward():
+    rng, levels = np.random.default_rng(4), (3, 2)
+    x, dh, vectors = rng.normal(size=(9, 4)), rng.normal(size=(9, 6)), rng.normal(size=(5, 2))
+    x[:, 2:] = rng.uniform(-0.9, 3.9, (9, 2))
+    plain, grads = x[:, :2], naive.embed_backward(dh, x, vectors, levels)
+    assert not grads[0][:, 2:].any()
+
+    def value(plain, vectors):
+        return (dh * naive.embed(np.hstack([plain, x[:, 2:]]), vectors, levels)).sum()
+
+    by_numbers = naive.central_differences(lambda changed: value(changed, vectors), plain)
+    by_vectors = naive.central_differences(lambda changed: value(plain, changed), vectors)
+    np.testing.assert_allclose(grads[0][:, :2], by_numbers, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(grads[1], by_vectors, rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("normalized", [False, True])
 @pytest.mark.parametrize("loss", sorted(naive.PAIRS))
@@ -139,6 +155,25 @@ def test_normalized_radial_units_add_up_to_one():
     x, centers = rng.normal(size=(6, 2)), rng.normal(size=(3, 2))
     h = naive.radial_forward(100 * x, centers, np.zeros(3), normalized=True)
     np.testing.assert_allclose(h.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 5), (2, 3, 2, 4)])
+@pytest.mark.parametrize("activation", [None, "tanh", "selu", "mish"])
+def test_backward_with_a_number_for_each_unit_is_the_derivative(activation, shape):
+    """Of scaling, and of activations that are mixed with the values themselves."""
+    rng = np.random.default_rng(0)
+    x, numbers, dh = rng.normal(0, 1, shape), rng.normal(0, 1, 3), rng.normal(0, 1, shape)
+    forward, backward, more = naive.scaling_forward, naive.scaling_backward, ()
+    if activation:
+        forward, backward = naive.parametric_forward, naive.parametric_backward
+        more = (activation,)
+    dx, d_numbers = backward(dh, x, numbers, *more)
+    found = naive.central_differences(
+        lambda flat: (forward(flat.reshape(shape), numbers, *more) * dh).sum(), x.ravel()
+    )
+    np.testing.assert_allclose(dx.ravel(), found, atol=1e-8)
+    found = naive.central_differences(lambda flat: (forward(x, flat, *more) * dh).sum(), numbers)
+    np.testing.assert_allclose(d_numbers, found, atol=1e-8)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

@@ -4,7 +4,19 @@ import numpy as np
 
 import naive
 import naive_networks
-from nnjit.layers import GRU, LSTM, Conv, Dense, Flatten, GlobalPool, Normalization, Pool, Residual
+from nnjit.layers import (
+    GRU,
+    LSTM,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalPool,
+    Normalization,
+    ParametricActivation,
+    Pool,
+    Residual,
+    Scaling,
+)
 from nnjit.layers.network import Network
 
 POINTS, CHANNELS, LENGTHS = 7, 2, (7, 3, 5)
@@ -14,7 +26,11 @@ NETWORKS = (
         GRU(3, return_sequences=True), Residual(1), Pool("mean", 2, 1), LSTM(2, True, True),
         GlobalPool("max"), Dense(3, "tanh"), Normalization("batch"),
     ),
-    (Conv(2, 3, "tanh", stride=2), Pool("max", 2, 1), Flatten(), Dense(3, "logistic")),
+    (
+        Conv(2, 3, "tanh", stride=2), Pool("max", 2, 1), Scaling(),
+        ParametricActivation("logistic"), Flatten(), Dense(3, "logistic"),
+        ParametricActivation("mish"),
+    ),
 )  # fmt: skip
 
 

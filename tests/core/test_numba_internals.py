@@ -151,7 +151,10 @@ def halving_exactly(x, i):
     return halved(x[i]) + x[i]
 
 
-def test_operators_are_remembered_and_what_is_compiled_is_not():
+def test_operators_are_remembered_and_what_is_compiled_is_not(tmp_path, monkeypatch):
+    for name in ("XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path))  # what an earlier run compiled is not found
+
     def function(x):
         return halving_freely(x, 1) + halving_exactly(x, 1)
 

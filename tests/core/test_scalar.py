@@ -47,8 +47,21 @@ def normal_pdf(x):
     return np.exp(-wide * wide / 2) / np.sqrt(2 * np.longdouble(np.pi))
 
 
+def cos_2pi(x):
+    r = np.abs(x - np.rint(x))  # near 1/4 the cosine of a rounded angle has no digits
+    turn = 8 * np.arctan(x.dtype.type(1))
+    return np.where(r < 0.125, np.cos(turn * r), np.sin(turn * (0.25 - r)))
+
+
+def sin_2pi(x):
+    r = x - np.rint(x)
+    a, turn = np.abs(r), 8 * np.arctan(x.dtype.type(1))
+    return np.copysign(np.sin(turn * np.minimum(a, 0.5 - a)), r)
+
+
 # name -> reference; evaluated in float64 for float32 and in the wider long double for float64
 REFERENCES = {
+    "cos_2pi": cos_2pi,
     "erf": erf,
     "exp": np.exp,
     "expm1": np.expm1,
@@ -57,12 +70,13 @@ REFERENCES = {
     "normal_cdf": normal_cdf,
     "normal_pdf": normal_pdf,
     "sigmoid": naive.logistic,
+    "sin_2pi": sin_2pi,
     "softplus": softplus,
     "tanh": np.tanh,
 }
 ULPS = {np.float32: 2, np.float64: 4}
-# Below 1/2 a unit in the last place is half as large as at 1/2, where they are easily had.
-MORE_ULPS = {"erf": 4, "normal_cdf": 8, "normal_pdf": 4}
+# Below 1/2, or 1, a unit in the last place is half as large as at it, where they are easily had.
+MORE_ULPS = {"cos_2pi": 4, "sin_2pi": 4, "erf": 4, "normal_cdf": 8, "normal_pdf": 4}
 
 _loops = {}
 
@@ -154,6 +168,7 @@ def test_special_values(dtype):
     x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype)
     peak, double = dtype(1 / np.sqrt(2 * np.pi)), dtype(np.log(2))
     expected = {
+        "cos_2pi": [np.nan, np.nan, np.nan, 1, 1],
         "erf": [np.nan, 1, -1, 0, 0],
         "exp": [np.nan, np.inf, 0, 1, 1],
         "expm1": [np.nan, np.inf, -1, 0, 0],
@@ -162,6 +177,7 @@ def test_special_values(dtype):
         "normal_cdf": [np.nan, 1, 0, 0.5, 0.5],
         "normal_pdf": [np.nan, 0, 0, peak, peak],
         "sigmoid": [np.nan, 1, 0, 0.5, 0.5],
+        "sin_2pi": [np.nan, np.nan, np.nan, 0, 0],
         "softplus": [np.nan, np.inf, 0, double, double],
         "tanh": [np.nan, 1, -1, 0, 0],
     }
@@ -169,7 +185,7 @@ def test_special_values(dtype):
         # exact, but for numbers that are no floats: plain Python contracts no multiply-adds
         limit = np.finfo(dtype).eps if name in ("normal_pdf", "softplus") else 0
         np.testing.assert_allclose(apply(name, x), values, rtol=limit, atol=0, err_msg=name)
-    for name in ("erf", "expm1", "tanh"):
+    for name in ("erf", "expm1", "sin_2pi", "tanh"):
         assert np.signbit(apply(name, x)).tolist()[3:] == [False, True]
 
 
@@ -204,7 +220,9 @@ def vectorized(run, dtype):
     signature = next(s for s in run.signatures if str(s[0].dtype) == np.dtype(dtype).name)
     code = run.inspect_llvm(signature)
     kind = "float" if dtype == np.float32 else "double"
-    library = r"@(?:llvm\.)?(?:erfc?|exp|expm1|log|log1p|tanh|rint|floor|ldexp)f?2?(?:\.f\d+)?\("
+    library = (
+        r"@(?:llvm\.)?(?:erfc?|exp|expm1|log|log1p|tanh|cos|sin|rint|floor|ldexp)f?2?(?:\.f\d+)?\("
+    )
     return re.search(rf"<\d+ x {kind}>", code) and not re.findall(library, code)
 
 

@@ -11,20 +11,25 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import nnjit
+import nnjit.inspection
 from nnjit import NetworkClassifier, NetworkRegressor
 from nnjit.layers import (
     Augment,
     Conv,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     GaussianNoise,
     GlobalPool,
     Normalization,
+    ParametricActivation,
+    PeriodicEmbedding,
+    PiecewiseLinear,
     Pool,
     RadialBasis,
     Residual,
+    Scaling,
     TiedDense,
 )
 
@@ -35,8 +40,11 @@ STACKS = {
     "tied": [Dense(7, "tanh"), Dense(3, "identity"), TiedDense(1), TiedDense(3, "tanh")],
     "normalized": [Normalization("batch"), Dense(8, "identity"), Normalization("layer", "gelu"),
                    Dense(8, "elu"), Residual(1)],
+    "scaled": [Scaling(6.0), Dense(7, "identity"), ParametricActivation("mish", 0.1), Dropout(0.1)],
     "radial": [Dense(4, "tanh"), RadialBasis(6), Dropout(0.1)],
+    "embedding": [Embedding((3, 2), 2), Dense(6, "tanh")],
     "radial first": [RadialBasis(5, normalized=True)],
+    "numeric": [PeriodicEmbedding(2, 4), Dense(6), PiecewiseLinear(5, 4), Dense(5, "tanh")],
     "convolution": [Augment(noise=0.1), Conv(4, 3, "identity"), Normalization("batch", "relu"),
                     Conv(4, 2), Residual(1), Pool("mean", 2), Flatten(), RadialBasis(4)],
     "global": [Conv(6), GlobalPool("max"), Dense(4, "tanh")],
@@ -73,6 +81,7 @@ def assert_same(one, other):
         {"solver": "lbfgs"},
         {"solver": "sgd", "learning_rate": "adaptive", "early_stopping": True},
         {"alpha": 0.1, "average": 0.9, "clip_norm": 1.0},
+        {"parametrization": "ntk", "learning_rate": "coslog", "learning_rate_init": 0.01},
     ],
     ids=str,
 )
@@ -148,6 +157,17 @@ def test_a_fit_that_was_cut_off_goes_on_to_the_bit(stack, tmp_path):
     assert_same(quietly(clone(model).fit, X, y), expected)
 
 
+def test_a_fit_with_rates_of_single_parameters_goes_on_to_the_bit(tmp_path):
+    X, y = problem("multiclass")
+    rates = {"parametrization": "ntk", "learning_rate": "coslog", "learning_rate_init": 0.04}
+    expected = quietly(model_of("multiclass", STACKS["dense"], **rates).fit, X, y)
+    model = model_of("multiclass", STACKS["dense"], checkpoint=tmp_path / "run", **rates)
+    whole = quietly(clone(model).set_params(checkpoint_interval=1).fit, X, y)
+    assert_same(whole, expected)
+    assert_same(quietly(clone(model).fit, X, y), expected)
+    assert expected._fitted_network().parametrization == "ntk"
+
+
 @every_stack
 def test_training_goes_on_where_it_stood(stack):
     X, y = problem("multiclass")
@@ -155,7 +175,9 @@ def test_training_goes_on_where_it_stood(stack):
     one = quietly(clone(whole).set_params(warm_start=True).fit, X, y)
     before = [array.copy() for array in one._give_parameters()[1]]
     quietly(one.fit, X, y)
-    assert all((a != b).any() for a, b in zip(one._give_parameters()[1], before, strict=True))
+    network, arrays = one._give_parameters()
+    for a, b, (_, parameter) in zip(arrays, before, network.parameters(), strict=True):
+        assert (a != b).any() != (parameter.name == "edges")
     if not any(layer.kind == "radial" for layer in STACKS[stack]):  # whose centres need all rows
         start = quietly(clone(whole).partial_fit, X, y, classes=np.unique(y))
         assert_same(start, quietly(clone(whole).fit, X, y))
@@ -192,6 +214,74 @@ def test_centres_start_amid_what_comes_into_their_layer():
         model_of("multiclass", [RadialBasis(4)]).fit(np.ones_like(X), y)
 
 
+def test_a_learned_number_of_each_unit_is_a_parameter_of_its_layer():
+    model, X, y = fitted("multiclass", STACKS["scaled"])
+    factors, shares = model.layer_parameters_
+    assert factors["factors"].shape == (8,) and shares["shares"].shape == (7,)
+    z = (X * factors["factors"]) @ model.coefs_[0] + model.intercepts_[0]
+    mish = z * np.tanh(np.logaddexp(0, z))
+    np.testing.assert_allclose(
+        model.activations(X), z + shares["shares"] * (mish - z), rtol=0, atol=1e-12
+    )
+    layers = STACKS["scaled"][:3]
+    start = model_of("multiclass", layers, max_iter=1, learning_rate_init=1e-12)
+    plain = model_of("multiclass", [Dense(7, "mish")], max_iter=1, learning_rate_init=1e-12)
+    for a, b in zip(quietly(start.fit, X, y).coefs_, quietly(plain.fit, X, y).coefs_):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-9)  # drawn for the activation behind
+
+
+def test_embeddings_of_numbers_start_from_their_bounds():
+    X, y = problem("multiclass")
+    layers = [PeriodicEmbedding(3, 400, 20, scale=0.5)]
+    model = model_of("multiclass", layers, max_iter=1, learning_rate_init=1e-12)
+    (found,) = quietly(model.fit, X, y).layer_parameters_
+    assert {name: one.shape for name, one in found.items()} == {
+        "frequencies": (3, 400), "phases": (3, 400), "amplitudes": (3, 400, 20), "offsets": (3, 20),
+    }  # fmt: skip
+    assert found["frequencies"].std() == pytest.approx(0.5, rel=0.1)
+    for name, bound in {"phases": np.pi, "amplitudes": 0.05, "offsets": 0.05}.items():
+        assert 0.9 * bound < np.abs(found[name]).max() <= bound
+        assert abs(found[name].mean()) < 0.2 * bound
+    assert model.n_layers_ == 3 and model.coefs_[0].shape == (3 * 21 + X.shape[1] - 3, 3)
+
+
+def test_edges_of_bins_are_quantiles_of_the_training_rows():
+    X, y = problem("regression")
+    model, weights = model_of("regression", [PiecewiseLinear(2, 4), Dense(3)]), np.ones(len(X))
+    weights[50:] = 0
+    quietly(model.fit, X, y, sample_weight=weights)
+    ((edges,),) = (one.values() for one in model.layer_parameters_)
+    np.testing.assert_array_equal(edges[:, [0, -1]].T, [X[:50, :2].min(0), X[:50, :2].max(0)])
+    for column, inner in zip(X[:50, :2].T, edges[:, 1:-1], strict=True):
+        np.testing.assert_array_equal(
+            inner, np.quantile(column, [0.25, 0.5, 0.75], method="inverted_cdf")
+        )
+    assert model.n_layers_ == 3  # the encoding has no units
+    below = model_of("regression", [Dense(4, "tanh"), PiecewiseLinear(4, 3)], max_iter=1)
+    quietly(below.set_params(learning_rate_init=1e-12).fit, X, y)
+    hidden = np.tanh(X @ below.coefs_[0] + below.intercepts_[0])
+    edges = below.layer_parameters_[0]["edges"]
+    np.testing.assert_allclose(edges[:, [0, -1]].T, [hidden.min(0), hidden.max(0)], atol=1e-6)
+
+
+def test_the_gradient_of_embeddings_is_checked_but_for_the_edges():
+    model, X, y = fitted("multiclass", STACKS["numeric"])
+    check = nnjit.inspection.check_gradient(model, X[:30], y[:30], n_parameters=None)
+    edges = sum(one["edges"].size for one in model.layer_parameters_ if "edges" in one)
+    sizes = [one.size for one in model._give_parameters()[1]]
+    assert len(check.indices) == sum(sizes) - edges and check.error < 1e-5
+
+
+def test_edges_of_many_rows_are_those_of_some(monkeypatch):
+    from nnjit.estimators import _start
+
+    monkeypatch.setattr(_start, "_ROWS_FOR_EDGES", 40)
+    model, X, y = fitted("regression", [PiecewiseLinear(1, 3), Dense(3)])
+    (edges,) = model.layer_parameters_[0]["edges"]
+    assert set(edges) < set(X[:, 0])
+    assert_same(quietly(clone(model).fit, X, y), model)
+
+
 def test_rows_are_vectors_series_or_images_as_the_layers_take_them():
     X, y = problem("multiclass")
     assert not hasattr(fitted("multiclass", STACKS["dense"])[0], "input_shape_")
@@ -212,6 +302,8 @@ WRONG = {
     "a vector for a convolution": ([Dense(3), Conv(3)], r"layers\[1\], Conv.* it gets vectors"),
     "a kernel too long": ([Conv(8, 9, padding="valid"), Flatten()], r"layers\[0\], Conv.*reaches"),
     "a series for a dense layer": ([Conv(3), Dense(3)], r"layers\[1\], Dense.* takes vectors"),
+    "too few numbers": ([PeriodicEmbedding(9)], r"layers\[0\], PeriodicEmbedding.*got 8"),
+    "too few outputs": ([Dense(3), PiecewiseLinear(4)], r"layers\[1\], PiecewiseLinear.*got 3"),
     "a sum of two sizes": ([Dense(3), Residual(1)], r"layers\[1\], Residual.* of shape 8 to those"),
     "a sum with nothing": ([Dense(8), Residual(2)], r"layers\[1\], Residual.* 1 layers before"),
     "windows": ([Conv(3), Pool("max", 9), Flatten()], r"layers\[1\], Pool.*No window fits"),
@@ -268,8 +360,19 @@ def test_a_gpu_is_refused_by_the_first_layer_without_code():
         model_of("regression", [Dense(8), Residual(1)], device="cuda").fit(X, y)
     with pytest.raises(ValueError, match=r"layers\[0\], GaussianNoise.* no code for a GPU"):
         model_of("regression", [GaussianNoise(0.1), Dense(8)], device="cuda").fit(X, y)
+    with pytest.raises(ValueError, match=r"layers\[0\], Scaling.* no code for a GPU"):
+        model_of("regression", [Scaling(), Dense(8)], device="cuda").fit(X, y)
+    with pytest.raises(ValueError, match=r"layers\[1\], ParametricActivation.* no code for a GPU"):
+        model_of("regression", [Dense(8), ParametricActivation()], device="cuda").fit(X, y)
     with pytest.raises(ValueError, match=r"layers\[1\], TiedDense.* no code for a GPU"):
         model_of("regression", [Dense(8), TiedDense(1)], device="cuda").fit(X, y)
+    with pytest.raises(ValueError, match=r"layers\[0\], Embedding.* no code for a GPU"):
+        model_of("regression", [Embedding((3,)), Dense(8)], device="cuda").fit(X, y)
+    for layer in (PeriodicEmbedding(2), PiecewiseLinear(2)):
+        with pytest.raises(
+            ValueError, match=rf"layers\[0\], {type(layer).__name__}.* no code for a GPU"
+        ):
+            model_of("regression", [layer, Dense(8)], device="cuda").fit(X, y)
     assert ON_A_GPU == ("dense", "dropout")
     auto = fitted("regression", [Dense(8), Residual(1)], device="auto")[0]
     assert_same(auto, fitted("regression", [Dense(8), Residual(1)])[0])
@@ -292,6 +395,51 @@ def test_sparse_rows_go_under_tied_weights():
     dense = quietly(model_of("regression", layers).fit, X, y)
     sparse = quietly(model_of("regression", layers).fit, sp.csr_matrix(X), y)
     np.testing.assert_allclose(sparse.predict(X), dense.predict(X), rtol=1e-10)
+
+
+def test_vectors_of_categories_start_as_normal_numbers_and_are_learned():
+    """Code 0 is that of what is missing or was never seen."""
+    rng = np.random.default_rng(0)
+    codes, effects = rng.integers(1, 30, (400, 2)), rng.standard_normal(30)
+    X = np.column_stack([rng.standard_normal(400), codes])
+    y = X[:, 0] + effects[codes[:, 0]] * np.sign(effects[codes[:, 1]])
+    layers = [Embedding((30, 30), 2), Dense(16, "tanh")]
+    model = model_of("regression", layers, max_iter=200, learning_rate_init=0.02)
+    quietly(model.fit, X[:300], y[:300])
+    assert model.score(X[300:], y[300:]) > 0.9
+    (vectors,) = (one["vectors"] for one in model.layer_parameters_)
+    start = quietly(clone(model).set_params(max_iter=1, learning_rate_init=1e-12).fit, X, y)
+    drawn = start.layer_parameters_[0]["vectors"]
+    assert vectors.shape == drawn.shape == (60, 2)
+    assert abs(drawn.mean()) < 0.3 and abs(drawn.std() - 1) < 0.3
+    np.testing.assert_allclose(vectors[0], drawn[0], atol=1e-9)  # no row has moved it
+    never, missing = X[:1].copy(), X[:1].copy()
+    never[0, 2], missing[0, 2] = 30, 0
+    np.testing.assert_array_equal(model.predict(never), model.predict(missing))
+    np.testing.assert_allclose(
+        model.activations(X[:1], 0)[0], [X[0, 0], *vectors[codes[0] + [0, 30]].ravel()]
+    )
+
+
+def test_levels_of_categories_say_nothing_about_the_axes_of_rows():
+    X, y = problem("regression")
+    model = quietly(model_of("regression", [Conv(3), Flatten(), Embedding((3, 3), 2)]).fit, X, y)
+    assert model.input_shape_ == (1, X.shape[1])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("first", [Dropout(0.3), GaussianNoise(0.1)])
+@pytest.mark.parametrize("chosen", [PiecewiseLinear(4, 5), RadialBasis(3)])
+def test_what_is_chosen_by_the_rows_is_so_behind_layers_of_training_alone(first, chosen):
+    """Their outputs are the rows then, so that it starts as if they were not there."""
+    X, y = problem("binary")
+    layers = [chosen, Dense(3, "tanh")]
+    models = [
+        model_of("binary", each, max_iter=1, learning_rate_init=1e-30).fit(X, y)
+        for each in (layers, [first, *layers])
+    ]
+    one, other = (model.predict_proba(X) for model in models)
+    np.testing.assert_allclose(one, other, atol=1e-12)
 
 
 def test_samples_of_predictions():

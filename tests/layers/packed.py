@@ -1,4 +1,4 @@
-"""One layer between packed arrays, without a network around it: its units on a block of rows.
+"""One layer without a network around it, between packed arrays or vectors: its units on a block.
 
 The layer is made by a `Program` of a network that ends behind it, so that its record is what an
 engine would run; then values and deltas are laid down and taken up by hand.
@@ -39,7 +39,8 @@ class OneLayer:
         after = layer.outputs(shape)
         flatten = (Flatten(),) if isinstance(after, tuple) else ()
         layers = (layer, *flatten, Dense(1, "identity"))
-        self.network = Network(size_of(shape), layers, "", "identity", shape=shape)
+        given = shape if isinstance(shape, tuple) else ()
+        self.network = Network(size_of(shape), layers, "", "identity", shape=given)
         self.program = _Alone(self.network, dtype, masks)
         self.step, self.after = self.program.of_layer[0], after
         self.stride = row_stride(rows, dtype)

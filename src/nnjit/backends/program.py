@@ -11,6 +11,8 @@ and, if it likes,
 
 - ``ROWS_ALONE``: the gradient of some rows of a matrix can be had without the others;
 - ``MASKS_INPUTS``: its backward pass can end in the derivative of a ReLU below;
+- ``OWN_DERIVATIVE``: its outputs are not those of its activation alone, so no layer above may end
+  its backward pass in the derivative of that;
 - ``VARIANTS``: names of modules beside it with units of their own, 'csr' where it takes CSR rows;
 - ``reads_outputs(layer)``: whether its backward pass reads its outputs as they were (that of
   `nnjit.layers.activation` where it ends in an activation);
@@ -64,7 +66,7 @@ class Program:
     of_layer : list of ndarray
         The record of each layer, None for one that is left out.
     first : int
-        Number of the first layer that is not.
+        Number of the first layer that is not; 0 if all are left out.
     rows : Rows
     scratch : int
         Elements of the scratch for each row of a block, sample-major.
@@ -80,7 +82,7 @@ class Program:
         ).tolist()
         self._kinds = [_cpu(layer.kind) for layer in network.layers]
         self._left_out = [self._leaves_out(kind) for kind in self._kinds]
-        self.first = self._left_out.index(False)
+        self.first = self._left_out.index(False) if False in self._left_out else 0
         self._check_input()
         self._starts, n_values = self._value_rows()
         self._delta_starts, n_deltas = self._delta_rows()
@@ -158,17 +160,19 @@ class Program:
 
     def _ends_in_relu(self, number):
         """Whether a layer ends in a ReLU."""
+        if getattr(self._kinds[number], "OWN_DERIVATIVE", False):
+            return False
         activation = getattr(self.network.layers[number], "activation", None)
         return bool(activation) and find_activation(activation).epilogue == "relu"
 
     def _delta_rows(self):
-        """The same for their deltas, from 0 on; -1 where no parameter lies below."""
+        """The same for their deltas, from 0 on; -1 where nothing that is trained lies below."""
         starts, total, asked = [-1], 0, False
         for number, (layer, size) in enumerate(
             zip(self.network.layers, self.sizes[1:], strict=True)
         ):
             in_place = asked and getattr(self._kinds[number], "IN_PLACE", False)
-            asked = asked or bool(layer.parameters(self.shapes[number]))
+            asked = asked or any(one.trained for one in layer.parameters(self.shapes[number]))
             starts.append(starts[-1] if in_place else total if asked else -1)
             total += size if asked and not in_place else 0
         return starts, total
@@ -188,7 +192,7 @@ class Program:
             step["packed"], step["channels"] = 1, shape[0]
             step["points"] = math.prod(shape[1:])
         if lengths is not None:
-            step["lengths_at"] = address_of(lengths)  # of an array that the network keeps
+            step["lengths_at"] = self.keep(lengths)
 
     def place(self, step, number, units):
         """Enter a layer's units, and where its values and deltas lie, into its record."""

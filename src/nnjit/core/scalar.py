@@ -14,6 +14,7 @@ from nnjit.formulas.library import bodies
 __all__ = [
     "clip",
     "compiled",
+    "cos_2pi",
     "erf",
     "exp",
     "expm1",
@@ -22,6 +23,7 @@ __all__ = [
     "normal_cdf",
     "normal_pdf",
     "sigmoid",
+    "sin_2pi",
     "softplus",
     "tanh",
 ]
@@ -89,6 +91,9 @@ softplus = _public("softplus", "log(1 + e^x) = -log(sigmoid(-x)).")
 erf = _public("erf", "Error function.")
 normal_cdf = _public("normal_cdf", "Distribution function of the standard normal distribution.")
 normal_pdf = _public("normal_pdf", "Density of the standard normal distribution.")
+
+cos_2pi = _public("cos_2pi", "cos(2 pi x), exact in what x is beside a whole number.")
+sin_2pi = _public("sin_2pi", "sin(2 pi x), exact in what x is beside a whole number.")
 
 
 @helper

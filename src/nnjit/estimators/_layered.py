@@ -39,10 +39,13 @@ normalization_ : list of dict
     the running 'mean' and 'variance', arrays of shape (units,) or (channels,).
 layer_parameters_ : list of dict
     Only where there are layers with other parameters: of each its arrays by name; of
-    ``RadialBasis`` 'centers' and 'log_widths'; of ``RNN``, ``GRU`` and ``LSTM``
-    'recurrent_weights' (units, gates * units), the gates side by side, of a GRU r, z, n, of an LSTM
-    i, f, g, o; of a GRU 'recurrent_biases' (units,) as well; and with ``bidirectional`` those of
-    the second direction, 'reverse_weights', 'reverse_recurrent_weights' and so on.
+    ``RadialBasis`` 'centers' and 'log_widths'; of ``PeriodicEmbedding`` 'frequencies' and 'phases'
+    (features, frequencies), 'amplitudes' (features, frequencies, units) and 'offsets' (features,
+    units); of ``PiecewiseLinear`` 'edges' (features, bins + 1), which stay as they are; of ``RNN``,
+    ``GRU`` and ``LSTM`` 'recurrent_weights' (units, gates * units), the gates side by side, of a
+    GRU r, z, n, of an LSTM i, f, g, o; of a GRU 'recurrent_biases' (units,) as well; and with
+    ``bidirectional`` those of the second direction, 'reverse_weights', 'reverse_recurrent_weights'
+    and so on.
 """
 _REFERENCES = """
 Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document

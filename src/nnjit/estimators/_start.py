@@ -11,14 +11,23 @@ from nnjit._types import Array
 from nnjit.backends import select
 from nnjit.layers.layer import Layer, Parameter
 from nnjit.layers.network import Network
+from nnjit.layers.periodic.initialization import periodic_arrays
+from nnjit.layers.piecewise.edges import choose_edges
 from nnjit.layers.radial.initialization import choose_centers, choose_widths
 from nnjit.layers.recurrence.layer import RecurrentLayer
-from nnjit.training.initialization import filter_arrays, glorot_uniform, recurrent_arrays
+from nnjit.training.initialization import (
+    filter_arrays,
+    glorot_uniform,
+    normal_arrays,
+    recurrent_arrays,
+)
 
 __all__ = ["starting_values"]
 
 # k-means looks at so many rows for each centre.
 _ROWS_PER_CENTER = 256
+# Quantiles of more rows hardly differ.
+_ROWS_FOR_EDGES = 100_000
 _FORGET_GATE = 1  # the number of an LSTM's
 
 
@@ -35,7 +44,7 @@ def starting_values(
     ----------
     network : Network
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Training rows; only looked at for centres.
+        Training rows; only looked at for centres and for edges of bins.
     sample_weight : ndarray of shape (n_samples,) or None
     rng : numpy.random.RandomState
     dtype : numpy dtype
@@ -63,8 +72,17 @@ def starting_values(
             arrays += filter_arrays(rng, parameters[0].shape, activation, dtype)
         elif layer.kind == "dense":
             fan_in, fan_out = parameters[0].shape
+            if network.parametrization == "ntk":
+                arrays += normal_arrays(rng, fan_in, fan_out, dtype)
+                continue
             activation = _activation(network.layers, number)
             arrays += glorot_uniform(rng, fan_in, fan_out, activation, dtype)
+        elif layer.kind == "periodic":
+            arrays += periodic_arrays(layer, parameters, rng, dtype)
+        elif layer.kind == "embedding":
+            arrays += [rng.standard_normal(one.shape).astype(dtype) for one in parameters]
+        elif layer.kind == "piecewise":
+            arrays += _edges(network, number, arrays, X, sample_weight, rng, dtype)
         else:
             arrays += [np.full(one.shape, one.start, dtype) for one in parameters]
     return arrays
@@ -73,8 +91,8 @@ def starting_values(
 def _activation(layers: Sequence[Layer], number: int) -> str:
     """Return the activation that a layer's weights are drawn for.
 
-    That is its own, that of the normalization right behind it, and for the output layer that of
-    the last layer before.
+    That is its own, that of the normalization or parametric activation right behind it, and for
+    the output layer that of the last layer before.
     """
     last = len(layers) - 1
     own: str = getattr(layers[number], "activation", "identity")
@@ -82,7 +100,7 @@ def _activation(layers: Sequence[Layer], number: int) -> str:
         before = [getattr(layer, "activation", None) for layer in layers[:last]]
         return next((name for name in reversed(before) if name), own)
     behind = layers[number + 1]
-    if own == "identity" and behind.kind == "normalization":
+    if own == "identity" and behind.kind in ("normalization", "parametric"):
         own = getattr(behind, "activation", own)
     return own
 
@@ -104,6 +122,49 @@ def _cells(
     return arrays
 
 
+def _edges(
+    network: Network,
+    number: int,
+    below: list[Array],
+    X: Any,
+    sample_weight: Array | None,
+    rng: np.random.RandomState,
+    dtype: np.dtype[Any],
+) -> list[Array]:
+    """Return the edges of a piecewise-linear layer, by what comes into it."""
+    layer: Any = network.layers[number]
+    values, weights = _values_into(
+        network, number, below, X, sample_weight, rng, dtype, _ROWS_FOR_EDGES
+    )
+    return [choose_edges(values[:, : layer.features], layer.bins, weights)]
+
+
+def _values_into(
+    network: Network,
+    number: int,
+    below: list[Array],
+    X: Any,
+    sample_weight: Array | None,
+    rng: np.random.RandomState,
+    dtype: np.dtype[Any],
+    most: int,
+) -> tuple[Array, Array | None]:
+    """Return what comes into a layer for training rows with a weight, and the weights.
+
+    Of more than `most` rows so many are drawn.
+    """
+    rows = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
+    if len(rows) > most:
+        rows = np.sort(rng.choice(rows, most, replace=False))
+    weights = None if sample_weight is None else sample_weight[rows]
+    values = X[rows].astype(dtype, copy=False)
+    if number:
+        engine = select.make_engine(network.first(number), dtype)
+        engine.pack(below)
+        values = engine.predict(values)
+    return values, weights
+
+
 def _bumps(
     network: Network,
     number: int,
@@ -115,15 +176,8 @@ def _bumps(
 ) -> list[Array]:
     """Return centres, by k-means of what comes into a radial layer, and logarithms of widths."""
     layer: Any = network.layers[number]
-    rows = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
-    if len(rows) > _ROWS_PER_CENTER * layer.centers:
-        rows = np.sort(rng.choice(rows, _ROWS_PER_CENTER * layer.centers, replace=False))
-    weights = None if sample_weight is None else sample_weight[rows]
-    values = X[rows].astype(dtype, copy=False)
-    if number:
-        engine = select.make_engine(network.first(number), dtype)
-        engine.pack(below)
-        values = engine.predict(values)
+    most = _ROWS_PER_CENTER * layer.centers
+    values, weights = _values_into(network, number, below, X, sample_weight, rng, dtype, most)
     with np.errstate(over="ignore", invalid="ignore"):
         if not np.isfinite(np.square(values).sum()):
             raise ValueError(f"What comes into layer {number}, {layer}, overflows. Scale the rows.")

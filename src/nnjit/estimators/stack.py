@@ -84,7 +84,12 @@ class LayerStack(LayerParameters, StreamedPredictions, LayeredNetwork, Layers):
         layers: Any = self._valid_layers()
         if any(isinstance(layer, RecurrentLayer) for layer in layers):
             return 1
-        values = [getattr(layer, one.name) for layer in layers for one in fields(layer)]
+        values = [
+            getattr(layer, one.name)
+            for layer in layers
+            if layer.kind != "embedding"  # its levels are of columns
+            for one in fields(layer)
+        ]
         return next((len(value) for value in values if isinstance(value, tuple)), None)
 
     def _no_dropout(self) -> str:
@@ -102,11 +107,14 @@ Rows are vectors where the layers take vectors and no `input_shape` is given: su
 ``Dense`` layers is an `MLPClassifier` or `MLPRegressor`, to the bit. Else they are series or
 images.
 
-Weights start as in the MLPs, by the activation of their layer or of the normalization right
-behind it; a convolution's as He has it, by the number of values that a filter reads, with biases
-of 0. Of a recurrent layer each gate's weights of the inputs start from LeCun's bound, those of the
-states as an orthogonal matrix; biases are 0, but 1 of an LSTM's forget gate. The centres of
-``RadialBasis`` are those of k-means of what comes into it; rows should be scaled then.
+Weights start as in the MLPs, by the activation of their layer, or of the normalization or
+``ParametricActivation`` right behind it; a convolution's as He has it, by the number of values that
+a filter reads, with biases of 0. Of a recurrent layer each gate's weights of the inputs start from
+LeCun's bound, those of the states as an orthogonal matrix; biases are 0, but 1 of an LSTM's forget
+gate. The centres of ``RadialBasis`` are those of k-means of what comes into it; rows should be
+scaled then. The vectors of an ``Embedding`` are standard normal numbers. The edges of
+``PiecewiseLinear`` are quantiles of what comes into it, of 100,000 rows where there are more; the
+numbers of ``PeriodicEmbedding`` are drawn as it says.
 """
 
 

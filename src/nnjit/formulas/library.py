@@ -9,8 +9,9 @@ and a polynomial for exp(r); logarithms x = 2^k m, log(x) = k ln 2 + log(m) with
 sqrt(1/2) <= m < sqrt(2) and log(m) = 2 atanh(f / (2 + f)), f = m - 1 (Muller, Elementary
 Functions, 3rd ed., 2016). The tail of the normal distribution is exp(-a^2 / 2) P(q) / (a + k) with
 one polynomial in q = (a - k) / (a + k) for all a >= 0 (M. Shepherd and J. Laframboise, Mathematics
-of Computation 36, 1981). The coefficients are minimax and Chebyshev fits of our own, computed with
-200 bits.
+of Computation 36, 1981). Cosine and sine are those of a number of turns, of which whole ones are
+taken off without an error; either is then an odd polynomial of at most a quarter of a turn. The
+coefficients are minimax and Chebyshev fits of our own, computed with 200 bits.
 
 Whoever compiles these may allow contraction and nothing else of fast-math. 'reassoc' would merge
 the two parts of ln 2 and fold away `(t + shifter) - shifter`; 'arcp' allows a division to become a
@@ -85,6 +86,8 @@ class _Format:
         # Half of the bits of a number, whose square is then exact.
         self.half_mask = integer(-(2 ** ((info.nmant + 2) // 2)))
         self.normal_k = real(4.0 if real is np.float32 else 6.0)
+        # From here on numbers are whole; added to one below, it leaves the nearest whole number.
+        self.whole = real(2.0**info.nmant)
 
 
 # A literal in a kernel is a float64; float32 constants have to be made beforehand.
@@ -198,6 +201,28 @@ def _erf_double(z):
     p = 0.00522397737302147 + z * (-0.0008548297753674966 + z * p)
     p = 0.11283791670925353 + z * (-0.026866170632887928 + z * p)
     return 1.1283791670955126 + z * (-0.37612638903183476 + z * p)
+
+
+_S0, _S1, _S2, _S3, _S4 = map(
+    np.float32,
+    (
+        6.2831854820251465, -41.34168243408203, 81.60247802734375, -76.58116912841797,
+        39.75982666015625,
+    ),
+)  # fmt: skip
+
+
+def _sine_single(z):
+    """sin(2 pi q) / q with z = q^2 <= 1/16, to 3.6e-8."""
+    return _S0 + z * (_S1 + z * (_S2 + z * (_S3 + z * _S4)))
+
+
+def _sine_double(z):
+    """sin(2 pi q) / q with z = q^2 <= 1/16, to 3.9e-17."""
+    p = 3.8199280942271643 + z * (-0.7177337921413454 + z * 0.10089695501646812)
+    p = 42.058693925428685 + z * (-15.0946416761179 + z * p)
+    p = 81.60524927607362 + z * (-76.70585975282492 + z * p)
+    return 6.283185307179586 + z * (-41.341702240399755 + z * p)
 
 
 def _exponential(fmt, exp_tail):
@@ -374,6 +399,30 @@ def _normal(fmt, exp_tail, normal_tail, erf_near, helper):
     return erf, normal_cdf, normal_pdf
 
 
+def _circular(fmt, sine, helper):
+    """Bodies of cos_2pi and sin_2pi in one format."""
+    to_bits, to_float, sign_bit = fmt.to_bits, fmt.to_float, fmt.sign_bit
+    quarter, half, whole = fmt.real(0.25), fmt.real(0.5), fmt.whole
+
+    @helper
+    def rest(a):
+        """What a >= 0 is more, or less, than the nearest whole number."""
+        n = (a + whole) - whole
+        return a - (a if a >= whole else n)
+
+    def cos_2pi(x):
+        q = quarter - abs(rest(abs(x)))
+        return q * sine(q * q)
+
+    def sin_2pi(x):
+        r = rest(abs(x))
+        a = abs(r)
+        q = half - a if a > quarter else a
+        return to_float(to_bits(q * sine(q * q)) ^ ((to_bits(x) ^ to_bits(r)) & sign_bit))
+
+    return cos_2pi, sin_2pi
+
+
 def bodies(single, helper):
     """The functions of one precision, to be compiled by the caller.
 
@@ -394,16 +443,19 @@ def bodies(single, helper):
         tails = helper(_exp_tail_single), helper(_atanh_tail_single)
         log1p_tail = helper(_log1p_tail_single)
         normal = helper(_normal_tail_single), helper(_erf_single)
+        sine = helper(_sine_single)
     else:
         fmt = _Format(np.float64, np.int64, helper(_bits_double), helper(_float_double))
         tails = helper(_exp_tail_double), helper(_atanh_tail_double)
         log1p_tail = helper(_log1p_tail_double)
         normal = helper(_normal_tail_double), helper(_erf_double)
+        sine = helper(_sine_double)
     functions = (
         *_exponential(fmt, tails[0]),
         *_logarithm(fmt, tails[1], helper),
         _softplus(fmt, tails[0], log1p_tail),
         *_normal(fmt, tails[0], *normal, helper),
+        *_circular(fmt, sine, helper),
     )
     return {function.__name__: function for function in functions}
 
@@ -426,10 +478,10 @@ def library(single, helper):
         `real`, which makes a number one of the type; the scalars `zero`, `half`, `one`, `two`,
         `eps` (spacing of numbers at 1), `tiny` (smallest normal number) and `huge` (the largest);
         the functions `exp`, `expm1`, `log`, `log1p`, `sigmoid`, `tanh`, `softplus`, `erf`,
-        `normal_cdf` and `normal_pdf` (of the standard normal
-        distribution), `sqrt`, ``select(condition, a, b)`` and ``clip(value, low, high)``;
-        ``own(function)`` and ``part(function)``, somebody's own function of numbers, and one of
-        another formula, as formulas call them.
+        `normal_cdf` and `normal_pdf` (of the standard normal distribution), `cos_2pi` and `sin_2pi`
+        (of 2 pi times the argument), `sqrt`, ``select(condition, a, b)`` and
+        ``clip(value, low, high)``; ``own(function)`` and ``part(function)``, somebody's own
+        function of numbers, and one of another formula, as formulas call them.
         Formulas take by local names what they need, since compilers close over functions and
         scalars, not over a namespace.
     """
@@ -477,6 +529,8 @@ def arrays(dtype=np.float64):
         erf=_elementwise(math.erf, dtype),
         normal_cdf=_elementwise(lambda x: math.erfc(-x * math.sqrt(0.5)) / 2, dtype),
         normal_pdf=lambda x: np.exp(-np.square(x) / 2) * np.dtype(dtype).type(0.3989422804014327),
+        cos_2pi=lambda x: np.cos(2 * np.pi * (x - np.rint(x))),
+        sin_2pi=lambda x: np.sin(2 * np.pi * (x - np.rint(x))),
         sqrt=np.sqrt, select=np.where,
         clip=lambda value, low, high: np.minimum(np.maximum(value, low), high),
         own=lambda function: _elementwise(function, dtype), part=lambda function: function,

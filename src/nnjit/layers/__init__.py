@@ -13,16 +13,21 @@ __all__ = [
     "Conv",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GRU",
     "GaussianNoise",
     "GlobalPool",
     "LSTM",
     "Normalization",
+    "ParametricActivation",
+    "PeriodicEmbedding",
+    "PiecewiseLinear",
     "Pool",
     "RNN",
     "RadialBasis",
     "Residual",
+    "Scaling",
     "TiedDense",
 ]
 
@@ -31,16 +36,21 @@ _KINDS = {
     "Conv": "convolution",
     "Dense": "dense",
     "Dropout": "dropout",
+    "Embedding": "embedding",
     "Flatten": "flatten",
     "GRU": "gru",
     "GaussianNoise": "noise",
     "GlobalPool": "global_pooling",
     "LSTM": "lstm",
     "Normalization": "normalization",
+    "ParametricActivation": "parametric",
+    "PeriodicEmbedding": "periodic",
+    "PiecewiseLinear": "piecewise",
     "Pool": "pooling",
     "RNN": "rnn",
     "RadialBasis": "radial",
     "Residual": "residual",
+    "Scaling": "scaling",
     "TiedDense": "tied",
 }
 
@@ -49,16 +59,21 @@ if TYPE_CHECKING:
     from nnjit.layers.convolution.spec import Conv
     from nnjit.layers.dense.spec import Dense
     from nnjit.layers.dropout.spec import Dropout
+    from nnjit.layers.embedding.spec import Embedding
     from nnjit.layers.flatten.spec import Flatten
     from nnjit.layers.global_pooling.spec import GlobalPool
     from nnjit.layers.gru.spec import GRU
     from nnjit.layers.lstm.spec import LSTM
     from nnjit.layers.noise.spec import GaussianNoise
     from nnjit.layers.normalization.spec import Normalization
+    from nnjit.layers.parametric.spec import ParametricActivation
+    from nnjit.layers.periodic.spec import PeriodicEmbedding
+    from nnjit.layers.piecewise.spec import PiecewiseLinear
     from nnjit.layers.pooling.spec import Pool
     from nnjit.layers.radial.spec import RadialBasis
     from nnjit.layers.residual.spec import Residual
     from nnjit.layers.rnn.spec import RNN
+    from nnjit.layers.scaling.spec import Scaling
     from nnjit.layers.tied.spec import TiedDense
 else:
 

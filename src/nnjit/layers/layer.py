@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
-__all__ = ["Layer", "Parameter", "Shape", "size_of", "vector"]
+__all__ = [
+    "Layer",
+    "Parameter",
+    "Shape",
+    "beginning",
+    "check_rate",
+    "size_of",
+    "units_of",
+    "vector",
+]
 
 # What goes into a layer, or comes out of it, for each row: so many values of a vector, or an array
 # of channels, (channels, time) of a series or (channels, height, width) of an image. Its values
@@ -16,6 +26,26 @@ Shape: TypeAlias = int | tuple[int, ...]
 def size_of(shape: Shape) -> int:
     """Return the number of values."""
     return math.prod(shape) if isinstance(shape, tuple) else shape
+
+
+def units_of(shape: Shape) -> int:
+    """Return the number of units, a channel being one: values of a vector, or channels."""
+    return shape[0] if isinstance(shape, tuple) else shape
+
+
+def check_rate(rate: float, kind: str) -> None:
+    """Check the factor of a layer on the learning rate of its parameters.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if not isinstance(rate, Real) or isinstance(rate, bool) or not 0.0 <= rate < math.inf:
+        raise ValueError(
+            f"The rate of a {kind} layer is a factor of at least 0 on the learning rate, got "
+            f"{rate!r}."
+        )
 
 
 def vector(shape: Shape, kind: str) -> int:
@@ -34,6 +64,22 @@ def vector(shape: Shape, kind: str) -> int:
     return shape
 
 
+def beginning(shape: Shape, features: int, kind: str) -> int:
+    """Return the number of values for a layer that changes the first so many of a vector.
+
+    Raises
+    ------
+    ValueError
+        If there are not so many, or it is given an array of channels.
+    """
+    values = vector(shape, kind)
+    if values < features:
+        raise ValueError(
+            f"A {kind} layer of {features} features takes at least as many values, got {values}."
+        )
+    return values
+
+
 class Parameter(NamedTuple):
     """One array of a layer's parameters."""
 
@@ -42,6 +88,7 @@ class Parameter(NamedTuple):
     penalized: bool  # by the L2 term
     trained: bool = True  # by the solver; else state that the layer itself keeps
     start: float = 0.0  # what its elements are at first, where they are neither drawn nor chosen
+    rate: float = 1.0  # factor on the learning rate of its elements
 
     @property
     def size(self) -> int:

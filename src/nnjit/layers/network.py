@@ -20,6 +20,9 @@ from nnjit.layers.registry import find_kind
 
 __all__ = ["Network", "mlp"]
 
+# Factor on the learning rate of biases where it is divided by the root of a weight's inputs, as
+# RealMLP has it.
+_RATE_OF_BIASES = 0.1
 # Kinds of layers that have no units of their own and belong to the layer before them.
 _BEHIND = (
     "augmentation",
@@ -27,8 +30,11 @@ _BEHIND = (
     "global_pooling",
     "noise",
     "normalization",
+    "parametric",
+    "piecewise",
     "pooling",
     "residual",
+    "scaling",
 )
 
 
@@ -57,6 +63,10 @@ class Network:
     shape : tuple of int
         (channels, time) or (channels, height, width) of a row that is a series or an image, in C
         order; ``()`` for a vector.
+    parametrization : {'standard', 'ntk'}
+        With 'ntk' the learning rate of weights that add up n values is divided by the root of n,
+        and that of biases by 10, as if the weights were ``W / sqrt(n)`` with W trained at the rate
+        itself. A. Jacot, F. Gabriel and C. Hongler, "Neural tangent kernel", NeurIPS 2018.
 
     Raises
     ------
@@ -71,9 +81,14 @@ class Network:
     loss_parameters: tuple[tuple[str, float | tuple[float, ...]], ...] = ()
     groups: tuple[int, ...] = ()
     shape: tuple[int, ...] = ()
+    parametrization: str = "standard"
 
     def __post_init__(self) -> None:
         self._settle_layers()
+        if self.parametrization not in ("standard", "ntk"):
+            raise ValueError(
+                f"parametrization must be 'standard' or 'ntk', got {self.parametrization!r}."
+            )
         if not self.layers or (self.loss and not _gives_logits(self.layers[-1])):
             raise ValueError(
                 "A network ends in a dense layer without an activation, or in a convolution of "
@@ -143,6 +158,8 @@ class Network:
     def __str__(self) -> str:
         layers = " -> ".join(map(_text, (self.shape or self.inputs, *self.layers)))
         options = "".join(f", {name}={value!r}" for name, value in self.loss_parameters)
+        if self.parametrization != "standard":
+            options += f", parametrization {self.parametrization!r}"
         return f"{layers}, output {self.output!r}, loss {self.loss!r}{options}"
 
     @cached_property
@@ -192,7 +209,7 @@ class Network:
         """
         widths = [self.inputs]
         for layer, before, after in zip(self.layers, self.shapes, self.sizes[1:], strict=False):
-            own = any(len(one.shape) >= 2 for one in layer.parameters(before))
+            own = any(one.trained and len(one.shape) >= 2 for one in layer.parameters(before))
             if own or layer.kind == "tied":
                 widths.append(after)
         return tuple(widths)
@@ -309,8 +326,9 @@ class Network:
 
     @cached_property
     def _parameters(self) -> tuple[tuple[int, Parameter], ...]:
+        factor = _ntk_rate if self.parametrization == "ntk" else _standard_rate
         return tuple(
-            (number, parameter)
+            (number, parameter._replace(rate=parameter.rate * factor(parameter)))
             for number, (layer, inputs) in enumerate(zip(self.layers, self.shapes, strict=False))
             for parameter in layer.parameters(inputs)
         )
@@ -357,6 +375,8 @@ class Network:
             state["groups"] = list(self.groups)
         if self.shape:
             state["shape"] = list(map(int, self.shape))
+        if self.parametrization != "standard":
+            state["parametrization"] = self.parametrization
         return state
 
     @classmethod
@@ -376,7 +396,9 @@ class Network:
         ValueError
             If it is of no network, or of one with a kind of layer that is not known.
         """
-        optional: dict[str, Any] = {"loss_parameters": [], "groups": [], "shape": []}
+        optional: dict[str, Any] = {
+            "loss_parameters": [], "groups": [], "shape": [], "parametrization": "standard"
+        }  # fmt: skip
         if isinstance(state, Mapping):
             state = {**optional, **state}
         _check_names("network", state, [field.name for field in fields(cls)])
@@ -394,7 +416,19 @@ class Network:
             tuple(given),
             groups,
             shape,
+            state["parametrization"],
         )
+
+
+def _standard_rate(parameter: Parameter) -> float:
+    return 1.0
+
+
+def _ntk_rate(parameter: Parameter) -> float:
+    """Return the factor on the learning rate of a layer's weights or biases, 1 for all others."""
+    if parameter.name == "weights":
+        return 1.0 / math.sqrt(math.prod(parameter.shape[:-1]))
+    return _RATE_OF_BIASES if parameter.name == "biases" else 1.0
 
 
 @contextmanager
@@ -480,6 +514,7 @@ def mlp(
     input_dropout: float = 0.0,
     normalization: str | None = None,
     residual: bool = False,
+    parametrization: str = "standard",
 ) -> Network:
     """Return a multi-layer perceptron.
 
@@ -508,6 +543,8 @@ def mlp(
         What is done to the pre-activations of the hidden layers.
     residual : bool
         Whether the inputs of a hidden layer are added to its outputs where it has as many.
+    parametrization : {'standard', 'ntk'}
+        See `Network`.
 
     Returns
     -------
@@ -531,6 +568,7 @@ def mlp(
         input_dropout,
         normalization,
         residual,
+        parametrization,
     )
 
 
@@ -557,6 +595,7 @@ def _mlp(
     input_dropout: float,
     normalization: str | None,
     residual: bool,
+    parametrization: str,
 ) -> Network:
     """Make a network, which for a small one takes as long as some epochs, once."""
     layers = [find_kind("dropout")(input_dropout)] if input_dropout else []
@@ -568,7 +607,15 @@ def _mlp(
         layers += block
         before = units
     layers.append(Dense(outputs, "identity"))
-    return Network(inputs, tuple(layers), loss, output, loss_parameters, groups)
+    return Network(
+        inputs,
+        tuple(layers),
+        loss,
+        output,
+        loss_parameters,
+        groups,
+        parametrization=parametrization,
+    )
 
 
 def _hidden_layer(

@@ -14,6 +14,9 @@ from nnjit.layers.registry import find_kind, kinds
 
 __all__ = ["check_points", "check_shapes", "checked_layers", "is_layer", "takes_vectors"]
 
+# Values of a vector that any layer which takes vectors is content with.
+_MANY = 2**40
+
 
 def is_layer(given: Any) -> bool:
     """Whether this is a layer as data."""
@@ -146,7 +149,7 @@ def takes_vectors(layers: Iterable[Layer]) -> bool:
     only.
     """
     for layer in layers:
-        if not _takes(layer, 1):
+        if not _takes(layer, _MANY):
             return False
         if not (_takes(layer, (1, 1)) or _takes(layer, (1, 1, 1))):
             return True

@@ -18,6 +18,7 @@ from nnjit.core.jobs.job import block_of, chunk_of, job_of, order_of, params_of,
 from nnjit.core.jobs.records import view
 from nnjit.core.maps.lengths import clear_tails, is_ragged, length_of
 from nnjit.layers.activation import activate, differentiate
+from nnjit.layers.channels import PIECE, unit_lanes, unit_length, unit_values, values_of
 from nnjit.layers.normalization.cpu import (
     SHIFT,
     _affine,
@@ -32,8 +33,6 @@ from nnjit.layers.normalization.cpu import (
 
 __all__ = ["units"]
 
-# Values whose sum is taken in their own precision.
-_PIECE = 4096
 # What is kept of a unit over a minibatch, each a vector of the units. For parts of a minibatch two
 # more follow: what rounding takes from the means, and later, over all parts, the means of DELTAS
 # and of PRODUCTS.
@@ -42,31 +41,6 @@ REST = JOINED
 
 
 # -- a unit's values --------------------------------------------------------------------
-
-
-@inline
-def unit_length(job, block, step):
-    """Elements from the first value of a unit to that of the next one."""
-    return step.points * block.rows if step.packed != 0 else job.stride
-
-
-@inline
-def unit_values(block, step):
-    """How many values a unit has in a block."""
-    return step.points * block.rows if step.packed != 0 else block.rows
-
-
-@inline
-def unit_lanes(block, step):
-    """The same, of vectors in whole vectors of rows."""
-    return step.points * block.rows if step.packed != 0 else block.lanes
-
-
-@viewing
-def values_of(work, row, length, number, count, stride):
-    """The values, or deltas, of a unit, those of the first one lying in workspace row `row`."""
-    at = row * stride + number * length
-    return work[at : at + count]
 
 
 @viewing
@@ -119,8 +93,8 @@ def _marked_squares(values, marks, mean):
 @inline
 def _long_total(values):
     total = np.float64(0)
-    for first in range(0, len(values), _PIECE):
-        total += np.float64(_total(values[first : min(first + _PIECE, len(values))]))
+    for first in range(0, len(values), PIECE):
+        total += np.float64(_total(values[first : min(first + PIECE, len(values))]))
     return total
 
 
@@ -128,8 +102,8 @@ def _long_total(values):
 def _long_squares(values, marks, mean):
     """The sums of `_squares`, or of `_marked_squares` where there are marks."""
     total, rest = np.float64(0), np.float64(0)
-    for first in range(0, len(values), _PIECE):
-        last = min(first + _PIECE, len(values))
+    for first in range(0, len(values), PIECE):
+        last = min(first + PIECE, len(values))
         if len(marks) > 0:
             a, b = _marked_squares(values[first:last], marks[first:last], mean)
         else:
@@ -143,8 +117,8 @@ def _long_squares(values, marks, mean):
 def _long_products(delta, x, mean):
     """sum_j delta[j] (x[j] - mean), and sum_j delta[j]."""
     total, plain = np.float64(0), np.float64(0)
-    for first in range(0, len(x), _PIECE):
-        last = min(first + _PIECE, len(x))
+    for first in range(0, len(x), PIECE):
+        last = min(first + PIECE, len(x))
         a, b = _products(delta[first:last], x[first:last], mean)
         total += np.float64(a)
         plain += np.float64(b)

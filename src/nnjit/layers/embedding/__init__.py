@@ -1,0 +1,1 @@
+"""Learned vectors in place of the codes of categories."""

@@ -1,0 +1,1 @@
+"""Parametric activations: each unit learns how much of its activation it takes."""

@@ -1,0 +1,1 @@
+"""Numeric columns embedded by cosines of learned frequencies."""

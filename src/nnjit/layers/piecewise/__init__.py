@@ -1,0 +1,1 @@
+"""Numeric columns encoded by how far a value has come through each of some bins."""

@@ -1,0 +1,1 @@
+"""Scaling layers: each value times a learned factor."""
