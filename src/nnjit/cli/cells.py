@@ -16,14 +16,12 @@ import numpy as np
 
 from nnjit._types import Array
 from nnjit.cli.errors import UserError
+from nnjit.estimators._notations import MISSING
 
-__all__ = ["MISSING", "Cells", "RawColumn", "read_cells"]
+__all__ = ["Cells", "RawColumn", "read_cells"]
 
 # A column's cells as they stand, or float64 where pandas made plain numbers of all of them.
 RawColumn: TypeAlias = "list[str] | Array"
-
-# In lower case: what means "no value" whatever the column holds.
-MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null"})
 
 _SEPARATORS = ";\t|,"
 _LINES_TO_GUESS_FROM = 50

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import re
-from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from nnjit._types import Array
-from nnjit.cli.cells import MISSING, RawColumn
+from nnjit.cli.cells import RawColumn
+from nnjit.estimators._notations import (
+    COMMA,
+    MISSING,
+    MISSING_NUMBERS,
+    NOTATIONS,
+    PLAIN,
+    POINT,
+    Notation,
+    all_read,
+    with_unit,
+)
 
 __all__ = ["Column", "read_columns"]
 
 Kind: TypeAlias = Literal["number", "date", "text", "unread date"]
-Reader: TypeAlias = Callable[[str], float]
 
-# In lower case: also "no value" where the other cells are numbers or dates. In a column of text
-# they may be words of their own: "-" beside "+", "none" beside "severe".
-_MISSING_NUMBERS = MISSING | {
-    *("-", "--", "\u2013", "\u2014", ".", "none", "n.a.", "missing", "unknown"),
-    *("#value!", "#div/0!", "#ref!", "#num!", "#name?", "#null!"),
-}
 _TRUTH = {way(word): word for word in ("True", "False") for way in (str.lower, str.upper, str)}
-_PLAIN_SIGNS = str.maketrans("\u2212\u00a0\u2009\u202f\u2019", "-   '")
-_UNITS = "$\u20ac\u00a3\u00a5\u20b9%"
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_ISO_DATE = re.compile(
-    r"\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?)?",
-    re.ASCII,
-)
 _OTHER_DATE = re.compile(
     r"(\d{1,2}[./-]\d{1,2}[./-]\d{4}|\d{1,2}/\d{1,2}/\d\d|\d{4}[./]\d{1,2}[./]\d{1,2}"
     r"|\d{1,2}[ -]?[A-Za-z]{3,9}[ -]\d{2,4}|[A-Za-z]{3,9} \d{1,2}, ?\d{4})([T ,].*\d:\d\d.*)?"
@@ -41,14 +36,6 @@ _OTHER_DATE = re.compile(
 )
 _NO_COMMA_NUMBER = re.compile(r"[^-+0-9eE,\0]")
 _TEXTS_TO_JUDGE_BY = 1000
-
-
-class Notation(NamedTuple):
-    """A way of writing numbers or dates; `read` raises ValueError where a text is not so."""
-
-    kind: Kind
-    name: str
-    read: Reader
 
 
 @dataclasses.dataclass
@@ -95,12 +82,12 @@ def read_columns(columns: list[RawColumn], separator: str) -> list[Column]:
     list of Column
     """
     if separator != ";":
-        return [_read(cells, [_PLAIN, _POINT, _COMMA, *_OTHERS]) for cells in columns]
-    found = [_read(cells, [_PLAIN, _COMMA, _POINT, *_OTHERS]) for cells in columns]
-    if any(column.notation == _COMMA.name for column in found):
+        return [_read(cells, [PLAIN, POINT, COMMA, *NOTATIONS]) for cells in columns]
+    found = [_read(cells, [PLAIN, COMMA, POINT, *NOTATIONS]) for cells in columns]
+    if any(column.notation == COMMA.name for column in found):
         for i, cells in enumerate(columns):
             if isinstance(cells, list) and any("." in cell for cell in cells):
-                found[i] = _read(cells, [_COMMA, _PLAIN, _POINT, *_OTHERS])
+                found[i] = _read(cells, [COMMA, PLAIN, POINT, *NOTATIONS])
     return found
 
 
@@ -111,13 +98,13 @@ def _read(cells: RawColumn, notations: list[Notation]) -> Column:
     if column is not None:
         return column
     stripped = {cell: cell.strip() for cell in dict.fromkeys(cells)}
-    texts = [t for t in dict.fromkeys(stripped.values()) if t.lower() not in _MISSING_NUMBERS]
-    for notation in _with_unit(texts, notations):
-        read = _all_read(texts, notation)
+    texts = [t for t in dict.fromkeys(stripped.values()) if t.lower() not in MISSING_NUMBERS]
+    for notation in with_unit(texts, notations):
+        read = all_read(texts, notation)
         if read is not None:
             value = {cell: read.get(text, np.nan) for cell, text in stripped.items()}
             values = np.array([value[cell] for cell in cells])
-            if notation is _PLAIN:
+            if notation is PLAIN:
                 return Column(notation.kind, values)
             example = next((pair for pair in read.items() if not _is_plain(*pair)), None)
             return Column(notation.kind, values, notation.name if example else "", example)
@@ -126,17 +113,17 @@ def _read(cells: RawColumn, notations: list[Notation]) -> Column:
 
 def _read_at_once(cells: list[str], notations: list[Notation]) -> Column | None:
     """What `_read` finds where each cell is empty or a number, and at a fraction of its cost."""
-    if notations[0] is not _PLAIN:
+    if notations[0] is not PLAIN:
         return None
     with contextlib.suppress(ValueError):
         return Column("number", _floats(cells))
     joined = "\0".join(cells)
     # Of what float() takes, the notation knows digits, signs and exponents only.
-    if notations[1] is _COMMA and "," in joined and not _NO_COMMA_NUMBER.search(joined):
+    if notations[1] is COMMA and "," in joined and not _NO_COMMA_NUMBER.search(joined):
         with contextlib.suppress(ValueError):
             values = _floats(joined.replace(",", ".").split("\0"))
             i = next(i for i, cell in enumerate(cells) if "," in cell)
-            return Column("number", values, _COMMA.name, (cells[i].strip(), values[i]))
+            return Column("number", values, COMMA.name, (cells[i].strip(), values[i]))
     return None
 
 
@@ -160,79 +147,17 @@ def _odd_one(texts: list[str], notations: list[Notation]) -> tuple[str, float] |
     """The first text that is no number, where most are."""
 
     def is_number(text: str) -> bool:
-        return any(_all_read([text], way) for way in notations if way.kind == "number")
+        return any(all_read([text], way) for way in notations if way.kind == "number")
 
     judged = [is_number(text) for text in texts[:_TEXTS_TO_JUDGE_BY]]
     if 2 * sum(judged) <= len(judged):
         return None
     odd = next((text for text in texts if not is_number(text)), None)
     if odd is None:  # numbers, but written in more than one way
-        odd = next(text for text in texts if _all_read([text], _PLAIN) is None)
+        odd = next(text for text in texts if all_read([text], PLAIN) is None)
     return odd, np.nan
 
 
-def _all_read(texts: list[str], notation: Notation) -> dict[str, float] | None:
-    try:
-        return {text: notation.read(text) for text in texts}
-    except ValueError:
-        return None
-
-
 def _is_plain(text: str, value: float) -> bool:
-    read = _all_read([text], _PLAIN)
+    read = all_read([text], PLAIN)
     return read is not None and (read[text] == value or np.isnan(value))
-
-
-def _convention(group: str, point: str) -> Notation:
-    """Numbers with a sign between thousands and a decimal one, and with brackets for a minus."""
-    form = re.compile(
-        rf"[+-]?(?:[1-9]\d{{0,2}}(?:\{group}\d{{3}})+|\d*)(?:\{point}\d*)?(?:[eE][+-]?\d+)?",
-        re.ASCII,
-    )
-
-    def read(text: str) -> float:
-        text = text.translate(_PLAIN_SIGNS)
-        if text.startswith("(") and text.endswith(")"):
-            text = "-" + text[1:-1]
-        if not form.fullmatch(text):
-            raise ValueError(text)
-        return float(text.replace(group, "").replace(point, "."))
-
-    return Notation("number", f"1{group}234{point}5", read)
-
-
-def _with_unit(texts: list[str], notations: list[Notation]) -> list[Notation]:
-    """The notations, and again without the one currency or percent sign that each text has."""
-    units = [unit for unit in _UNITS if texts and texts[0].count(unit) == 1]
-    if len(units) != 1:
-        return notations
-    unit = units[0]
-
-    def without(notation: Notation) -> Notation:
-        def read(text: str) -> float:
-            before, found, after = text.partition(unit)
-            if not found or (before.strip("+-\u2212( ") and after.strip(") ")):
-                raise ValueError(text)
-            return notation.read(before.strip() + after.strip())
-
-        return Notation("number", f"{notation.name} {unit}", read)
-
-    return notations + [without(notation) for notation in notations if notation.kind == "number"]
-
-
-def _days(text: str) -> float:
-    """Days since 1970-01-01 of 2020-12-31, 2020-12, 2020-12-31 23:59 and longer ones."""
-    if not _ISO_DATE.fullmatch(text):
-        raise ValueError(text)
-    moment = datetime.datetime.fromisoformat(text if len(text) > 7 else f"{text}-01")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return (moment - _EPOCH) / datetime.timedelta(days=1)
-
-
-_PLAIN = Notation("number", "", float)
-_POINT, _COMMA = _convention(",", "."), _convention(".", ",")
-_OTHERS = [
-    *(_convention(" ", ","), _convention(" ", "."), _convention("'", ".")),
-    Notation("date", "date", _days),
-]

@@ -18,6 +18,7 @@ MAX_WHOLE_NUMBER_CLASSES = 20
 MIN_ROWS = 10
 # Sums of squares of larger numbers overflow while the columns are scaled.
 _LARGEST = 1e150
+_SECONDS_OF_A_DAY = 86_400
 _INDEX_NAMES = frozenset({"", "unnamed: 0", "index", "id", "rownames"})
 
 
@@ -33,6 +34,9 @@ class Table:
         Numbers of the numeric and the text columns of `features`.
     target : ndarray of shape (n_rows,)
         float64 where every value is a number, otherwise text.
+    columns : dict of str to ndarray of shape (n_rows,)
+        All columns but the target and those that number the rows, as they were read: float64,
+        datetime64 or text, None in text that is missing.
     notes : list of str
         What was left out or filled in, in sentences for the user.
     """
@@ -41,6 +45,7 @@ class Table:
     numeric: list[int]
     text: list[int]
     target: Array
+    columns: dict[str, Array]
     notes: list[str]
 
 
@@ -81,27 +86,51 @@ def read_table(path: str, target: str) -> Table:
     notes += _repeated_names(cells.header) + _notations(columns, names)
     y = _target(columns[position], ~missing, target)
     used: list[Array] = []
+    read: dict[str, Array] = {}
     for i, column in enumerate(columns):
         if i == position:
             continue
         if _numbers_the_rows(column, cells.header[i], is_first=i == 0):
             notes.append(f"Column {names[i]} numbers the rows and was left out.")
             continue
+        read[_free_name(cells.header[i] or f"column {i + 1}", read)] = _as_read(column, ~missing)
         values = _feature(column, ~missing, names[i], notes)
         if values is not None:
             used.append(values)
     if not used:
         raise UserError(f"{path} has no usable column beside the target {target!r}")
-    return _table(used, y, notes)
+    return _table(used, y, read, notes)
 
 
-def _table(used: list[Array], target: Array, notes: list[str]) -> Table:
+def _table(used: list[Array], target: Array, columns: dict[str, Array], notes: list[str]) -> Table:
     is_text = [values.dtype == object for values in used]
     features = np.empty((len(target), len(used)), dtype=object if any(is_text) else np.float64)
     for i, values in enumerate(used):
         features[:, i] = values
     numeric = [i for i, text in enumerate(is_text) if not text]
-    return Table(features, numeric, [i for i, text in enumerate(is_text) if text], target, notes)
+    text = [i for i, is_one in enumerate(is_text) if is_one]
+    return Table(features, numeric, text, target, columns, notes)
+
+
+def _free_name(name: str, taken: dict[str, Array]) -> str:
+    """Return a name that no column has yet."""
+    number, free = 2, name
+    while free in taken:
+        number, free = number + 1, f"{name} ({number})"
+    return free
+
+
+def _as_read(column: Column, kept: Array) -> Array:
+    """Return a column's rows with a target as a frame has them."""
+    values = column.values[kept]
+    if column.kind == "date":
+        seconds = np.rint(values * _SECONDS_OF_A_DAY)
+        moments = np.where(np.isnan(seconds), 0, seconds).astype("datetime64[s]")
+        return np.where(np.isnan(seconds), np.datetime64("NaT"), moments)
+    if values.dtype == object:
+        values = values.copy()
+        values[values == ""] = None
+    return values
 
 
 def is_class_target(target: Array) -> bool:
