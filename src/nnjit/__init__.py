@@ -6,6 +6,7 @@
 `NetworkClassifier` and `NetworkRegressor` are networks of your own layers, those in `nnjit.layers`;
 `RBFClassifier` and `RBFRegressor` are radial-basis-function networks;
 `AutoEncoder` gives back its own rows through a code of few numbers;
+`TabularClassifier` and `TabularRegressor` take tables as they are, mixed columns and missing cells;
 `HiddenFeatures` is a transformer that gives a network's hidden layer;
 `SeriesScaler` scales series and images;
 `SelfOrganizingMap` clusters rows on a map;
@@ -41,6 +42,8 @@ __all__ = [
     "RecurrentRegressor",
     "SelfOrganizingMap",
     "SeriesScaler",
+    "TabularClassifier",
+    "TabularRegressor",
     "__version__",
     "agents",
     "forecasting",
@@ -67,6 +70,8 @@ _LATER = {
     "RecurrentRegressor": "nnjit.estimators.recurrent",
     "SelfOrganizingMap": "nnjit.estimators.self_organizing_map",
     "SeriesScaler": "nnjit.estimators.series_scaler",
+    "TabularClassifier": "nnjit.estimators.tabular",
+    "TabularRegressor": "nnjit.estimators.tabular",
     "agents": None,
     "forecasting": None,
     "functional": None,
@@ -105,6 +110,7 @@ if TYPE_CHECKING:
     from nnjit.estimators.self_organizing_map import SelfOrganizingMap
     from nnjit.estimators.series_scaler import SeriesScaler
     from nnjit.estimators.stack import NetworkClassifier, NetworkRegressor
+    from nnjit.estimators.tabular import TabularClassifier, TabularRegressor
     from nnjit.formulas.own import register_activation, register_loss, register_solver
 else:  # a checker that saw this function would take every name for a module
 

@@ -11,9 +11,10 @@ from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from nnjit import MLPClassifier, MLPRegressor
+from nnjit import MLPClassifier, MLPRegressor, NetworkClassifier
 from nnjit.estimators import _advice
 from nnjit.exceptions import TrainingWarning
+from nnjit.layers import Dense, Embedding
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -52,6 +53,14 @@ def test_unscaled_input(kind):
     assert len(texts) == 1
     assert texts[0].startswith(name)
     assert "StandardScaler" in texts[0]
+
+
+def test_codes_of_categories_need_no_scaling():
+    X, y = problem("multiclass")
+    X = np.column_stack([X, np.arange(len(X)) * 3.0])
+    layers = [Embedding((300,), 2), Dense(8)]
+    assert advice(NetworkClassifier(layers, max_iter=2), X, y) == []
+    assert advice(NetworkClassifier(layers, max_iter=2), X * 1000 // 1, y)[0].startswith("Feature")
 
 
 def test_rising_loss():

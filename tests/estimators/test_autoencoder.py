@@ -1,6 +1,7 @@
 """AutoEncoder: the transformer, the detector, and what every network has."""
 
 import pickle
+import threading
 import warnings
 
 import numpy as np
@@ -26,6 +27,7 @@ from nnjit.layers import (
     Pool,
     TiedDense,
 )
+from nnjit.training import members
 
 SETTINGS = {"hidden_layer_sizes": (16,), "max_iter": 8, "random_state": 0}
 
@@ -304,6 +306,52 @@ def test_members_are_networks_of_other_seeds_that_are_averaged(digits):
     assert_same(three, clone(three).fit(digits))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_members_trained_at_once_are_those_trained_one_by_one(digits, dtype, monkeypatch):
+    X, found = digits.astype(dtype), []
+    for count in (1, 2, 4):
+        monkeypatch.setattr(members, "free_threads", lambda count=count: count)
+        model = AutoEncoder(4, n_members=4, early_stopping=True, **SETTINGS).fit(X)
+        found.append([model.score_samples(X), *(one.coefs_[0] for one in model.members_)])
+    for one, two, four in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one, four)
+    assert len(found[0]) == 4
+
+
+@pytest.mark.parametrize("looks", ["verbose", "scoring", "nobody"])
+def test_who_looks_at_a_fit_sees_one_member_after_the_other(digits, looks, monkeypatch, capsys):
+    threads = set()
+
+    def score(estimator, X, y):
+        threads.add(threading.get_ident())
+        return 0.0
+
+    options = {"verbose": {"verbose": True}, "scoring": {"scoring": score}, "nobody": {}}[looks]
+    monkeypatch.setattr(members, "free_threads", lambda: 2)
+    started, start = [], threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda t: (started.append(t), start(t)))
+    AutoEncoder(2, n_members=3, **options, **SETTINGS).fit(digits, X_val=digits[:50])
+    assert len(started) == (2 if looks == "nobody" else 0)
+    assert threads <= {threading.get_ident()}
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Iter")]
+    numbers = [int(line.split()[1].rstrip(",")) for line in lines]
+    assert numbers == ([*range(1, 9)] * 3 if looks == "verbose" else [])
+
+
+def test_an_error_of_a_member_leaves_the_estimator_as_it_was(digits, monkeypatch):
+    model = AutoEncoder(2, n_members=3, **SETTINGS).fit(digits)
+    before, codes = dict(vars(model)), model.transform(digits)
+    monkeypatch.setattr(members, "free_threads", lambda: 2)
+    model.set_params(solver="sgd", learning_rate_init=1e300)
+    with warnings.catch_warnings(), pytest.raises(ValueError, match="not finite|non-finite"):
+        warnings.simplefilter("ignore")
+        model.fit(digits)
+    model.set_params(solver="adam", learning_rate_init=before["learning_rate_init"])
+    assert vars(model).keys() == before.keys()
+    np.testing.assert_array_equal(model.transform(digits), codes)
+
+
 def test_rows_of_no_weight_are_as_if_they_were_not_there(digits):
     weight = np.ones(600)
     weight[400:] = 0
@@ -387,6 +435,7 @@ def test_a_fit_cut_off_goes_on_from_its_checkpoints(digits, tmp_path):
 
 def test_ctrl_c_keeps_what_was_learned_and_begins_no_other_member(digits, monkeypatch):
     from nnjit.backends.cpu import CpuEngine
+    from nnjit.training import members
 
     def stop(*arguments):
         raise KeyboardInterrupt
@@ -394,6 +443,7 @@ def test_ctrl_c_keeps_what_was_learned_and_begins_no_other_member(digits, monkey
     model = AutoEncoder(2, n_members=3, **SETTINGS)
     monkeypatch.setattr(CpuEngine, "train", stop)
     monkeypatch.setattr(CpuEngine, "train_epochs", stop)
+    monkeypatch.setattr(members, "free_threads", lambda: 1)  # with two another one may have begun
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         model.fit(digits)
     assert model.members_ == []

@@ -4,7 +4,12 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
+
+from nnjit import AutoEncoder
+from nnjit.backends.cpu import CpuEngine
+from nnjit.training import loop, members
 
 PROGRAM = """
 import os, signal, sys, threading, time, warnings
@@ -60,3 +65,29 @@ def test_interrupt(solver):
     assert done.returncode == 0, done.stderr
     waited = float(done.stdout)
     assert waited < 1.0
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_in_the_first_epoch_early_stopping_keeps_what_was_learned(n_members, monkeypatch):
+    """The best weights are those of the start until an epoch has been scored."""
+    X = np.random.RandomState(0).standard_normal((300, 5))
+    options = {"early_stopping": True, "random_state": 0, "batch_size": 10}
+    start = AutoEncoder(2, (4,), learning_rate_init=1e-300, max_iter=1, **options).fit(X)
+    train, calls = CpuEngine.train, []
+
+    def interrupted(engine, *arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return train(engine, *arguments)
+
+    monkeypatch.setattr(loop, "WORK_PER_CALL", 1.0)
+    monkeypatch.setattr(CpuEngine, "train", interrupted)
+    monkeypatch.setattr(members, "free_threads", lambda: 1)
+    model = AutoEncoder(2, (4,), n_members=n_members, **options)
+    with pytest.warns(UserWarning) as caught:
+        model.fit(X)
+    assert [str(one.message) for one in caught] == ["Training interrupted by user."]
+    assert (model.n_iter_, model.members_) == (0, [])
+    assert not np.array_equal(model.coefs_[0], start.coefs_[0])
+    np.testing.assert_allclose(model.coefs_[0], start.coefs_[0], atol=0.1)

@@ -27,6 +27,8 @@ from nnjit import (
     RecurrentRegressor,
     SelfOrganizingMap,
     SeriesScaler,
+    TabularClassifier,
+    TabularRegressor,
     inspection,
     layers,
 )
@@ -132,6 +134,22 @@ def test_autoencoder() -> None:
     assert_type(AutoEncoder(layers=[layers.Conv(2)], tied=False), AutoEncoder)
     with pytest.raises(ValueError, match="output_activation"):
         AutoEncoder(output_activation="softmax").fit(X)  # type: ignore[arg-type]
+
+
+def test_tables() -> None:
+    model = TabularClassifier("fast", n_members=2, hidden_layer_sizes=4, max_iter=1, random_state=0)
+    assert_type(model.fit(X, LABELS, X_val=X, y_val=LABELS), TabularClassifier)
+    assert_type(model.predict(X), NDArray[Any])
+    assert_type(model.report_.members[0].best_epoch, int)
+    assert_type(model.preset, Literal["fast", "default", "best"])
+    values = TabularRegressor(
+        quantile=(0.1, 0.9), hidden_layer_sizes=4, max_iter=1, scaling_layer=True
+    )
+    assert_type(values.fit(X, X[:, 0]).predict_interval(X, coverage=0.8), Floats)
+    assert_type(values.score(X, X[:, 0]), float)
+    assert len(values.quantiles_) == 2
+    with pytest.raises(ValueError, match="preset"):
+        TabularClassifier("good").fit(X, LABELS)  # type: ignore[arg-type]
 
 
 def test_mistakes_are_found() -> None:

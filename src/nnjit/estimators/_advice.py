@@ -71,6 +71,7 @@ def advise_on_input(network: Any, X: Any) -> None:
         where = "The input"
     else:
         sample = first_rows(X, max(1, SAMPLE_VALUES // X.shape[1]))
+        sample = sample[:, : sample.shape[1] - _codes(network)]
         sample = np.nan_to_num(sample)  # behind the end of a series there is NaN
         where = ""
     if not sample.size:
@@ -92,6 +93,12 @@ def advise_on_input(network: Any, X: Any) -> None:
         "from inputs that are not scaled. Put a scaler in front: "
         f"make_pipeline({scaler}, {type(network).__name__}(...))."
     )
+
+
+def _codes(network: Any) -> int:
+    """Return how many of the features, the last ones, are codes of categories."""
+    layers = getattr(network, "layers_", ())
+    return next((len(layer.levels) for layer in layers if layer.kind == "embedding"), 0)
 
 
 def advise_on_classes(network: Any, target: Any, rows: Any, sample_weight: Any) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "check_validation",
     "held_out_rows",
     "make_watch",
+    "refuse_incomplete",
     "scorer_of",
 ]
 
@@ -87,7 +88,7 @@ def check_validation(estimator: Any, given: Given, trained: Array) -> Validation
     ValueError
         If one is missing or does not go with the training rows, or nothing is done with them.
     """
-    _refuse_incomplete(given)
+    refuse_incomplete(given)
     if estimator.solver not in SOLVERS:
         raise ValueError(
             "X_val and y_val are looked at after each epoch of a stochastic solver, got "
@@ -128,7 +129,8 @@ def _checked_rows(estimator: Any, X: Any, given: Any) -> Any:
     return X
 
 
-def _refuse_incomplete(given: Given) -> None:
+def refuse_incomplete(given: Given) -> None:
+    """Raise if a part of the validation rows is there without the others."""
     for name, value in (("y_val", given.y), ("sample_weight_val", given.sample_weight)):
         if given.X is None and value is not None:
             raise ValueError(f"{name} is provided, but X_val was not provided.")

@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
-from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from nnjit._types import Array, FloatArray, MatrixLike, OutputName, names
@@ -27,7 +26,12 @@ from nnjit.formulas import (
     outputs_of,
     regression_losses,
 )
-from nnjit.training.quantiles import checked_quantiles, columns_of_interval, uncrossed
+from nnjit.training.quantiles import (
+    checked_quantiles,
+    columns_of_interval,
+    score_of_values,
+    uncrossed,
+)
 from nnjit.training.scoring import R2, D2Pinball
 
 
@@ -260,15 +264,7 @@ class BaseRegressor(RegressorMixin, NetworkEstimator):
         return self._score_by(self._metric, X, y, sample_weight)
 
     def _metric(self, y: Any, predicted: Array, sample_weight: Any = None) -> float:
-        quantiles = self.__dict__.get("quantiles_")
-        if quantiles is None:
-            return float(r2_score(y, predicted, sample_weight=sample_weight))
-        columns = [predicted] if len(quantiles) == 1 else predicted.T
-        scores = [
-            d2_pinball_score(y, column, alpha=quantile, sample_weight=sample_weight)
-            for quantile, column in zip(quantiles, columns, strict=True)
-        ]
-        return float(np.mean(scores))
+        return score_of_values(y, predicted, self.__dict__.get("quantiles_"), sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
