@@ -39,9 +39,11 @@ from nnjit.layers import (
     Flatten,
     GlobalPool,
     Normalization,
+    ParametricActivation,
     Pool,
     RadialBasis,
     Residual,
+    Scaling,
 )
 from nnjit.layers.network import Network
 
@@ -433,6 +435,21 @@ def test_activations_behind_the_end_of_a_series_do_not_count(fcn, series):
     assert [values.shape for values in display.values] == [(points, 6), (points, 5)]
     assert list(display.activation) == ["relu", "relu"]  # those behind the normalization
     assert all((values >= 0).all() for values in display.values)
+
+
+def test_a_parametric_activation_belongs_to_the_layer_below():
+    """Whose values are drawn behind it, without an end where they would be saturated."""
+    X = np.random.default_rng(0).standard_normal((30, 4))
+    layers = [Scaling(6.0), Dense(5, "identity"), ParametricActivation("tanh"), Dense(3, "relu")]
+    model = NetworkClassifier(layers, max_iter=3, random_state=0).fit(X, X[:, 0] > 0)
+    display = rendered(ActivationDisplay.from_estimator(model, X))
+    np.testing.assert_allclose(display.values[0], model.activations(X, 0), atol=1e-12)
+    assert display.layer_names == ["dense 0", "dense 1"]
+    assert list(display.activation) == ["identity", "relu"]
+    assert len(rendered(GradientFlowDisplay.from_estimator(model, X, X[:, 0] > 0)).layer_names) == 3
+    texts = {one.get_text() for one in rendered(NetworkDisplay.from_estimator(model)).ax_.texts}
+    assert any("scaling" in one for one in texts) and any("parametric" in one for one in texts)
+    assert check_gradient(model, X, X[:, 0] > 0).error < 1e-6
 
 
 def test_gradient_flow_is_that_of_the_loss(cnn, images):

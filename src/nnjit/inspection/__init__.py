@@ -4,13 +4,16 @@ The displays work like scikit-learn's: `from_estimator` computes and draws, `plo
 `ax_` and `figure_` are what was drawn on. They take fitted MLPs of nnjit and of scikit-learn,
 alone or in a Pipeline, a TransformedTargetRegressor or a search. Those of filters, feature maps and
 relevance take networks for series and images; those of states and of gradients over time networks
-with recurrent layers, those of centres networks with centres, and all others take all. SOMDisplay
+with recurrent layers, those of centres networks with centres, those of embeddings networks with
+these and estimators of tables, and all others take all. SOMDisplay
 takes self-organizing maps, ReturnDisplay agents of `nnjit.agents`.
 matplotlib is imported when something is drawn.
 """
 
+from nnjit.inspection._embeddings import EmbeddedCategory, EmbeddedNumber
 from nnjit.inspection.activation import ActivationDisplay
 from nnjit.inspection.centers import CentersDisplay
+from nnjit.inspection.embeddings import EmbeddingDisplay
 from nnjit.inspection.feature_maps import FeatureMapDisplay
 from nnjit.inspection.filters import FilterDisplay
 from nnjit.inspection.gradient_check import GradientCheck, check_gradient
@@ -27,6 +30,9 @@ from nnjit.inspection.weights import WeightsDisplay
 __all__ = [
     "ActivationDisplay",
     "CentersDisplay",
+    "EmbeddedCategory",
+    "EmbeddedNumber",
+    "EmbeddingDisplay",
     "FeatureMapDisplay",
     "FilterDisplay",
     "GradientCheck",

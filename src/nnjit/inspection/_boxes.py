@@ -113,6 +113,10 @@ def _details(layer: Any, inputs: Shape) -> list[str]:
         return [f"{layer.method} {_product(windows)}", *_others(layer, ("method", "size"))]
     if layer.kind in ("global_pooling", "normalization"):
         return [layer.method, *_activation(getattr(layer, "activation", "identity"))]
+    if layer.kind == "embedding":
+        count = len(layer.levels)
+        columns = "1 column" if count == 1 else f"{count} columns"
+        return [f"{columns} to {layer.dimension}", *_others(layer, ("levels", "dimension"))]
     return _others(layer, ("units",))
 
 

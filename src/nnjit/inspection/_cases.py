@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # What belongs to a convolution: how its outputs come about.
-_PART_OF_IT = ("normalization", "residual", "dropout", "noise")
+_PART_OF_IT = ("normalization", "parametric", "scaling", "residual", "dropout", "noise")
 _CHANNEL_COLORS = (BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY_BLUE)
 
 
@@ -232,7 +232,7 @@ def convolution_end(network: Network, place: int) -> int:
 
 
 class Block(NamedTuple):
-    """A layer of weights, and the normalization behind it."""
+    """A layer of weights, and the normalization and the parametric activation behind it."""
 
     name: str
     place: int  # its number among all layers
@@ -250,13 +250,17 @@ def blocks_of(network: Network) -> list[Block]:
             continue
         counts[layer.kind] = counts.get(layer.kind, -1) + 1
         end, acting = place + 1, layer
-        if end < len(network.layers) and network.layers[end].kind == "normalization":
-            end, acting = end + 1, network.layers[end]
+        for kind in ("normalization", "parametric"):
+            if end < len(network.layers) and network.layers[end].kind == kind:
+                end, acting = end + 1, network.layers[end]
         last = place == len(network.layers) - 1
         name = "output" if last else f"{layer.kind} {counts[layer.kind]}"
         # the states of gated cells are bounded by a tanh
         usual = "tanh" if isinstance(acting, RecurrentLayer) else "identity"
-        found.append(Block(name, place, end, getattr(acting, "activation", usual)))
+        # a mix with the value itself has neither the activation's range nor its flat ends
+        mixed = acting.kind == "parametric"
+        activation = usual if mixed else getattr(acting, "activation", usual)
+        found.append(Block(name, place, end, activation))
     return found
 
 

@@ -172,13 +172,15 @@ def layer_names(network: Any) -> list[str]:
     return ["input", *hidden, "output"]
 
 
-def known_names(estimator: Any) -> Any:
+def known_names(estimator: Any, inputs: int | None = None) -> Any:
     """Return the names of a network's inputs if it, or the steps before it, know them.
 
     Parameters
     ----------
     estimator : estimator
         What was handed to `find_network`.
+    inputs : int, optional
+        Their number, if the first weights or centres do not tell it.
 
     Returns
     -------
@@ -193,7 +195,8 @@ def known_names(estimator: Any) -> Any:
                 names = part[:-1].get_feature_names_out(names)
             except (AttributeError, ValueError):  # a step that cannot say
                 names = None
-    inputs = len(part.centers_[0] if hasattr(part, "centers_") else part.coefs_[0])
+    if inputs is None:
+        inputs = len(part.centers_[0] if hasattr(part, "centers_") else part.coefs_[0])
     return names if names is None or len(names) == inputs else None
 
 

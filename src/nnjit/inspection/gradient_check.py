@@ -133,16 +133,27 @@ def check_gradient(
     loss, gradient = engine.loss_gradient(packed, dataset, network.alpha)
     if not (np.isfinite(loss) and np.isfinite(gradient).all()):
         raise ValueError("The loss or its gradient overflows. Scale X and the targets.")
-    indices = np.arange(len(packed))
-    if n_parameters is not None and n_parameters < len(packed):
+    indices = _checked(engine.network)
+    if n_parameters is not None and n_parameters < len(indices):
         random = check_random_state(random_state)
-        indices = np.sort(random.choice(len(packed), n_parameters, replace=False))
+        indices = np.sort(random.choice(indices, n_parameters, replace=False))
     differences = central_differences(loss_at, packed, indices, step)
     scale = max(float(np.abs(gradient).max()), np.finfo(np.float64).tiny)
     gaps = np.abs(gradient[indices] - differences)
     error = float(gaps.max(initial=0.0)) / scale
     worst = _place(network, int(indices[gaps.argmax()])) if len(gaps) else ""
     return GradientCheck(error, indices, gradient[indices], differences, worst)
+
+
+def _checked(network: Network) -> NDArray[np.int64]:
+    """Return the numbers of the parameters, but for edges of bins: of these nobody has a gradient.
+
+    Running statistics have one: 0, since the loss does not depend on them.
+    """
+    owners = network.parameters()
+    ordered = [owners[number][1] for number in network.packing()]
+    wanted = [one.name != "edges" for one in ordered]
+    return np.flatnonzero(np.repeat(wanted, [one.size for one in ordered]))
 
 
 def _place(estimator: NetworkEstimator, index: int) -> str:
