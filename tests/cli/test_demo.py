@@ -2,18 +2,29 @@
 
 import argparse
 import re
+import sys
 
 import numpy as np
 import pytest
 
 from nnjit.cli import main
 from nnjit.cli.demo import _layer_sizes, _seed
+from nnjit.cli.models import boosted_trees
+from nnjit.cli.problem import table_problem
 from nnjit.cli.report import save_loss_curves
 
 
 def row(output, name):
     """The numbers of a line of the comparison: first fit, later fit, epochs, score."""
     line = re.search(rf"^{name}\s+([\d.]+) s\s+([\d.]+) s\s+(\d+)\s+(-?[\d.]+)$", output, re.M)
+    assert line, output
+    return [float(number) for number in line.groups()]
+
+
+def scores(output, name):
+    """The numbers of a line of several models' scores: first fit, later fit, and two scores."""
+    number = r"(-?[\d.]+)[* ]?"
+    line = re.search(rf"^{name}\s+([\d.]+) s\s+([\d.]+) s\s+{number}\s+{number}$", output, re.M)
     assert line, output
     return [float(number) for number in line.groups()]
 
@@ -41,20 +52,73 @@ def test_own_table_is_classified(command, flowers):
     assert "Column 'colour': 8 missing cells are a category of their own." in done.stdout
     assert "Column 'empty' is empty and was left out." in done.stdout
     assert "Column 'name' has another text in every row" in done.stdout
-    assert row(done.stdout, "nnjit")[3] > 0.85
-    assert "scikit-learn" not in done.stdout
+    for model in ("TabularClassifier", "MLP"):
+        assert scores(done.stdout, model)[2] > 0.7
+    columns = done.stdout.split("Columns:")[1].split("on the test rows")[0]
+    for name in ("name", "length", "colour", "empty"):
+        assert name in columns
+    assert "HistGradientBoosting" not in done.stdout
 
 
 def test_own_table_is_regressed(write, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     x = np.linspace(-2, 2, 200)
     path = write("x,price\n" + "".join(f"{a},{1000 * a + 50000.5}\n" for a in x))
-    status = main(["demo", "--data", str(path), "--target", "price", "--hidden", "20"])
+    table = ["--data", str(path), "--target", "price"]
+    status = main(["demo", *table, "--hidden", "20", "--preset", "fast", "--plot", "curves.png"])
     output = capsys.readouterr().out
     assert status == 0
     assert "regression of 'price'" in output
-    assert row(output, "nnjit")[3] > 0.95
-    assert "R2" in output
+    found = [scores(output, name) for name in ("TabularRegressor", "MLP", "HistGradientBoosting")]
+    assert all(r2 > 0.9 for _, _, r2, _ in found)
+    assert output.count("*") == 2  # the best R2 and the least error
+    share = re.search(r"intervals of 90 %\s+([\d.]+) % in [\d.]+", output)
+    assert 60 < float(share[1]) <= 100
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_trees_take_more_categories_than_they_have_numbers_for(write):
+    """And a category that is in the test rows alone, and missing ones."""
+    rng = np.random.default_rng(0)
+    words = [f"w{i % 300}" if i % 7 else "" for i in range(900)] + [f"v{i}" for i in range(20)]
+    rows = "".join(f"{word},{rng.normal():.3f},{'ab'[len(word) % 2]}\n" for word in words * 2)
+    problem = table_problem(str(write("word,x,y\n" + rows)), "y", "auto", 0)
+    trees = boosted_trees(problem, problem.raw, 0).set_params(
+        histgradientboostingclassifier__max_iter=5
+    )
+    assert trees.fit(*problem.train).score(*problem.test) > 0.5
+    assert trees[-1].is_categorical_.tolist() == [True, False]
+
+
+class WithoutPandas:
+    """Finds no pandas."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "pandas":
+            raise ImportError(name)
+
+
+@pytest.mark.parametrize("with_pandas", [True, False])
+def test_a_table_is_there_as_it_was_read(write, monkeypatch, with_pandas):
+    if with_pandas:
+        pytest.importorskip("pandas")
+    else:
+        monkeypatch.delitem(sys.modules, "pandas", raising=False)
+        monkeypatch.setattr(sys, "meta_path", [WithoutPandas(), *sys.meta_path])
+    rows = [
+        f"{i};2024-02-{1 + i % 28:02};{'' if i % 3 else 'red'};1,{i};{i % 2}" for i in range(40)
+    ]
+    path = write("\n".join(["id;day;colour;x;y", *rows]) + "\n")
+    problem = table_problem(str(path), "y", "auto", 0)
+    raw, (X, y) = problem.raw, problem.train
+    assert raw.names == ["day", "colour", "x"]
+    cells = np.asarray(raw.train, dtype=object)
+    assert len(raw.train) == len(y) == 30 and len(raw.test) == 10
+    np.testing.assert_array_equal(cells[:, 2].astype(float), X[:, 2].astype(float))
+    days = cells[:, 0].astype("datetime64[s]") - np.datetime64("1970-01-01")
+    np.testing.assert_array_equal(days / np.timedelta64(1, "D"), X[:, 0].astype(float))
+    missing = [word is None or word != word for word in cells[:, 1]]
+    np.testing.assert_array_equal(missing, X[:, 1] == "?")
 
 
 MISTAKES = {
@@ -120,7 +184,7 @@ def test_too_little_memory_gets_one_line_and_status_2(capsys, monkeypatch):
     def fit(*arguments):
         raise MemoryError("Unable to allocate 65.5 TiB")
 
-    monkeypatch.setattr("nnjit.cli.demo._fit", fit)
+    monkeypatch.setattr("nnjit.cli.demo._mlp_fit", fit)
     assert main(["demo"]) == 2
     assert capsys.readouterr().err == "nnjit: error: out of memory: Unable to allocate 65.5 TiB\n"
 
@@ -136,7 +200,7 @@ def test_a_mistake_as_a_process(command):
 def test_numbers_that_are_no_integers_can_be_classes(write, capsys, tmp_path, monkeypatch, levels):
     monkeypatch.chdir(tmp_path)
     path = write("x,y\n" + "".join(f"{i % 2 + i / 99},{levels[i % 2]}\n" for i in range(60)))
-    options = ["--task", "classification", "--no-peer", "--epochs", "5"]
+    options = ["--task", "classification", "--no-peer", "--epochs", "5", "--preset", "fast"]
     assert main(["demo", "--data", str(path), "--target", "y", *options]) == 0
     assert "2 classes of 'y'" in capsys.readouterr().out
 
@@ -158,7 +222,7 @@ def test_hidden_layers():
 
 
 def test_without_matplotlib_there_is_no_curve(monkeypatch, capsys, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     save_loss_curves({}, tmp_path / "curve.png", required=False)
     assert "matplotlib is missing" in capsys.readouterr().out
     assert not (tmp_path / "curve.png").exists()

@@ -1,22 +1,28 @@
-"""`python -m nnjit demo`: fit, report, and the same fit by scikit-learn beside it."""
+"""`python -m nnjit demo`: fit and report, with what scikit-learn has beside it."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import time
-import warnings
 from typing import Any
 
 from nnjit.cli.errors import UserError
-from nnjit.cli.problem import Problem, digits_problem, table_problem
-from nnjit.cli.progress import fit_progress
-from nnjit.cli.report import Fit, print_comparison, print_report, save_loss_curves
+from nnjit.cli.fits import Fit, timed_fit, timed_fit_with_progress
+from nnjit.cli.models import boosted_trees, mlp_pipeline, tabular_network
+from nnjit.cli.problem import Problem, RawTable, digits_problem, table_problem
+from nnjit.cli.report import (
+    print_columns,
+    print_comparison,
+    print_curve_gap,
+    print_report,
+    print_scores,
+    save_loss_curves,
+)
 
 __all__ = ["add_parser", "run"]
 
 DEFAULT_PLOT = "nnjit_demo_loss.png"
-_LONG_FIT_SECONDS = 20.0
+_PRESETS = ("fast", "default", "best")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -25,23 +31,32 @@ def add_parser(subparsers: Any) -> None:
         "demo",
         help="fit a network on digits or on your own table, beside scikit-learn",
         description=(
-            "Fits a Pipeline with an MLP on scikit-learn's digits, or on a CSV file with a header "
-            "line; shows progress, a report, both times and a loss curve. A target of text, or of "
-            "whole numbers with at most 20 values, is classified; any other is regressed."
+            "Fits a Pipeline with an MLP on scikit-learn's digits, beside scikit-learn's; or, on a "
+            "CSV file with a header line, an estimator for tables beside that MLP and "
+            "scikit-learn's boosted trees. Shows a report, all times and loss curves. A target of "
+            "text, or of whole numbers with at most 20 values, is classified; any other is "
+            "regressed."
         ),
     )
     parser.add_argument("--data", metavar="FILE.csv", help="your own table")
     parser.add_argument("--target", metavar="COLUMN", help="the column of the table to learn")
+    parser.add_argument(
+        "--preset", choices=_PRESETS, default="default", help="of the estimator for tables"
+    )
     parser.add_argument("--task", choices=["auto", "classification", "regression"], default="auto")
     parser.add_argument(
         "--hidden",
         type=_layer_sizes,
         default=(100,),
         metavar="N[,N...]",
-        help="units of each hidden layer (default: 100)",
+        help="units of each hidden layer of the MLP (default: 100)",
     )
     parser.add_argument(
-        "--epochs", type=_positive, default=300, metavar="N", help="at most (default: 300)"
+        "--epochs",
+        type=_positive,
+        default=300,
+        metavar="N",
+        help="of the MLP, at most (default: 300)",
     )
     parser.add_argument(
         "--seed", type=_seed, default=0, metavar="N", help="of split and fit (default: 0)"
@@ -49,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--plot", metavar="FILE.png", help=f"where the loss curve goes (default: {DEFAULT_PLOT})"
     )
-    parser.add_argument("--no-peer", action="store_true", help="leave scikit-learn's fit out")
+    parser.add_argument("--no-peer", action="store_true", help="leave scikit-learn's fits out")
     parser.set_defaults(run=run)
 
 
@@ -72,20 +87,15 @@ def run(arguments: argparse.Namespace) -> int:
     """
     problem = _problem(arguments)
     plot = _plot_path(arguments.plot)
-    import nnjit
-
     print(problem.title)
     for note in problem.notes:
         print(f"  {note}")
     print()
-    fits = {"nnjit": _fit("nnjit", nnjit, problem, arguments)}
-    if not arguments.no_peer:
-        import sklearn.neural_network
-
-        fits["scikit-learn"] = _fit("scikit-learn", sklearn.neural_network, problem, arguments)
-    print_report(problem, fits["nnjit"].model)
-    print_comparison(problem, fits)
-    save_loss_curves(fits, plot, required=arguments.plot is not None)
+    if problem.raw is None:
+        curves = _digits(problem, arguments)
+    else:
+        curves = _table(problem, problem.raw, arguments)
+    save_loss_curves(curves, plot, required=arguments.plot is not None)
     return 0
 
 
@@ -99,60 +109,54 @@ def _problem(arguments: argparse.Namespace) -> Problem:
     return table_problem(arguments.data, arguments.target, arguments.task, arguments.seed)
 
 
-def _fit(label: str, library: Any, problem: Problem, arguments: argparse.Namespace) -> Fit:
-    """Fit with progress from a cold start, then twice more, quietly, for the shorter time.
+def _digits(problem: Problem, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Fit the same MLP by nnjit and by scikit-learn; return their loss curves."""
+    import nnjit
 
-    The first of the two may still compile: what threads share is made when a process has trained
-    so long that they pay.
-    """
-    model = _model(library, problem, arguments)
-    start = time.perf_counter()
-    with (
-        fit_progress(label, arguments.epochs) as progress,
-        warnings.catch_warnings(record=True) as caught,
-    ):
-        warnings.simplefilter("always")
-        model.fit(*problem.train)
-    first = time.perf_counter() - start
-    for message in dict.fromkeys(progress.messages + [str(warning.message) for warning in caught]):
-        print(f"  {message}")
-    later = first
-    if progress.seconds_after_first_epoch < _LONG_FIT_SECONDS:
-        _network_step(model).set_params(verbose=False)
-        later = min(_seconds_of_fit(model, problem) for _ in range(2))
-    return Fit(model, first, later, model.score(*problem.test))
+    fits = {"nnjit": _mlp_fit("nnjit", nnjit, problem, arguments)}
+    if not arguments.no_peer:
+        import sklearn.neural_network
+
+        fits["scikit-learn"] = _mlp_fit("scikit-learn", sklearn.neural_network, problem, arguments)
+    print_report(problem, "nnjit", fits["nnjit"])
+    print_comparison(problem, fits)
+    if not arguments.no_peer:
+        print_curve_gap(fits["nnjit"], fits["scikit-learn"])
+    return {f"{name}, {fit.later:.3g} s": fit.network.loss_curve_ for name, fit in fits.items()}
 
 
-def _seconds_of_fit(model: Any, problem: Problem) -> float:
-    start = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.fit(*problem.train)
-    return time.perf_counter() - start
+def _table(problem: Problem, raw: RawTable, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Fit a table as it is, and what needs it prepared beside it; return the loss curves."""
+    import nnjit
+
+    model = tabular_network(problem, arguments.preset, arguments.seed)
+    label = type(model).__name__
+    train, test = (raw.train, problem.train[1]), (raw.test, problem.test[1])
+    fits = {label: timed_fit(label, model, train, test)}
+    fits["MLP"] = _mlp_fit("MLP", nnjit, problem, arguments)
+    if not arguments.no_peer:
+        trees = boosted_trees(problem, raw, arguments.seed)
+        name = "HistGradientBoosting"
+        fits[name] = timed_fit(name, trees, problem.train, problem.test)
+    print_columns(model, raw.names)
+    print_report(problem, label, fits[label])
+    print_scores(problem, fits)
+    curves = {"MLP, training": fits["MLP"].network.loss_curve_}
+    for number, member in enumerate(model.members_, 1):
+        curves[f"{label}, member {number}, training"] = member.loss_curve_
+    return curves
 
 
-def _model(library: Any, problem: Problem, arguments: argparse.Namespace) -> Any:
-    from sklearn.base import clone
-    from sklearn.compose import TransformedTargetRegressor
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    options = {
-        "hidden_layer_sizes": arguments.hidden,
-        "max_iter": arguments.epochs,
-        "random_state": arguments.seed,
-        "verbose": True,
-    }
-    first_step = clone(problem.preprocessing)
-    if problem.task == "classification":
-        return make_pipeline(first_step, library.MLPClassifier(**options))
-    pipeline = make_pipeline(first_step, library.MLPRegressor(**options))
-    return TransformedTargetRegressor(pipeline, transformer=StandardScaler())
-
-
-def _network_step(model: Any) -> Any:
-    pipeline = getattr(model, "regressor", model)
-    return pipeline[-1]
+def _mlp_fit(label: str, library: Any, problem: Problem, arguments: argparse.Namespace) -> Fit:
+    model = mlp_pipeline(
+        library,
+        problem,
+        hidden_layer_sizes=arguments.hidden,
+        max_iter=arguments.epochs,
+        random_state=arguments.seed,
+        verbose=True,
+    )
+    return timed_fit_with_progress(label, model, problem.train, problem.test, arguments.epochs)
 
 
 def _plot_path(wanted: str | None) -> str:

@@ -33,6 +33,8 @@ class Problem:
         Unfitted first step of the Pipeline.
     notes : list of str
         What was done to the data, in sentences.
+    raw : RawTable or None
+        A user's table before the preprocessing, for estimators that take it so.
     """
 
     title: str
@@ -41,6 +43,28 @@ class Problem:
     test: Rows
     preprocessing: Any
     notes: list[str]
+    raw: RawTable | None = None
+
+
+@dataclasses.dataclass
+class RawTable:
+    """The rows of a table as they were read.
+
+    Attributes
+    ----------
+    train, test : frame or ndarray of object
+        A frame of pandas where it is installed.
+    names : list of str
+        Of the columns.
+    numeric, text : list of int
+        Columns of `Problem.train` that are numbers, and those that are text; they are fewer.
+    """
+
+    train: Any
+    test: Any
+    names: list[str]
+    numeric: list[int]
+    text: list[int]
 
 
 def digits_problem(seed: int) -> Problem:
@@ -59,7 +83,8 @@ def digits_problem(seed: int) -> Problem:
     from sklearn.preprocessing import StandardScaler
 
     X, y = load_digits(return_X_y=True)
-    train, test, notes = _split(X, y, "classification", seed)
+    rows, notes = _split(y, "classification", seed)
+    train, test = _parts(X, y, rows)
     title = f"Digits: {_shape(train, test)}, 10 classes."
     return Problem(title, "classification", train, test, StandardScaler(), notes)
 
@@ -91,13 +116,34 @@ def table_problem(path: str, target: str, task: str, seed: int) -> Problem:
     table = read_table(path, target)
     task = _task(table.target, target, task)
     y = table.target if task == "regression" else _labels(table.target)
-    train, test, notes = _split(table.features, y, task, seed)
+    rows, notes = _split(y, task, seed)
+    train, test = _parts(table.features, y, rows)
     if task == "regression":
         goal = f"regression of {target!r}"
     else:
         goal = f"{len(np.unique(y))} classes of {target!r}"
     title = f"{path}: {_shape(train, test)}, {goal}."
-    return Problem(title, task, train, test, _preprocessing(table), table.notes + notes)
+    raw_train, raw_test = _raw_parts(table.columns, rows)
+    raw = RawTable(raw_train, raw_test, list(table.columns), table.numeric, table.text)
+    return Problem(title, task, train, test, _preprocessing(table), table.notes + notes, raw)
+
+
+def _parts(X: Array, y: Array, rows: tuple[Array, Array]) -> tuple[Rows, Rows]:
+    train, test = rows
+    return (X[train], y[train]), (X[test], y[test])
+
+
+def _raw_parts(columns: dict[str, Array], rows: tuple[Array, Array]) -> list[Any]:
+    """Return frames of pandas, or arrays of object where it is not installed."""
+    try:
+        from pandas import DataFrame
+    except ImportError:
+        cells = np.empty((sum(map(len, rows)), len(columns)), dtype=object)
+        for i, values in enumerate(columns.values()):
+            cells[:, i] = values
+        return [cells[part] for part in rows]
+    frame = DataFrame(columns)
+    return [frame.iloc[part].reset_index(drop=True) for part in rows]
 
 
 def _labels(target: Array) -> Array:
@@ -126,8 +172,8 @@ def _task(target: Array, name: str, wanted: str) -> str:
     return wanted
 
 
-def _split(X: Array, y: Array, task: str, seed: int) -> tuple[Rows, Rows, list[str]]:
-    """Training and test part, stratified where every class has two rows."""
+def _split(y: Array, task: str, seed: int) -> tuple[tuple[Array, Array], list[str]]:
+    """Rows to train on and to test on, stratified where every class has two."""
     from sklearn.model_selection import train_test_split
 
     stratify, notes = None, []
@@ -137,12 +183,12 @@ def _split(X: Array, y: Array, task: str, seed: int) -> tuple[Rows, Rows, list[s
             stratify = y
         else:
             notes.append("The test rows are not stratified: some classes have too few rows.")
-    X_train, X_test, y_train, y_test = train_test_split(
-        X, y, test_size=TEST_SHARE, random_state=seed, stratify=stratify
+    train, test = train_test_split(
+        np.arange(len(y)), test_size=TEST_SHARE, random_state=seed, stratify=stratify
     )
-    if len(np.unique(y_train)) < 2:
+    if len(np.unique(y[train])) < 2:
         raise UserError("the training rows are all of one class: more rows are needed")
-    return (X_train, y_train), (X_test, y_test), notes
+    return (train, test), notes
 
 
 def _preprocessing(table: Table) -> Any:
