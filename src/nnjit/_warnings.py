@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
+from typing import NamedTuple
 
-__all__ = ["MLP_MODULE", "warn"]
+__all__ = ["MLP_MODULE", "Kept", "kept_back", "warn"]
 
 # Filters by module (``module="sklearn"`` stands in scikit-learn's own examples) are written for
 # the module that warns there, so warnings that take the place of its own say that they come from
@@ -14,6 +18,31 @@ __all__ = ["MLP_MODULE", "warn"]
 MLP_MODULE = "sklearn.neural_network._multilayer_perceptron"
 # Who calls a fit for somebody else: these, and pools, threads and timers of the standard library.
 _IN_BETWEEN = frozenset({"nnjit", "sklearn", "joblib"}) | sys.stdlib_module_names
+
+
+class Kept(NamedTuple):
+    """What `warn` was called with."""
+
+    text: str
+    category: type[Warning]
+    module: str
+
+
+_KEPT: ContextVar[list[Kept] | None] = ContextVar("nnjit_kept_warnings", default=None)
+
+
+@contextmanager
+def kept_back() -> Iterator[list[Kept]]:
+    """Have `warn` keep what it is called with in a block, in the list that this yields.
+
+    A thread of ours has none of the user's lines to show; the one that it works for has.
+    """
+    kept: list[Kept] = []
+    token = _KEPT.set(kept)
+    try:
+        yield kept
+    finally:
+        _KEPT.reset(token)
 
 
 def warn(text: str, category: type[Warning] = UserWarning, module: str = MLP_MODULE) -> None:
@@ -29,6 +58,10 @@ def warn(text: str, category: type[Warning] = UserWarning, module: str = MLP_MOD
     module : str, default=MLP_MODULE
         The module that filters see.
     """
+    kept = _KEPT.get()
+    if kept is not None:
+        kept.append(Kept(text, category, module))
+        return
     frame = _frame_shown()
     warnings.warn_explicit(
         text,
