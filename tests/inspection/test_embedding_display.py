@@ -167,6 +167,20 @@ def test_members_of_a_tables_estimator(tables):
         EmbeddingDisplay.from_estimator(model, member=count)
 
 
+def test_a_member_with_waves_is_drawn_where_some_have_none():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    options = {"n_members": 3, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+    model = TabularRegressor(numeric_embedding="mixed", **options).fit(X, X[:, 0])
+    kinds = [member.layers_[0].kind for member in model.members_]
+    assert kinds == ["scaling", "periodic", "scaling"]
+    drawn = EmbeddingDisplay.from_estimator(model).columns
+    second = EmbeddingDisplay.from_estimator(model, member=1).columns
+    np.testing.assert_array_equal(drawn[0].outputs, second[0].outputs)
+    with pytest.raises(TypeError, match="needs a network whose first layers embed columns"):
+        EmbeddingDisplay.from_estimator(model, member=0)
+
+
 def test_columns_that_are_not_embedded_are_refused(network):
     for wrong in ("c", 2, 17, "elsewhere", ["a", "c"]):
         with pytest.raises(ValueError, match=r"is no column that is embedded; these are \['a'"):

@@ -19,6 +19,7 @@ __all__ = ["EmbeddedCategory", "EmbeddedNumber", "embedded_columns"]
 Values = NDArray[np.float64]
 
 _NUMBERS = ("periodic", "piecewise")
+_EMBEDDINGS = (*_NUMBERS, "embedding")
 # Layers under which the columns of a row still stand where they were, numbers in front.
 _KEEP_COLUMNS = (*_NUMBERS, "embedding", "scaling", "parametric", "dropout", "noise")
 # Range that is drawn where nothing is known of the rows: about that of scaled ones.
@@ -94,7 +95,7 @@ class _Embedded(NamedTuple):
 
 
 def embedded_columns(
-    display: str, estimator: Any, X: Any, features: Any, at_most: int, member: int
+    display: str, estimator: Any, X: Any, features: Any, at_most: int, member: int | None
 ) -> list[EmbeddedNumber | EmbeddedCategory]:
     """Return what a fitted network's embeddings make of some columns, all if `features` is None.
 
@@ -127,7 +128,7 @@ def embedded_columns(
     ]
 
 
-def _find(estimator: Any, X: Any, member: int) -> _Embedded:
+def _find(estimator: Any, X: Any, member: int | None) -> _Embedded:
     part = innermost(estimator)
     if isinstance(part, TabularEstimator):
         return _find_member(part, X, member)
@@ -138,10 +139,11 @@ def _find(estimator: Any, X: Any, member: int) -> _Embedded:
     return _Embedded(stack, None if rows is None else np.asarray(rows, np.float64), names, {})
 
 
-def _find_member(tables: Any, X: Any, member: int) -> _Embedded:
+def _find_member(tables: Any, X: Any, member: int | None) -> _Embedded:
     """Return one of the networks of a table's estimator, and rows as that gets them."""
     check_is_fitted(tables, "members_")
-    count, number = len(tables.members_), operator.index(member)
+    number = _richest(tables.members_) if member is None else operator.index(member)
+    count = len(tables.members_)
     if not -count <= number < count:
         members = "1 member" if count == 1 else f"{count} members"
         raise ValueError(f"There are {members}: there is none with number {number}.")
@@ -154,6 +156,12 @@ def _find_member(tables: Any, X: Any, member: int) -> _Embedded:
         if getattr(column, "n_codes", 0)
     }
     return _Embedded(stack, rows, encoder.output_names(), levels, " (scaled)")
+
+
+def _richest(members: list[Any]) -> int:
+    """Return the number of the first network with the most kinds of embeddings."""
+    kinds = [sum(layer.kind in _EMBEDDINGS for layer in member.layers_) for member in members]
+    return kinds.index(max(kinds))
 
 
 def _place_of(stack: Stack, kinds: tuple[str, ...]) -> int | None:

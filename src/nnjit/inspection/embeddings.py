@@ -74,7 +74,7 @@ class EmbeddingDisplay:
         *,
         features: Any = None,
         max_columns: int = 6,
-        member: int = 0,
+        member: int | None = None,
         max_labels: int = 30,
         ax: Axes | None = None,
     ) -> EmbeddingDisplay:
@@ -95,8 +95,9 @@ class EmbeddingDisplay:
             are embedded.
         max_columns : int, default=6
             Most columns to draw if `features` is None.
-        member : int, default=0
-            Which of the networks of a table's estimator, each of which has embeddings of its own.
+        member : int, default=None
+            Which of the networks of a table's estimator, each of which has embeddings of its own;
+            the first with the most kinds of them if None.
         max_labels : int, default=30
             Most categories of a column to name, those with the most rows.
         ax : matplotlib Axes, default=None
