@@ -381,7 +381,10 @@ def test_moments_with_a_zone_come_in_the_time_of_the_fits_zone():
     ],
 )
 def test_zones_of_any_making_are_found_again(zone):
-    dates = pandas.date_range("2021-03-29", periods=100, freq="h", tz=zone)
+    try:
+        dates = pandas.date_range("2021-03-29", periods=100, freq="h", tz=zone)
+    except AttributeError:
+        pytest.skip(f"pandas {pandas.__version__} makes no dates in the zone {zone}")
     encoder = TableEncoder().fit(pandas.DataFrame({"x": dates}))
     local = TableEncoder().fit_transform(pandas.DataFrame({"x": dates.tz_localize(None)}))
     elsewhere = pandas.DataFrame({"x": dates.tz_convert("UTC")})
