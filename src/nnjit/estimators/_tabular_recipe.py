@@ -85,7 +85,7 @@ _CLASSES = Recipe(
     parametrization="ntk",
     dropout=0.15,
     weight_decay=0.02,
-    learning_rate="coslog",
+    learning_rate="one_cycle",
     learning_rate_init=0.04,
     beta_2=0.95,
     batch_size="auto",
@@ -107,6 +107,7 @@ _VALUES = replace(
 _FAST: dict[str, Any] = {
     "n_members": 2,
     "hidden_layer_sizes": (128, 128),
+    "learning_rate": "coslog",  # of few epochs the better one
     "least_iter": 16,
     "rows_most": 2e6,
 }
