@@ -326,9 +326,9 @@ class Network:
 
     @cached_property
     def _parameters(self) -> tuple[tuple[int, Parameter], ...]:
-        factor = _ntk_rate if self.parametrization == "ntk" else _standard_rate
+        ntk = self.parametrization == "ntk"
         return tuple(
-            (number, parameter._replace(rate=parameter.rate * factor(parameter)))
+            (number, _with_ntk_rate(parameter) if ntk else parameter)
             for number, (layer, inputs) in enumerate(zip(self.layers, self.shapes, strict=False))
             for parameter in layer.parameters(inputs)
         )
@@ -420,15 +420,14 @@ class Network:
         )
 
 
-def _standard_rate(parameter: Parameter) -> float:
-    return 1.0
-
-
-def _ntk_rate(parameter: Parameter) -> float:
-    """Return the factor on the learning rate of a layer's weights or biases, 1 for all others."""
+def _with_ntk_rate(parameter: Parameter) -> Parameter:
+    """Return weights or biases with the learning rate that 'ntk' has, all others as they are."""
     if parameter.name == "weights":
-        return 1.0 / math.sqrt(math.prod(parameter.shape[:-1]))
-    return _RATE_OF_BIASES if parameter.name == "biases" else 1.0
+        inputs = math.prod(parameter.shape[:-1])
+        return parameter._replace(rate=parameter.rate / math.sqrt(inputs))
+    if parameter.name == "biases":
+        return parameter._replace(rate=parameter.rate * _RATE_OF_BIASES)
+    return parameter
 
 
 @contextmanager
