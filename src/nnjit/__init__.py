@@ -14,6 +14,7 @@
 load Numba: that happens at the first fit, or when `functional` is first used.
 `nnjit.agents` has agents that learn from rewards;
 `nnjit.forecasting` cuts a series into windows and predicts its end step by step;
+`nnjit.rows` makes rows of files that do not fit in memory;
 `nnjit.inspection` has plots and a gradient check; `register_activation`, `register_loss` and
 `register_solver` take formulas of your own.
 """
@@ -53,6 +54,7 @@ __all__ = [
     "register_activation",
     "register_loss",
     "register_solver",
+    "rows",
     "show_versions",
 ]
 
@@ -80,6 +82,7 @@ _LATER = {
     "register_activation": "nnjit.formulas.own",
     "register_loss": "nnjit.formulas.own",
     "register_solver": "nnjit.formulas.own",
+    "rows": None,
 }
 
 
@@ -101,7 +104,7 @@ def show_versions() -> None:
 
 
 if TYPE_CHECKING:
-    from nnjit import agents, forecasting, functional, inspection, layers
+    from nnjit import agents, forecasting, functional, inspection, layers, rows
     from nnjit.estimators.autoencoder import AutoEncoder
     from nnjit.estimators.convolution import ConvClassifier, ConvRegressor
     from nnjit.estimators.hidden_features import HiddenFeatures

@@ -16,7 +16,7 @@ from nnjit.layers.dropout.spec import Dropout
 from nnjit.layers.network import Network
 from nnjit.layers.normalization.spec import Normalization
 from nnjit.layers.pooling.spec import Pool
-from nnjit.training.lbfgs import minimize_lbfgs
+from nnjit.training.lbfgs import minimize_lbfgs, objective_of
 from nnjit.training.scoring import MeanLoss
 
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled code")
@@ -450,10 +450,11 @@ def test_minibatches_are_those_of_their_points(weights, solver):
 def test_lbfgs_finds_the_minimum_over_all_points():
     engines = both(("squared_error", "identity"), np.float64)
     series, (of_series, of_points, theta) = Series(engines[0], 12, weights="points"), engines
-    options = {"alpha": 0.5, "max_iter": 400, "max_fun": 1000, "tol": 1e-9, "verbose": False}
-    found = minimize_lbfgs(of_series, series.dataset(of_series), theta, **options)
+    options = {"max_iter": 400, "max_fun": 1000, "tol": 1e-9, "verbose": False}
+    whole = objective_of(of_series, series.dataset(of_series), 0.5)
+    found = minimize_lbfgs(whole, theta, **options)
     data = of_points.dataset(*series.of_points)
-    expected = minimize_lbfgs(of_points, data, theta, **options)
+    expected = minimize_lbfgs(objective_of(of_points, data, 0.5), theta, **options)
     np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-7)
 
 

@@ -359,3 +359,17 @@ def test_formulas_of_ones_own_are_there_as_well():
         ]
     for ours, theirs in zip(*[fit.coefs_ for fit in fits]):
         np.testing.assert_allclose(theirs, ours, rtol=1e-10)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_rows_in_blocks_are_those_of_the_cpu(solver, monkeypatch, tmp_path):
+    monkeypatch.setattr("nnjit.rows._source.BLOCK_BYTES", 2 * 3 * 8)
+    monkeypatch.setattr("nnjit.training.blocks.BUFFER_BYTES", 6 * 3 * 8)
+    X, y = data("multiclass")
+    np.save(tmp_path / "rows.npy", X)
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    options = {"solver": solver, "shuffle": "blocks", "batch_size": 4}
+    on_cpu = quietly(model_for("multiclass", **options).fit, rows, y)
+    on_gpu = quietly(model_for("multiclass", device="cuda", **options).fit, rows, y)
+    same_fit(on_gpu, on_cpu, 1e-9)
+    np.testing.assert_allclose(on_gpu.predict_proba(rows), on_cpu.predict_proba(X), rtol=1e-9)

@@ -107,7 +107,7 @@ BAD_PARAMETERS = [
     {"max_fun": 0},
 ]
 # These take more than scikit-learn's, and the message lists what they take.
-TAKE_MORE = {"activation", "solver"}
+TAKE_MORE = {"shuffle", "activation", "solver"}
 KINDS = ["binary", "multiclass", "multilabel", "regression", "multioutput", "poisson"]
 
 

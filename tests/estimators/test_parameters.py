@@ -215,7 +215,7 @@ def test_what_is_declared_again_keeps_the_rest():
     assert str(Grown._parameter_constraints["tol"][0]) == "a float in the range [0.0, inf)"
     assert "class by class" in MLPClassifier.__doc__
     assert "class by class" not in MLPRegressor.__doc__
-    kept = [MLPClassifier._parameter_constraints[n] for n in ("early_stopping", "shuffle")]
+    kept = [MLPClassifier._parameter_constraints[n] for n in ("early_stopping", "warm_start")]
     assert kept == [["boolean"], ["boolean"]]
 
 

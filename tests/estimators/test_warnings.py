@@ -129,7 +129,7 @@ def test_interruption_is_shown_at_the_users_line(solver, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nnjit.training.loop._epochs", interrupted)
-    monkeypatch.setattr("nnjit.training.lbfgs._objective", interrupted)
+    monkeypatch.setattr("nnjit.training.lbfgs._evaluate", interrupted)
     (warning,) = recorded(fit(nnjit, CLASSIFIER, Y, solver=solver))
     assert "interrupted" in str(warning.message)
     assert (warning.filename, warning.lineno) == (__file__, here("the fit"))

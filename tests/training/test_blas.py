@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from nnjit import MLPRegressor
 from nnjit.layers.network import mlp
 from nnjit.training import blas
-from nnjit.training.lbfgs import minimize_lbfgs
+from nnjit.training.lbfgs import minimize_lbfgs, objective_of
 from numpy_engine import make_engine
 
 
@@ -44,15 +44,16 @@ def test_the_callers_number_holds_again_afterwards(ending):
         return original(*arguments)
 
     engine.loss_gradient = watched
-    options = {"alpha": 0.0, "max_iter": 50, "max_fun": 100, "tol": 1e-8, "verbose": False}
+    objective = objective_of(engine, dataset, 0.0)
+    options = {"max_iter": 50, "max_fun": 100, "tol": 1e-8, "verbose": False}
     if ending is ValueError:
         with pytest.raises(ValueError):
-            minimize_lbfgs(engine, dataset, np.zeros(8), **options)
+            minimize_lbfgs(objective, np.zeros(8), **options)
     elif ending is KeyboardInterrupt:
         with pytest.warns(UserWarning, match="interrupted"):
-            minimize_lbfgs(engine, dataset, np.zeros(8), **options)
+            minimize_lbfgs(objective, np.zeros(8), **options)
     else:
-        minimize_lbfgs(engine, dataset, np.zeros(8), **options)
+        minimize_lbfgs(objective, np.zeros(8), **options)
     assert len(seen) >= 3
     assert set().union(*seen) == {1}
     assert blas_threads() == {2}

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 
 from nnjit.layers.network import mlp
-from nnjit.training.lbfgs import minimize_lbfgs
+from nnjit.training.lbfgs import minimize_lbfgs, objective_of
 from nnjit.training.members import fit_members
 from numpy_engine import make_engine
 
@@ -29,7 +29,7 @@ def test_linear_network_is_ridge_regression(alpha, weighted):
     engine, X, y = linear_problem()
     weight = np.random.RandomState(1).uniform(0.5, 2, len(X)) if weighted else None
     outcome = minimize_lbfgs(
-        engine, engine.dataset(X, y, weight), np.zeros(8), alpha=alpha, **OPTIONS
+        objective_of(engine, engine.dataset(X, y, weight), alpha), np.zeros(8), **OPTIONS
     )
     # The squared error is averaged over two outputs and the penalty is not: half the alpha.
     ridge = Ridge(alpha=2 * alpha, tol=1e-12).fit(X, y, sample_weight=weight)
@@ -47,7 +47,7 @@ def test_bounds_are_kept_and_warned_about(limit):
     engine, X, y = linear_problem()
     with pytest.warns(ConvergenceWarning, match="failed to converge"):
         outcome = minimize_lbfgs(
-            engine, engine.dataset(X, y), np.zeros(8), alpha=0.0, **{**OPTIONS, **limit}
+            objective_of(engine, engine.dataset(X, y), 0.0), np.zeros(8), **{**OPTIONS, **limit}
         )
     assert outcome.n_iter <= 2
 
@@ -65,7 +65,7 @@ def test_interrupt_returns_the_last_iterate():
 
     engine.loss_gradient = interrupted
     with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):
-        outcome = minimize_lbfgs(engine, dataset, np.zeros(8), alpha=0.0, **OPTIONS)
+        outcome = minimize_lbfgs(objective_of(engine, dataset, 0.0), np.zeros(8), **OPTIONS)
     assert any(np.array_equal(outcome.parameters, point) for point in calls[1:4])
     assert outcome.loss == original(outcome.parameters, dataset, 0.0)[0]
     assert outcome.loss < original(np.zeros(8), dataset, 0.0)[0]
@@ -77,7 +77,7 @@ def test_time_that_is_over_returns_the_first_iterate():
     dataset = engine.dataset(X, y)
 
     def fit():
-        return minimize_lbfgs(engine, dataset, np.zeros(8), alpha=0.0, **OPTIONS)
+        return minimize_lbfgs(objective_of(engine, dataset, 0.0), np.zeros(8), **OPTIONS)
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")

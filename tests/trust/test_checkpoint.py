@@ -702,7 +702,10 @@ def test_validation_rows_without_weight_are_refused(tmp_path):
 )
 def test_a_division_of_the_rows_may_leave_out_those_without_weight(training, validation, sound):
     terms = types.SimpleNamespace(
-        held_out=True, n_samples=6, sample_weight=np.array([0.0, 1, 1, 1, 1, 1])
+        held_out=True,
+        n_samples=6,
+        sample_weight=np.array([0.0, 1, 1, 1, 1, 1]),
+        in_blocks=False,
     )
     arrays = {
         "training_rows": np.array(training, np.int64),

@@ -228,7 +228,7 @@ from distributed import Client, LocalCluster
 
 if __name__ == "__main__":
     expected = [w.large(dtype, s) for dtype in ("float32", "float64") for s in (0, 1)]
-    with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0") as cluster:
         with Client(cluster), joblib.parallel_config(backend="dask"):
             got = joblib.Parallel()(
                 joblib.delayed(w.large)(dtype, s) for dtype in ("float32", "float64")

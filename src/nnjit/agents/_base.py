@@ -12,6 +12,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from nnjit._logging import told_fit
+from nnjit._site import LinksToItsPage
 from nnjit._types import Array, FloatArray
 from nnjit._warnings import warn
 from nnjit.agents._acting import OVERFLOW, Actor
@@ -66,7 +68,7 @@ n_outputs_ : int
 _MOST_SEED = 2**31 - 1
 
 
-class Agent(CallbackSupport, AgentParameters, BaseEstimator, ABC):
+class Agent(LinksToItsPage, CallbackSupport, AgentParameters, BaseEstimator, ABC):
     """Base of agents.
 
     A subclass supplies
@@ -191,7 +193,7 @@ class Agent(CallbackSupport, AgentParameters, BaseEstimator, ABC):
         can be used.
         """
         check_count("n_steps", n_steps)
-        with opened(env) as made:
+        with opened(env) as made, told_fit(self):
             self._fit(made, int(n_steps), callback)
         return self
 

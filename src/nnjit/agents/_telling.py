@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nnjit._logging import log_episode
 from nnjit.agents._checkpoint import AgentCheckpoint
 from nnjit.agents._learner import Learner
 from nnjit.agents._record import Best, EpisodeReport, Record, UserCallback
@@ -45,6 +46,7 @@ class Telling:
     def end(self, learner: Learner, record: Record, best: Best, rng: np.random.RandomState) -> bool:
         """Tell that it is over; return whether learning is to stop."""
         stop = False
+        log_episode(len(record.ends), learner.steps, record.lengths[-1], record.returns[-1])
         if self._every or self._callback is not None:
             number = len(record.ends)
             report = EpisodeReport(

@@ -21,6 +21,7 @@ from nnjit.formulas import ACTIVATIONS
 LARGE_INPUT = 100.0
 SAMPLE_VALUES = 1 << 13
 SAMPLE_ROWS = 64
+_ROWS_AT_ONCE = 1 << 20
 # The loss has risen if after this many epochs it is this many times the first.
 RISEN_AFTER, RISEN_TIMES = 5, 2.0
 # Texts that this process has shown.
@@ -124,9 +125,12 @@ def advise_on_classes(network: Any, target: Any, rows: Any, sample_weight: Any) 
     if sample_weight is not None:
         weights = sample_weight.reshape(len(target), -1)
         sample_weight = np.broadcast_to(weights, target.shape).ravel()
-    target = target.ravel().astype(np.intp, copy=False)
-    weights = np.bincount(target, sample_weight, len(network.classes_))
-    absent = network.classes_[weights == 0]
+    target, totals = target.ravel(), np.zeros(len(network.classes_))
+    for start in range(0, len(target), _ROWS_AT_ONCE):  # whose numbers are a copy
+        part = slice(start, start + _ROWS_AT_ONCE)
+        weights = None if sample_weight is None else sample_weight[part]
+        totals += np.bincount(target[part].astype(np.intp, copy=False), weights, len(totals))
+    absent = network.classes_[totals == 0]
     if len(absent):
         advise(
             f"No training row with a positive weight belongs to the classes {absent.tolist()}, so "

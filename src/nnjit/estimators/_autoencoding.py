@@ -185,6 +185,9 @@ class AutoEncodingNetwork(LayerParameters, SmallMinibatches, LayeredNetwork, Cod
         X = to_dtype(X, self._parameter_dtype(), "X")
         return X, X
 
+    def _reads_blocks(self, fitting: bool) -> bool:
+        return not fitting  # which finds mean and errors of all rows as well
+
     def _check_validation_target(self, y: Any, X: Any) -> Array:
         target: Array = X
         return target

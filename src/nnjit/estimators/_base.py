@@ -21,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from nnjit._site import LinksToItsPage
 from nnjit._types import Array, FloatArray, MatrixLike
 from nnjit._warnings import warn
 from nnjit.backends import select
@@ -42,6 +43,15 @@ from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import prediction_engine, refuse_overflow
 from nnjit.estimators._rollback import unchanged_on_error
+from nnjit.estimators._rows import (
+    PreparedRows,
+    forward_blocks,
+    held_out_runs,
+    in_memory,
+    rows_in_blocks,
+    source_for_fit,
+    source_for_prediction,
+)
 from nnjit.estimators._validation import (
     all_finite,
     is_valid_if_finite,
@@ -61,13 +71,15 @@ from nnjit.estimators._watching import (
 from nnjit.estimators.parameters import Training
 from nnjit.formulas import LOSSES, SOLVERS, find_loss, find_solver, losses_of, offered_solvers
 from nnjit.layers.network import Network
+from nnjit.training.blocks import BlockedRows, Blocks, BlockwiseObjective
 from nnjit.training.engine import Engine
-from nnjit.training.lbfgs import minimize_lbfgs
+from nnjit.training.lbfgs import Objective, minimize_lbfgs, objective_of
 from nnjit.training.loop import run_epochs
+from nnjit.training.reading import outputs_of
 from nnjit.training.solvers import SCIKIT_LEARNS, StochasticSolver, draw_seed, make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
-from nnjit.training.validation import Rows, ValidationSplit, split_rows
+from nnjit.training.validation import HeldOutRuns, Rows, ValidationSplit, split_rows
 
 if TYPE_CHECKING:
     from nnjit.training.checkpoint import Checkpoint
@@ -167,7 +179,7 @@ _LEARNED = (
 )
 
 
-class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
+class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator, ABC):
     """Base of all estimators that are a network trained by gradients.
 
     A kind of network derives from it and supplies, all arrays in the order of the network's
@@ -337,7 +349,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. float32 is computed in float32, anything else in float64. With a CUDA
             device, arrays that lie there (CuPy's, PyTorch's) are used where they are. Networks of
-            series and images take other forms as well, see there.
+            series and images take other forms as well, see there. With ``shuffle='blocks'`` it may
+            be a file of any size: ``numpy.memmap``, HDF5, Zarr, or one of `nnjit.rows`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or values for a regressor. For a classifier several columns are a
             multilabel indicator, if of two numbers, or classes of their own each. Networks of
@@ -401,8 +414,9 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             _, arrays = self._give_parameters()
             refuse_non_finite(self._as_attributes(arrays))
             self._take_parameters(arrays)
-        rows = rows_on_device(X, self._engine_device())
-        X = host_rows(X) if rows is None else rows.stand_in()
+        source = source_for_fit(self, X)
+        rows = None if source is not None else rows_on_device(X, self._engine_device())
+        X = (host_rows(X) if source is None else source) if rows is None else rows.stand_in()
         X, target = self._check_input(X, host_target(y), incremental, reset=fresh)
         sample_weight = validate_sample_weight(host_target(sample_weight), X)
         watched = None if validation is None else check_validation(self, validation, target)
@@ -415,7 +429,9 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             self._check_architecture(self._network(X.shape[1], outputs))
             self._check_output()
         self.n_outputs_ = outputs
-        X = self._engine_rows(engine_input(X, self._parameter_dtype()) if rows is None else rows)
+        X = engine_input(X, self._parameter_dtype()) if rows is None else rows
+        if source is None:
+            X = self._engine_rows(X)
         watched = None if watched is None else self._watched_input(watched)
         self._train(X, target, sample_weight, incremental, fresh, given, watched)
         if not all(np.isfinite(a).all() for a in self._present_parameters()[1]):
@@ -438,7 +454,8 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         X, target, dtype = watched.X, watched.target, self._parameter_dtype()
         X = X if hasattr(X, "given") else engine_input(X, dtype, "X_val")
         target = to_dtype(target, dtype, "y_val") if target.dtype.kind == "f" else target
-        return watched._replace(X=self._engine_rows(X, "X_val"), target=target)
+        X = in_memory(X) if isinstance(X, PreparedRows) else self._engine_rows(X, "X_val")
+        return watched._replace(X=X, target=target)
 
     def _train(
         self,
@@ -500,6 +517,10 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
     def _takes_arrays(self) -> bool:
         """Whether rows are series or images, and X may be an array or a list of these."""
         return False
+
+    def _reads_blocks(self, fitting: bool) -> bool:
+        """Whether a fit, or else a prediction, can do with rows that are read block by block."""
+        return True
 
     def _given_rows(self, X: Any, reset: bool = False, name: str = "X", longer: bool = True) -> Any:
         """Return X, which is on the host, checked for the fitted network; see `ChannelsInput`."""
@@ -589,6 +610,9 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
                 if finite:
                     return engine, taken, self._samples(outputs, taken)
         check_is_fitted(self)
+        source = source_for_prediction(self, X)
+        if source is not None:
+            return forward_blocks(self, source)
         rows = rows_on_device(X, self._engine_device())
         X = host_rows(X) if rows is None else rows.stand_in()
         X = self._given_rows(X)
@@ -615,7 +639,7 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
 
     def _logits(self, engine: Engine, rows: Any) -> Array:
         """Return the logits of each sample."""
-        return self._samples(to_host(engine.predict(rows, output="logits")), rows)
+        return self._samples(to_host(outputs_of(engine, rows, "logits")[0]), rows)
 
     def _returned(self, result: Any, rows: Any, X: Any) -> Any:
         """Return what was computed for each sample as the user gets it; `rows` were made of X."""
@@ -745,21 +769,30 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         refuse_checkpoint(self)
         self._refuse_for_lbfgs(self._give_parameters()[0])
         engine = self._make_engine()
-        network = engine.network
         try:
-            outcome = minimize_lbfgs(
-                engine,
-                engine.dataset(X, target, sample_weight),
-                pack_parameters(network, self._give_parameters()[1]),
-                alpha=self.alpha,
-                max_iter=self.max_iter,
-                max_fun=self.max_fun,
-                tol=self.tol,
-                verbose=self.verbose,
-                hook=current_report(self),
-            )
+            if isinstance(X, PreparedRows):
+                blocks = Blocks(X.block_starts(), len(X))
+                rows = BlockedRows(engine, X, target, sample_weight, blocks, shuffle=False)
+                objective = objective_of(BlockwiseObjective(engine), rows, self.alpha)
+            else:
+                dataset = engine.dataset(X, target, sample_weight)
+                objective = objective_of(engine, dataset, self.alpha)
+            self._minimize(engine, objective)
         finally:
             engine.release()
+
+    def _minimize(self, engine: Engine, objective: Objective) -> None:
+        """Set the parameters, which an engine of the network has, to those of the least loss."""
+        network = engine.network
+        outcome = minimize_lbfgs(
+            objective,
+            pack_parameters(network, self._give_parameters()[1]),
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            tol=self.tol,
+            verbose=self.verbose,
+            hook=current_report(self),
+        )
         self.n_iter_ = outcome.n_iter
         if outcome.loss is not None:
             if not np.isfinite(outcome.loss):
@@ -782,20 +815,69 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         engine = self._make_engine()
-        row_weight = weights_of_rows(sample_weight)
+        read = rows_in_blocks(self, X, engine.network)
+        row_weight, looked_at = weights_of_rows(sample_weight), X if read is None else read
         checkpoint = (
-            None if incremental else open_checkpoint(self, X, target, sample_weight, fresh, watched)
+            None
+            if incremental
+            else open_checkpoint(self, looked_at, target, sample_weight, fresh, watched)
         )
         rows, held_out = None, None
+        blocks = None if read is None else Blocks(read.block_starts(), len(target))
         if self.early_stopping and watched is None:
-            rows, held_out = self._hold_out(target, row_weight, checkpoint)
+            if blocks is None:
+                rows, held_out = self._hold_out(target, row_weight, checkpoint)
+            else:
+                blocks = self._hold_out_runs(blocks, checkpoint)
+                watched = held_out_runs(X, target, sample_weight, blocks, given)
         monitor = self._make_monitor(
             engine, X, target, sample_weight, held_out, incremental, fresh, given, watched
         )
         # Held-out rows stay where they are: epochs visit the numbers of the others.
         order = np.arange(X.shape[0]) if rows is None else rows.astype(np.int64)
+        if blocks is not None:
+            order = order[:0]  # which blocks have of their own
+        n_rows = None if blocks is None else blocks.n_training
+        state = self._begun(engine, monitor, order, incremental, n_rows)
+        plan = self._plan(state.n_rows_of_epoch, incremental)
+        if state.solver.parameters is not None:
+            engine.pack(state.solver.parameters)
+        if checkpoint is not None:
+            checkpoint.resume(engine, state)
+            self._random_state = state.rng
+        dataset: Any
+        if blocks is not None:
+            dataset = BlockedRows(engine, read, target, sample_weight, blocks, plan.shuffle)
+        else:
+            wrap = engine.dataset if engine.network.window is None else engine.windows
+            dataset = wrap(X, target, sample_weight)
+        if not incremental:
+            advise_on_input(self, X)
+            advise_on_classes(self, target, order if blocks is None else target, sample_weight)
+        report = None if incremental else current_report(self)
+        run_epochs(engine, dataset, state, plan, row_weight, report, checkpoint)
+        self._take_over(engine, state)
+        if not (incremental or state.diverged):
+            advise_on_outcome(
+                self, engine, X, state.loss_curve[len(state.loss_curve) - state.epoch :]
+            )
+
+    def _begun(
+        self,
+        engine: Engine,
+        monitor: Monitor,
+        order: Any,
+        incremental: bool,
+        n_rows: int | None = None,
+    ) -> TrainingState:
+        """Return the state in which a run begins, going on from the last one where there was one.
+
+        `n_rows` are those of an epoch where `order` does not tell.
+        """
         solver = self._make_solver(incremental)
-        state = TrainingState(
+        if engine.network.is_random and not solver.seed:  # partial_fit goes on with its own
+            solver.seed = draw_seed(self._random_state)
+        return TrainingState(
             rng=self._random_state,
             solver=solver,
             monitor=monitor,
@@ -804,36 +886,21 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
             loss_curve=list(getattr(self, "loss_curve_", ())),
             rate_curve=self._rate_curve(solver),
             skipped_batches=getattr(self, "n_skipped_batches_", 0) if incremental else 0,
+            n_rows=n_rows,
         )
-        if engine.network.is_random and not state.solver.seed:  # partial_fit goes on with its own
-            state.solver.seed = draw_seed(self._random_state)
-        plan = EpochPlan(
-            batch_size=self._minibatch_rows(len(order)),
+
+    def _plan(self, n_rows: int, incremental: bool) -> EpochPlan:
+        """Return how epochs over so many rows go."""
+        return EpochPlan(
+            batch_size=self._minibatch_rows(n_rows),
             alpha=self.alpha,
-            shuffle=self.shuffle,
+            shuffle=bool(self.shuffle),
             max_epochs=self.max_iter,
             single_epoch=incremental,
             # partial_fit does not validate parameters again: anything true may be here.
             verbose=int(self.verbose if isinstance(self.verbose, Integral) else bool(self.verbose)),
             ends_by_itself=self._ends_by_itself(),
         )
-        if state.solver.parameters is not None:
-            engine.pack(state.solver.parameters)
-        if checkpoint is not None:
-            checkpoint.resume(engine, state)
-            self._random_state = state.rng
-        wrap = engine.dataset if engine.network.window is None else engine.windows
-        dataset = wrap(X, target, sample_weight)
-        if not incremental:
-            advise_on_input(self, X)
-            advise_on_classes(self, target, order, sample_weight)
-        report = None if incremental else current_report(self)
-        run_epochs(engine, dataset, state, plan, row_weight, report, checkpoint)
-        self._take_over(engine, state)
-        if not (incremental or state.diverged):
-            advise_on_outcome(
-                self, engine, X, state.loss_curve[len(state.loss_curve) - state.epoch :]
-            )
 
     def _leave_averages(self) -> None:
         """Have the solver go on from what has been assigned since the averages were fitted.
@@ -875,6 +942,20 @@ class NetworkEstimator(CallbackSupport, Training, BaseEstimator, ABC):
         if not self._keeps_split(target):
             self._validation_split = ValidationSplit(held_out, len(target))
         return rows, held_out
+
+    def _hold_out_runs(self, blocks: Blocks, checkpoint: Checkpoint | None) -> Blocks:
+        """Return blocks of which runs of rows are held out; a warm start finds its own again."""
+
+        def draw() -> Rows:  # as a checkpoint has them: no rows are listed but the ends of runs
+            kept = getattr(self, "_validation_split", None)
+            if isinstance(kept, HeldOutRuns) and kept.n_samples == blocks.n_rows:
+                return blocks.starts[:0], kept.runs.ravel()
+            drawn = blocks.hold_out(self.validation_fraction, self._random_state)
+            return blocks.starts[:0], drawn.held_out.ravel()
+
+        runs = (draw() if checkpoint is None else checkpoint.split(draw))[1].reshape(-1, 2)
+        self._validation_split = HeldOutRuns(runs, blocks.n_rows)
+        return Blocks(blocks.starts, blocks.n_rows, runs)
 
     def _keeps_split(self, target: Array) -> bool:
         kept: ValidationSplit | None = getattr(self, "_validation_split", None)

@@ -9,6 +9,7 @@ from typing import Any
 
 import sklearn
 
+from nnjit._logging import told_fit
 from nnjit.estimators._arrays import common_dtype, unpack_parameters
 
 __all__ = ["CallbackSupport", "FitReport", "current_report", "report_fit"]
@@ -90,6 +91,7 @@ class FitReport:
                 "t_": state.samples_seen,
                 "loss_": state.loss,
                 "loss_curve_": list(state.loss_curve),
+                **_watched(state),
             }
 
         return self.over(attributes)
@@ -137,13 +139,24 @@ class FitReport:
         self._fit.call_on_fit_task_end(reconstruction_attributes={}, **self._told)
 
 
+def _watched(state: Any) -> dict[str, Any]:
+    """Return the curves, beside that of the loss, of a training that goes on."""
+    watch = state.monitor.watch
+    curves = {
+        "learning_rate_curve_": state.rate_curve,
+        "validation_scores_": None if watch is None else watch.scores,
+        "validation_loss_curve_": None if watch is None else watch.curve,
+    }
+    return {name: list(curve) for name, curve in curves.items() if curve is not None}
+
+
 # Of the fit that this thread is in. Not an attribute: two threads may fit the same estimator.
 _CURRENT: ContextVar[FitReport | None] = ContextVar("nnjit_fit_report", default=None)
 
 
 @contextmanager
 def report_fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[None]:
-    """Tell the estimator's callbacks, if it has any, that a fit begins and that it is over.
+    """Tell the estimator's callbacks, if it has any, and the log of a fit that begins and ends.
 
     Parameters
     ----------
@@ -155,7 +168,8 @@ def report_fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[N
     report = FitReport(estimator, X, y, sample_weight) if told else None
     token = _CURRENT.set(report)
     try:
-        yield
+        with told_fit(estimator):
+            yield
     finally:
         _CURRENT.reset(token)
     if report is not None:

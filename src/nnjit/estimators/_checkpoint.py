@@ -15,6 +15,7 @@ from nnjit.estimators._device import first_rows
 from nnjit.estimators._validation import weights_of_rows
 from nnjit.estimators._watching import ValidationRows
 from nnjit.layers.network import Network
+from nnjit.training.reading import are_read
 
 if TYPE_CHECKING:  # read only where a checkpoint is asked for
     from nnjit.training.checkpoint import Checkpoint
@@ -22,6 +23,10 @@ if TYPE_CHECKING:  # read only where a checkpoint is asked for
 
 # May differ between the run that was cut off and the one that goes on.
 _FREE = ("checkpoint", "checkpoint_interval", "max_iter", "max_fun", "verbose", "warm_start")
+
+
+# Of a file that is read in blocks, evenly spread, with one more at its end.
+_BLOCKS_LOOKED_AT = 15
 
 
 def open_checkpoint(
@@ -65,14 +70,14 @@ def open_checkpoint(
     }
     identity["estimator"] = type(estimator).__name__
     identity["the data"] = fingerprint(
-        first_rows(X, None),
+        *_looked_at(X),
         target,
         sample_weight,
         *_classes_as_text(estimator),
     )
     if watched is not None:
         identity["the validation data"] = fingerprint(
-            first_rows(watched.X, None), watched.target, watched.sample_weight
+            *_looked_at(watched.X), watched.target, watched.sample_weight
         )
     solver = estimator._make_solver(incremental=False)
     if solver.schedule.spans or not isinstance(solver.warmup, Integral):
@@ -93,9 +98,20 @@ def open_checkpoint(
             len(target),
             weights_of_rows(sample_weight),
             watched,
+            are_read(X),
         ),
         estimator._random_state,
     )
+
+
+def _looked_at(X: Any) -> list[Any]:
+    """Return the rows that tell data apart: all, or of a file those of some of its blocks."""
+    if not are_read(X):
+        return [first_rows(X, None)]
+    starts = X.block_starts().tolist()
+    bounds, last = [*starts, X.shape[0]], len(starts) - 1
+    numbers = sorted({k * last // _BLOCKS_LOOKED_AT for k in range(_BLOCKS_LOOKED_AT + 1)})
+    return [np.array(X.shape), *(X.read(bounds[k], bounds[k + 1]) for k in numbers)]
 
 
 def _terms(
@@ -105,6 +121,7 @@ def _terms(
     n_samples: int,
     sample_weight: Array | None,
     watched: ValidationRows | None,
+    in_blocks: bool,
 ) -> RunTerms:
     """Return what the values in a file have to fit."""
     from nnjit.training.snapshot import RunTerms
@@ -118,7 +135,8 @@ def _terms(
         network=network,
         dtype=dtype,
         solver=solver,
-        shuffle=estimator.shuffle,
+        shuffle=bool(estimator.shuffle),
+        in_blocks=in_blocks,
         patience=estimator.n_iter_no_change,
         held_out=scored and watched is None,
         samples_seen=getattr(estimator, "t_", 0),

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from nnjit.backends import select
 from nnjit.estimators._arrays import native
+from nnjit.rows._source import whole
 
 
 class DeviceName(StrOptions):
@@ -105,6 +106,6 @@ def as_given(result: Any, rows: Any, X: Any) -> Any:
 
 
 def host_target(y: Any) -> Any:
-    """Return a target, which has to be checked and encoded, on the host in native byte order."""
-    host = to_host(y)
+    """Return a target, which has to be checked and encoded, in memory in native byte order."""
+    host = whole(to_host(y))
     return native(host if host is y else np.asarray(host))

@@ -15,7 +15,9 @@ from nnjit.backends import select
 from nnjit.estimators._arrays import common_dtype, engine_input
 from nnjit.estimators._assigned import refuse_non_finite
 from nnjit.estimators._device import as_given, first_rows, host_rows, rows_on_device
+from nnjit.estimators._rows import prepare, source_for_prediction
 from nnjit.layers.network import Network
+from nnjit.training.reading import are_read, outputs_of
 
 __all__ = ["hidden_activations", "outputs_of_first", "up_to"]
 
@@ -61,16 +63,19 @@ def outputs_of_first(
     Messages call it `what`.
     """
     check_is_fitted(estimator)
-    rows = rows_on_device(X, estimator._engine_device())
-    host = host_rows(X) if rows is None else first_rows(rows, None)
-    host = estimator._given_rows(host)
+    source = source_for_prediction(estimator, X)
+    rows = None if source is not None else rows_on_device(X, estimator._engine_device())
+    if source is not None:
+        host: Any = prepare(estimator, source, longer=True)
+    else:
+        host = estimator._given_rows(host_rows(X) if rows is None else first_rows(rows, None))
     whole, arrays = estimator._give_parameters(host.shape[1])
     network = part(whole)
     engine = select.make_engine(network, common_dtype(arrays))
     engine.pack(arrays[: len(network.parameters())])
-    outputs, finite = engine.predict_checked(
-        estimator._engine_rows(engine_input(host, engine.dtype))
-    )
+    taken = engine_input(host, engine.dtype)
+    taken = taken if are_read(taken) else estimator._engine_rows(taken)
+    outputs, finite = outputs_of(engine, taken)
     if not (finite or np.isfinite(outputs).all() or get_config()["assume_finite"]):
         refuse_non_finite(estimator._as_attributes(arrays))
         first = int(np.isfinite(outputs).all(axis=1).argmin())

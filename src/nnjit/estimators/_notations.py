@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias
 
 __all__ = [
     *("COMMA", "DATE", "MISSING", "MISSING_NUMBERS", "NOTATIONS", "PLAIN", "POINT"),
-    *("Notation", "all_read", "with_unit"),
+    *("Notation", "all_read", "notation_named", "with_unit"),
 ]
 
 NotationKind: TypeAlias = Literal["number", "date"]
@@ -143,6 +143,21 @@ def with_unit(texts: Sequence[str], notations: list[Notation]) -> list[Notation]
     return notations + [
         _WithUnit(notation, units[0]) for notation in notations if notation.kind == "number"
     ]
+
+
+def notation_named(name: str) -> Notation:
+    """Return the notation of a name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    plain = [PLAIN, POINT, COMMA, *NOTATIONS]
+    for notation in [one for unit in ("", *_UNITS) for one in with_unit([unit], plain)]:
+        if notation.name == name:
+            return notation
+    raise ValueError(f"There is no way of writing numbers that is called {name!r}.")
 
 
 def all_read(texts: Sequence[str], notation: Notation) -> dict[str, float] | None:

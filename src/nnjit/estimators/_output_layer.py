@@ -15,7 +15,7 @@ from nnjit.backends import select
 from nnjit.estimators._arrays import pack_parameters, unpack_parameters
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.network import Network
-from nnjit.training.lbfgs import IterationHook, minimize_lbfgs
+from nnjit.training.lbfgs import IterationHook, minimize_lbfgs, objective_of
 
 __all__ = ["OutputLayer", "fit_output_layer"]
 
@@ -81,10 +81,8 @@ def fit_output_layer(
     engine = select.make_engine(linear, hidden.dtype)
     try:
         outcome = minimize_lbfgs(
-            engine,
-            engine.dataset(hidden, target, sample_weight),
+            objective_of(engine, engine.dataset(hidden, target, sample_weight), alpha),
             pack_parameters(linear, start),
-            alpha=alpha,
             max_iter=max_iter,
             max_fun=max_fun,
             tol=tol,

@@ -16,6 +16,7 @@ from nnjit.estimators._device import as_given, to_host
 from nnjit.estimators.parameters import RandomState
 from nnjit.training.engine import Engine
 from nnjit.training.quantiles import uncrossed
+from nnjit.training.reading import are_read
 from nnjit.training.solvers import draw_seed
 
 __all__ = ["SampledPredictions"]
@@ -76,6 +77,7 @@ class SampledPredictions(NetworkEstimator):
             raise ValueError(f"n must be an int of at least 1, got {n!r}.")
         engine, rows, _ = self._forward(X)
         self._check_sampling(engine, rows)
+        rows = rows[:] if are_read(rows) else rows  # there are n outputs for each
         given = self.random_state if random_state is None else random_state
         seed = draw_seed(check_random_state(given))
         samples = to_host(engine.predict_samples(rows, int(n), seed))

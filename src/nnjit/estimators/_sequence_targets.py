@@ -58,6 +58,9 @@ class SequenceTargets(LayeredNetwork):
         last = layers[-1] if isinstance(layers, tuple) and layers else None
         return getattr(last, "kind", None) == "convolution"
 
+    def _reads_blocks(self, fitting: bool) -> bool:
+        return not (self._fits_points() if fitting else self._predicts_points())
+
     # The network
 
     def _takes_arrays(self) -> bool:

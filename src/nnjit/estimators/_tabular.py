@@ -13,6 +13,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from nnjit._logging import told_fit
+from nnjit._site import LinksToItsPage
 from nnjit._types import Array, FloatArray
 from nnjit._warnings import warn
 from nnjit.estimators._device import to_host
@@ -33,7 +35,7 @@ from nnjit.training.solvers import draw_seed
 __all__ = ["TabularEstimator"]
 
 
-class TabularEstimator(TableRecipe, BaseEstimator, ABC):
+class TabularEstimator(LinksToItsPage, TableRecipe, BaseEstimator, ABC):
     """Networks that learn a table, whose predictions are averaged.
 
     A subclass says what its members are, what they are told of y (`_take_target`), and what their
@@ -82,7 +84,7 @@ class TabularEstimator(TableRecipe, BaseEstimator, ABC):
     # Fitting
 
     def _fit_table(self, X: Any, y: Any, sample_weight: Any, given: Given) -> Self:
-        with unchanged_on_error(self):
+        with told_fit(self), unchanged_on_error(self):
             times = [time.perf_counter()]
             recipe = asked_recipe(self, self._predicts_values)
             X = checked_table(self, X, reset=True)

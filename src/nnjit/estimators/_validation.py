@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 
 from nnjit._warnings import warn
 from nnjit.estimators._dates import refuse_dates
+from nnjit.rows._source import RowSource
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 # Elements up to which a scalar product is the quickest search for NaN; BLAS shares longer ones.
@@ -65,6 +66,10 @@ def validate_training_data(
     ValueError
         If the input is invalid.
     """
+    if isinstance(X, RowSource):
+        from nnjit.estimators._rows import validate_source
+
+        return validate_source(estimator, X, y, reset=reset, y_numeric=y_numeric)
     if estimator._takes_arrays():
         return _validate_cases(estimator, X, y, reset, y_numeric)
     known = estimator.__dict__

@@ -19,6 +19,7 @@ from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._device import host_rows, host_target, rows_on_device, take
 from nnjit.estimators._validation import validate_sample_weight
 from nnjit.formulas import SOLVERS
+from nnjit.rows._source import source_of
 from nnjit.training.engine import Engine
 from nnjit.training.scoring import MeanLoss
 from nnjit.training.watching import Measure, Watch
@@ -96,7 +97,12 @@ def check_validation(estimator: Any, given: Given, trained: Array) -> Validation
         )
     rows = rows_on_device(given.X, estimator._engine_device())
     X = host_rows(given.X) if rows is None else rows.stand_in()
-    if estimator._takes_arrays():
+    source = None if rows is not None else source_of(X, memmaps=estimator.shuffle == "blocks")
+    if source is not None and estimator._reads_blocks(fitting=True):
+        from nnjit.estimators._rows import prepare
+
+        X = prepare(estimator, source, name="X_val")
+    elif estimator._takes_arrays():
         X = estimator._given_rows(X, name="X_val", longer=False)
     else:
         X = _checked_rows(estimator, X, given.X)

@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from nnjit._site import LinksToItsPage
 from nnjit._types import FloatArray, MatrixLike
 from nnjit.estimators._hidden import up_to
 from nnjit.estimators._methods import checks_own_parameters, for_those_that
@@ -35,7 +36,7 @@ def _inner_has(name: str) -> Callable[[Any], bool]:
     return check
 
 
-class HiddenFeatures(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
+class HiddenFeatures(LinksToItsPage, TransformerMixin, MetaEstimatorMixin, BaseEstimator):
     """Features that a network has learned: the outputs of one of its hidden layers.
 
     Parameters

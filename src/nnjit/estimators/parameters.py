@@ -835,8 +835,13 @@ class Checkpoints:
 class Run:
     """Where a fit runs, from which random numbers, and what it prints."""
 
-    shuffle: bool = parameter(
-        default=True, kind=_FLAG, text="Whether the rows are shuffled before each epoch."
+    shuffle: bool | Literal["blocks"] = parameter(
+        default=True,
+        kind=Kind("bool or 'blocks'", ["boolean", StrOptions({"blocks"})]),
+        text="""Whether the rows are shuffled before each epoch; 'blocks' for rows that are not in
+            memory (memory maps, HDF5, Zarr, `nnjit.rows`): blocks of some 4 MB are read in random
+            order and the rows of 64 MB shuffled together. Not for RBF networks and
+            autoencoders.""",
     )
     random_state: RandomState = parameter(
         default=None,

@@ -150,6 +150,9 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
             rows *= X.dtype.type(1 / self._unit)
         return rows
 
+    def _reads_blocks(self, fitting: bool) -> bool:
+        return not fitting  # k-means looks at all rows
+
     def _engine_device(self) -> str:
         if self.device.startswith("cuda"):
             raise ValueError(

@@ -17,6 +17,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from nnjit._logging import log_epoch
+from nnjit._site import LinksToItsPage
 from nnjit._types import Array, FloatArray
 from nnjit._warnings import warn
 from nnjit.estimators._callbacks import CallbackSupport, current_report, report_fit
@@ -129,6 +131,7 @@ class _Parameters:
 @with_parameters
 class SelfOrganizingMap(
     _Parameters,
+    LinksToItsPage,
     CallbackSupport,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -498,6 +501,7 @@ class SelfOrganizingMap(
                 curve.append(error)
                 if self.verbose:
                     print(f"Iteration {len(curve):d}, quantization error = {error:.8f}")
+                log_epoch(len(curve), error)
                 if report is not None and report.over(self._reached(reached, X.dtype, grid, curve)):
                     break
         except KeyboardInterrupt:

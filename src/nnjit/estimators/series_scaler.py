@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import _check_feature_names, check_array, check_is_fitted
 
+from nnjit._site import LinksToItsPage
 from nnjit._types import Array, FloatArray
 from nnjit.estimators._cases import (
     Cases,
@@ -62,7 +63,9 @@ class _Parameters(InputShape):
 
 
 @with_parameters
-class SeriesScaler(_Parameters, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class SeriesScaler(
+    _Parameters, LinksToItsPage, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     """Standardize series or images: mean 0 and variance 1 by channel, or of each case.
 
     Scikit-learn's `StandardScaler` takes each point of time for a feature of its own, which bends

@@ -126,7 +126,7 @@ def softmax_jacobian(Z: ArrayLike, *, out: Array | None = None) -> FloatArray:
 
 
 def softmax_vjp(S: ArrayLike, V: ArrayLike, *, out: Array | None = None) -> FloatArray:
-    """Product of each row of V with the Jacobian of the softmax: ``s * (v - s . v)``.
+    """Product of each row of V with the Jacobian of the softmax: ``s * (v - sum_j s_j v_j)``.
 
     With S = softmax(Z) and V the gradient of a loss by S, this is its gradient by Z. The
     Jacobian is symmetric, so it is the product from either side.

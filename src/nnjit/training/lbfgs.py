@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from nnjit._logging import log_epoch
 from nnjit._types import Array
 from nnjit._warnings import warn
 from nnjit.training.blas import single_threaded_blas
-from nnjit.training.engine import Engine
 from nnjit.training.members import interrupted, stop_if_asked
 from nnjit.training.progress import EpochTable
+
+# Loss and its gradient, the penalty included, at packed parameters.
+Objective: TypeAlias = Callable[[Array], tuple[float, Array]]
 
 
 class LbfgsOutcome(NamedTuple):
@@ -27,6 +31,13 @@ class LbfgsOutcome(NamedTuple):
     n_iter: int
 
 
+class HasLoss(Protocol):
+    """What has a loss to minimize: an engine, or one over rows in blocks."""
+
+    def loss_gradient(self, packed: Array, dataset: Any, alpha: float) -> tuple[float, Array]:
+        """Return the loss over all samples and its gradient at the packed parameters."""
+
+
 class IterationHook(Protocol):
     """Who is told of each iteration."""
 
@@ -34,12 +45,15 @@ class IterationHook(Protocol):
         """Return whether the solver is to stop."""
 
 
+def objective_of(engine: HasLoss, dataset: Any, alpha: float) -> Objective:
+    """Return the penalized loss over all rows of a data set that an engine made."""
+    return lambda packed: engine.loss_gradient(packed, dataset, alpha)
+
+
 def minimize_lbfgs(
-    engine: Engine,
-    dataset: Any,
+    objective: Objective,
     start: Array,
     *,
-    alpha: float,
     max_iter: int,
     max_fun: int,
     tol: float,
@@ -50,12 +64,10 @@ def minimize_lbfgs(
 
     Parameters
     ----------
-    engine, dataset : object
-        Objective and gradient come from ``engine.loss_gradient``.
+    objective : callable
+        Of the packed parameters, a vector; returns the loss and its gradient, both float64.
     start : ndarray of shape (n_parameters,)
         Packed parameters to begin with.
-    alpha : float
-        L2 penalty.
     max_iter, max_fun : int
         Bounds on the iterations and on the evaluations.
     tol : float
@@ -83,7 +95,7 @@ def minimize_lbfgs(
     try:
         with single_threaded_blas():
             result = minimize(
-                lambda packed: _objective(engine, packed, dataset, alpha, reached),
+                lambda packed: _evaluate(objective, packed, reached),
                 np.asarray(start, dtype=np.float64),
                 method="L-BFGS-B",
                 jac=True,
@@ -137,17 +149,16 @@ class _LastIterate:
         self.n_iter += 1
         if self.table is not None:
             self.table.row(self.n_iter, loss)
+        log_epoch(self.n_iter, loss)
         if self.hook is not None and self.hook.iteration(self.parameters, loss, self.n_iter):
             self.stopped = True
             raise StopIteration  # SciPy's way to stop
 
 
-def _objective(
-    engine: Engine, packed: Array, dataset: Any, alpha: float, reached: _LastIterate
-) -> tuple[float, Array]:
+def _evaluate(objective: Objective, packed: Array, reached: _LastIterate) -> tuple[float, Array]:
     if reached.n_iter:
         stop_if_asked()
-    loss, gradient = engine.loss_gradient(packed, dataset, alpha)
+    loss, gradient = objective(packed)
     # An iterate is accepted right after it was evaluated.
     reached.evaluated_loss = loss
     return loss, gradient

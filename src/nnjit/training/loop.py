@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from nnjit._logging import epochs_are_logged, log_epoch
 from nnjit._types import Array
 from nnjit._warnings import warn
 from nnjit.core.compiler.interrupts import Interrupts
@@ -38,6 +39,10 @@ ROWS_AHEAD = 32_768
 _WORK_PER_PRODUCT = 6
 _WORK_PER_ROW = 2000
 _WORK_PER_PARAMETER = 30
+
+
+# Runs epochs and yields each one's loss, NaN for the last if it was not finite, and last rate.
+EpochLosses: TypeAlias = Callable[[Optimizer], Generator[tuple[float, float], None, None]]
 
 
 class EpochHook(Protocol):
@@ -81,24 +86,44 @@ def train_epoch(
     """
     windows = windows_of(dataset)
     order = state.order if windows is None else windows.order(state.order, plan.batch_size)
-    n_samples = len(order)
-    n_batches = -(-n_samples // plan.batch_size)
-    total = 0.0
-    skipped = 0
-    for first in range(0, n_batches, call_size):
-        if first:
-            stop_if_asked()
-        last = min(first + call_size, n_batches)
-        moving = _moving(sample_weight, order, plan.batch_size, first, last)
-        optimizer.rates = rates.of(optimizer.t, last - first, state.solver.rate, moving)
-        result = engine.train(dataset, order, plan.batch_size, optimizer, plan.alpha, first, last)
-        if not result.finite:
-            return math.nan
-        total += result.loss
-        skipped += result.skipped
-    if skipped:
-        state.skipped_batches += skipped
-        n_samples = _rows_trained(sample_weight, order, plan.batch_size)
+    if state.n_rows is None:
+        pieces = [(dataset, order, sample_weight)]
+        return _train_pieces(pieces, engine, state, plan, optimizer, call_size, rates)
+    with contextlib.closing(dataset.epoch(state.rng, plan.batch_size)) as found:
+        return _train_pieces(found, engine, state, plan, optimizer, call_size, rates)
+
+
+def _train_pieces(
+    pieces: Iterable[tuple[Any, NDArray[np.int64], Array | None]],
+    engine: Engine,
+    state: TrainingState,
+    plan: EpochPlan,
+    optimizer: Optimizer,
+    call_size: int,
+    rates: StepRates,
+) -> float:
+    """Run an epoch whose rows are in one data set after the other; see `train_epoch`."""
+    total, n_samples, begun = 0.0, 0, False
+    for dataset, order, sample_weight in pieces:
+        n_batches, skipped = -(-len(order) // plan.batch_size), 0
+        for first in range(0, n_batches, call_size):
+            if begun:
+                stop_if_asked()
+            begun = True
+            last = min(first + call_size, n_batches)
+            moving = _moving(sample_weight, order, plan.batch_size, first, last)
+            optimizer.rates = rates.of(optimizer.t, last - first, state.solver.rate, moving)
+            result = engine.train(
+                dataset, order, plan.batch_size, optimizer, plan.alpha, first, last
+            )
+            if not result.finite:
+                return math.nan
+            total += result.loss
+            skipped += result.skipped
+        n_samples += len(order)
+        if skipped:
+            state.skipped_batches += skipped
+            n_samples += _rows_trained(sample_weight, order, plan.batch_size) - len(order)
     return float(total / n_samples) if n_samples else 0.0
 
 
@@ -141,6 +166,7 @@ def run_epochs(
     sample_weight: Array | None = None,
     hook: EpochHook | None = None,
     checkpoint: Checkpoint | None = None,
+    epochs: EpochLosses | None = None,
 ) -> None:
     """Train until a plateau, the last epoch, a loss that is not finite, or Ctrl-C.
 
@@ -150,7 +176,7 @@ def run_epochs(
         Holds the parameters, which are updated in place; in the end their averages, if the solver
         keeps such.
     dataset : object
-        What ``engine.dataset`` returned for the training rows.
+        What ``engine.dataset`` returned for the training rows, or `BlockedRows`.
     state : TrainingState
         Updated in place; its flags tell how the run ended.
     plan : EpochPlan
@@ -162,6 +188,9 @@ def run_epochs(
         returns true, training stops.
     checkpoint : Checkpoint or None
         Told when an epoch is over and everything about it is settled.
+    epochs : callable or None
+        Called with the optimizer, returns what yields each epoch's loss and last rate after it has
+        been run; by default one after the other in the engine, on `dataset`.
 
     Warns
     -----
@@ -175,7 +204,12 @@ def run_epochs(
     if windows_of(dataset) is not None:
         sample_weight = None  # no minibatch is skipped
     watched = bool(plan.verbose) or hook is not None or checkpoint is not None
-    losses = _epoch_losses(engine, dataset, state, plan, optimizer, sample_weight, watched)
+    watched = watched or epochs_are_logged()
+    losses = (
+        _epoch_losses(engine, dataset, state, plan, optimizer, sample_weight, watched)
+        if epochs is None
+        else epochs(optimizer)
+    )
     try:
         if not state.converged:  # else a checkpoint says that this run has ended
             with contextlib.closing(losses):
@@ -241,6 +275,13 @@ def _epochs(
             monitor.after_epoch(engine, loss, verbose)
         if table is not None:
             table.row(state.epoch, loss, monitor.score_now, rate, monitor.loss_now)
+        log_epoch(
+            state.epoch,
+            loss,
+            learning_rate=rate,
+            validation_score=monitor.score_now,
+            validation_loss=monitor.loss_now,
+        )
         solver.after_epoch(state.samples_seen)
         stop = False
         if hook is not None:
@@ -278,19 +319,21 @@ def _epoch_losses(
     Where nobody looks at the network in between, several are run in one call, and Ctrl-C waits
     until all of them are accounted for.
     """
-    n_samples, windows, share = len(state.order), windows_of(dataset), 1.0
+    n_samples, windows, share = state.n_rows_of_epoch, windows_of(dataset), 1.0
     n_batches = -(-n_samples // plan.batch_size)
     if windows is not None:
         n_batches = windows.count_batches(state.order, plan.batch_size)
         share = windows.points / engine.network.shape[1]
     rates = StepRates(state.solver.schedule, state.solver.warmup, plan.max_epochs, n_batches)
     call_size = batches_per_call(engine, plan.batch_size, share)
-    most, whole = 1, windows is None and sample_weight is None
+    in_blocks = state.n_rows is not None
+    most, whole = 1, windows is None and sample_weight is None and not in_blocks
     if n_samples and whole and not (watched or plan.single_epoch):
         most = min(call_size // n_batches, ROWS_AHEAD // n_samples, plan.max_epochs - state.epoch)
         most = min(most, _epochs_alike(state, 0))
     # The same swaps as shuffling a fresh range and indexing the last order with it.
-    shuffle: Callable[[Any], None] = state.rng.shuffle if plan.shuffle else _leave
+    shuffles = plan.shuffle and not in_blocks  # which draw their order themselves
+    shuffle: Callable[[Any], None] = state.rng.shuffle if shuffles else _leave
     orders = np.empty((most if most > 1 else 0, n_samples), np.int64)
     interrupts, begun = Interrupts(), False
     while True:

@@ -18,6 +18,7 @@ from nnjit.backends.dataset import points_there
 from nnjit.formulas.registry import Loss, find_loss
 from nnjit.training.engine import Engine
 from nnjit.training.quantiles import uncrossed
+from nnjit.training.reading import outputs_of
 
 
 class ClassAccuracy:
@@ -198,7 +199,7 @@ class MeanLoss:
         network, targets, weights = engine.network, self.target, self.sample_weight
         entry = find_loss(network.loss, network.output)
         reads_z = entry.by_row or "z" in entry.value_reads
-        z = engine.predict(self.X, output="logits") if reads_z else output
+        z = outputs_of(engine, self.X, "logits")[0] if reads_z else output
         if network.target_shape:
             there = points_there(self.X, network)
             targets, output, z = targets[there], output[there], z[there]

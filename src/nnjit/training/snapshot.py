@@ -73,6 +73,9 @@ class RunTerms:
         Whether scores are recorded.
     restores : bool
         Whether the weights of the best score, or of the lowest loss, are kept.
+    in_blocks : bool
+        Whether rows are read in blocks, so that no order is kept, and of rows held out the ends of
+        their runs.
     n_rates, n_validation_losses : int or None
         Lengths of the curves of rates and validation losses as earlier runs leave them; None where
         there is no such curve.
@@ -94,6 +97,7 @@ class RunTerms:
     scored: bool = False
     watched: bool = False
     restores: bool = False
+    in_blocks: bool = False
     n_rates: int | None = None
     n_validation_losses: int | None = None
 
@@ -166,23 +170,24 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
     require(values.network() == terms.network.to_state(), "its network is another one")
     rows = _rows(values, terms)
     order = _order(values, rows, terms)
+    n_rows = _rows_of_epoch(order, rows, terms)
     epoch = values.integer("epoch", 1)
     loss_curve = _history(values, "loss_curve", terms.n_losses + epoch)
     losses = loss_curve[terms.n_losses :]
     require(not any(map(math.isnan, losses)), "a loss is not a number")
     require(values.real("loss") == losses[-1], "the loss is not the last of the curve")
     scores = _history(values, "scores", terms.n_scores + epoch) if terms.watched else []
-    solver_state, rate, steps = _solver(values, terms, epoch * len(order) * _most_steps(terms))
+    solver_state, rate, steps = _solver(values, terms, epoch * n_rows * _most_steps(terms))
     samples_seen = values.integer("samples_seen")
     require(
-        samples_seen == terms.samples_seen + epoch * len(order),
+        samples_seen == terms.samples_seen + epoch * n_rows,
         "samples_seen is not that of this epoch",
     )
     require(
         terms.solver.schedule.reaches(rate, terms.solver.rate, samples_seen),
         "the learning rate is none of the schedule",
     )
-    skipped = values.integer("skipped_batches", 0, epoch * len(order))
+    skipped = values.integer("skipped_batches", 0, epoch * n_rows)
     if terms.sample_weight is None:  # all epochs have the same steps, but in windows
         same = terms.network.window is not None or steps % epoch == 0
         require(skipped == 0 and same, "steps and epochs do not go together")
@@ -293,6 +298,9 @@ def _rows(values: Values, terms: RunTerms) -> Rows | None:
         values.array(name, _INTEGERS, (None,), np.intp)
         for name in ("training_rows", "validation_rows")
     )
+    if terms.in_blocks:
+        _check_runs(training, validation, terms)
+        return training, validation
     require(len(training) >= 1 and len(validation) >= 2, "too few training or validation rows")
     together = np.sort(np.concatenate([training, validation]))
     weight = terms.sample_weight
@@ -306,8 +314,30 @@ def _rows(values: Values, terms: RunTerms) -> Rows | None:
     return training, validation
 
 
+def _check_runs(training: Array, ends: Array, terms: RunTerms) -> None:
+    """Refuse what are no runs of rows that leave some to be trained on, and have some weight."""
+    runs = ends[: len(ends) // 2 * 2].reshape(-1, 2)
+    pairs = len(training) == 0 and 0 < len(ends) == runs.size
+    sound = pairs and bool((np.diff([0, *ends, terms.n_samples]) >= 0).all())
+    count = int((runs[:, 1] - runs[:, 0]).sum()) if sound else 0
+    require(2 <= count < terms.n_samples, "validation_rows are no runs of the rows")
+    weight = terms.sample_weight
+    there = weight is None or any(weight[first:last].sum() != 0 for first, last in runs)
+    require(there, "validation_rows have no weight")
+
+
+def _rows_of_epoch(order: Array, rows: Rows | None, terms: RunTerms) -> int:
+    if not terms.in_blocks:
+        return len(order)
+    held_out = 0 if rows is None else int((rows[1][1::2] - rows[1][::2]).sum())
+    return terms.n_samples - held_out
+
+
 def _order(values: Values, rows: Rows | None, terms: RunTerms) -> NDArray[np.int64]:
     order = values.array("order", _INTEGERS, (None,), np.int64)
+    if terms.in_blocks:
+        require(len(order) == 0, "there is an order of rows that are read in blocks")
+        return order
     visited = np.arange(terms.n_samples) if rows is None else rows[0]
     if terms.shuffle:
         same = np.array_equal(np.sort(order), np.sort(visited))

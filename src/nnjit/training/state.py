@@ -55,7 +55,10 @@ class TrainingState:
     monitor : LossMonitor or ScoreMonitor
         Best value, count of epochs without improvement, best weights.
     order : ndarray of int64, shape (n_samples,)
-        The rows in the order of the last epoch; each shuffle starts from the one before.
+        The rows in the order of the last epoch; each shuffle starts from the one before. Empty
+        where rows are read in blocks, whose order is drawn anew.
+    n_rows : int or None
+        Rows of an epoch where they are read in blocks; else None.
     epoch : int
         Epochs completed in this run.
     samples_seen : int
@@ -82,15 +85,20 @@ class TrainingState:
     loss_curve: list[float] = field(default_factory=list)
     rate_curve: list[float] | None = None
     skipped_batches: int = 0
+    n_rows: int | None = None
     converged: bool = False
     interrupted: bool = False
     diverged: bool = False
+
+    @property
+    def n_rows_of_epoch(self) -> int:
+        return len(self.order) if self.n_rows is None else self.n_rows
 
     def record(self, loss: float, rate: float) -> None:
         """Count an epoch that has been run, the last step of which had this rate."""
         self.epoch += 1
         self.loss = loss
-        self.samples_seen += len(self.order)
+        self.samples_seen += self.n_rows_of_epoch
         self.loss_curve.append(loss)
         if self.rate_curve is not None:
             self.rate_curve.append(rate)

@@ -39,6 +39,10 @@ class ValidationSplit:
         mask[validation] = True
         self._bits = np.packbits(mask)
 
+    def _mask(self) -> NDArray[np.bool_]:
+        """Return which rows are held out."""
+        return np.unpackbits(self._bits, count=self.n_samples).astype(bool)
+
     def rows(self, sample_weight: Array | None = None) -> Rows:
         """Return the training and the validation rows, each in ascending order.
 
@@ -49,7 +53,7 @@ class ValidationSplit:
         ValueError
             If that leaves no training row or less than two validation rows.
         """
-        mask = np.unpackbits(self._bits, count=self.n_samples).astype(bool)
+        mask = self._mask()
         if sample_weight is None:
             return np.flatnonzero(~mask), np.flatnonzero(mask)
         counts = sample_weight != 0
@@ -61,6 +65,27 @@ class ValidationSplit:
                 "call fit with warm_start=False."
             )
         return training, validation
+
+
+class HeldOutRuns(ValidationSplit):
+    """A division in which runs of rows that follow one another are held out.
+
+    Parameters
+    ----------
+    runs : ndarray of int64, shape (n_runs, 2)
+        First row of each, and the one behind its last.
+    n_samples : int
+        Number of all rows.
+    """
+
+    def __init__(self, runs: NDArray[np.int64], n_samples: int) -> None:
+        self.runs, self.n_samples = runs, n_samples
+
+    def _mask(self) -> NDArray[np.bool_]:
+        mask = np.zeros(self.n_samples, dtype=bool)
+        for first, last in self.runs:
+            mask[first:last] = True
+        return mask
 
 
 def split_rows(

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnjit._types import Array
 from nnjit.training.engine import Engine
+from nnjit.training.reading import outputs_of
 
 __all__ = ["Measure", "Watch"]
 
@@ -57,8 +58,8 @@ class Watch:
 
         Both are NaN if a logit overflows: labels would be told from infinities of either sign.
         """
-        outputs, finite = engine.predict_checked(self.X)
-        if not finite and not np.isfinite(engine.predict(self.X, output="logits")).all():
+        outputs, finite = outputs_of(engine, self.X)
+        if not finite and not np.isfinite(outputs_of(engine, self.X, "logits")[0]).all():
             return math.nan, math.nan
         loss = math.nan if self.loss is None else float(self.loss(outputs, engine))
         return -loss if self.score is None else float(self.score(outputs, engine)), loss

@@ -6,7 +6,9 @@ time; it returns nothing or a float64. With Numba's JIT off an address is a numb
 Python function is kept.
 """
 
+import logging
 import threading
+import time
 
 import numba
 from llvmlite import ir
@@ -22,6 +24,7 @@ __all__ = ["Unit", "call", "call_for_real"]
 
 # That of compilations, for which a fork waits (see jit.py).
 _lock = compiler_lock() or threading.RLock()
+_log = logging.getLogger("nnjit.compiler")
 _functions = {}  # Python functions by address, where nothing is compiled
 
 
@@ -52,8 +55,18 @@ class Unit:
         if self._compiled is None:
             with undisturbed(), _lock:  # another thread that wants it waits and finds it
                 if self._compiled is None:
+                    start = time.perf_counter()
                     self._compiled = self._compile()
+                    self._tell(time.perf_counter() - start)
         return self._compiled.address
+
+    def _tell(self, seconds):
+        """Log what has become ready, and whether it came from the cache on disk."""
+        if _log.isEnabledFor(logging.DEBUG):
+            loaded = bool(getattr(self._compiled, "cache_hits", 0))
+            values = {"unit": self.function.__name__, "seconds": seconds, "loaded": loaded}
+            verb = "loaded" if loaded else "compiled"
+            _log.debug(f"%(unit)s {verb} in %(seconds).3g s", values, extra=values)
 
     def _compile(self):
         count = self.function.__code__.co_argcount

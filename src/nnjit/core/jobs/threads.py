@@ -15,7 +15,7 @@ import sys
 import threading
 from contextvars import ContextVar
 
-__all__ = ["Company", "call", "crowded", "free_threads", "thread_count"]
+__all__ = ["Company", "OpenCompany", "call", "crowded", "free_threads", "thread_count"]
 
 _in_parallel = threading.RLock()  # its owner alone can release it
 _started = False  # Numba's thread pool runs in this process
@@ -79,6 +79,21 @@ class Company:
         """Leave a core to the others."""
         with self._lock:
             self.working -= 1
+
+
+class OpenCompany(Company):
+    """A company that threads join and leave as they come."""
+
+    def __init__(self, cores):
+        super().__init__(cores, 0)
+
+    @contextlib.contextmanager
+    def joined(self):
+        """See `Company.joined`."""
+        with self._lock:
+            self.working += 1
+        with super().joined():
+            yield
 
 
 _company = ContextVar("nnjit_company", default=None)  # that this thread has joined

@@ -13,7 +13,7 @@ from nnjit.estimators._table.columns import Column, LeftOut, constant, empty, mi
 from nnjit.estimators._table.frames import Raw, Words
 from nnjit.estimators._table.readings import words_in
 
-__all__ = ["Category", "category"]
+__all__ = ["Category", "category", "word_of"]
 
 # A text column is one of identifiers where fewer rows share their value with another.
 _SHARED = 0.1
@@ -42,13 +42,19 @@ class Category(Column):
     def n_levels(self) -> int:
         return len(self.levels)
 
-    def write(self, raw: Raw, numeric: Array, indicators: Array, codes: Array, clip: bool) -> None:
+    def places(self) -> dict[str, int]:
+        """Return the row of the table of each word that is known."""
         places = {level: place for place, level in enumerate(self.levels)}
         if places.keys() <= _TRUTH.keys():
             places |= {other: places[level] for level in places for other in _TRUTH[level]}
-        unseen, missing = len(self.levels), len(self.levels) + 1
+        return places
+
+    def write(self, raw: Raw, numeric: Array, indicators: Array, codes: Array, clip: bool) -> None:
+        places, unseen, missing = self.places(), len(self.levels), len(self.levels) + 1
         words = words_in(raw)
-        found = [missing if w is None else places.get(w, unseen) for w in map(_word, words.values)]
+        found = [
+            missing if w is None else places.get(w, unseen) for w in map(word_of, words.values)
+        ]
         table = self.table[[*found, missing]]  # code -1 takes the last
         rows = table[np.maximum(words.codes, -1)]
         indicators[...] = rows[:, : indicators.shape[1]]
@@ -73,7 +79,7 @@ def category(words: Words, one_hot: int, is_given: bool) -> Column | LeftOut:
         return _identifier(counts, n_rows - int(counts.sum()))
     total: dict[str, int] = {}
     for value, count in zip(words.values, counts.tolist()):
-        word = _word(value)
+        word = word_of(value)
         if count and word is not None:
             total[word] = total.get(word, 0) + count
     n_missing = n_rows - sum(total.values())
@@ -117,13 +123,13 @@ def _coded(total: dict[str, int], n_missing: int) -> Column | LeftOut:
     return Category("category", [], [], len(levels) + 1, n_missing, levels, codes[:, np.newaxis])
 
 
-def _word(value: Any) -> str | None:
+def word_of(value: Any) -> str | None:
     """Return what a value is called: 1, 1.0 and "1" are the same, and so are "a" and " a"."""
     if isinstance(value, str):
         text = value.strip()
         return None if text.lower() in MISSING else text
     if isinstance(value, bytes):
-        return _word(value.decode(errors="replace"))
+        return word_of(value.decode(errors="replace"))
     if value is None or value != value:
         return None
     if isinstance(value, float | np.floating) and float(value).is_integer():

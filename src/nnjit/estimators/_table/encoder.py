@@ -165,7 +165,7 @@ class TableEncoder:
         ndarray of shape (n_rows, width), float32
         """
         source = read_frame(frame)
-        order = self._order(source)
+        order = self.order(source)
         matrix = np.zeros((source.n_rows, self.width), dtype=np.float32)
         if source.block is not None and self._are_all_numbers():
             self._write_at_once(source.block, order, matrix)
@@ -220,7 +220,7 @@ class TableEncoder:
                 column.write_indicators(block[:, place], matrix[:, start:end], self.clip)
             start = end
 
-    def _order(self, source: Frame) -> Sequence[int]:
+    def order(self, source: Frame) -> Sequence[int]:
         """Return where the columns of the fit are now."""
         if self.names is not None and source.names is not None and self.names != source.names:
             _check_names(self.names, source.names)

@@ -9,12 +9,12 @@ import numpy as np
 
 from nnjit._types import Array
 
-__all__ = ["LIMIT", "Scales", "fit_scales", "unscaled", "write_scaled"]
+__all__ = ["FAR", "LIMIT", "Scales", "fit_scales", "unscaled", "write_scaled"]
 
 # What values of any size stay below: f(z) = z / sqrt(1 + (z / 3)^2).
 LIMIT = 3.0
 # Beyond this f is the limit to the last bit, and its square is still a number.
-_FAR = 1e9
+FAR = 1e9
 _LARGEST_FACTOR = 1e300
 # Values that are looked at together, so that nothing as large as the table is made on the way.
 _BLOCK = 1 << 18
@@ -150,7 +150,7 @@ def _scaled(values: Array, scales: Scales, clip: bool) -> Array:
             values = np.where(np.isposinf(values), scales.high, values)
         difference = np.subtract(values, scales.center, dtype=np.float64)
         difference *= scales.factor
-        z = np.clip(difference, -_FAR, _FAR, out=difference).astype(np.float32)
+        z = np.clip(difference, -FAR, FAR, out=difference).astype(np.float32)
     if clip:
         divisor = z * np.float32(1 / LIMIT)
         divisor *= divisor

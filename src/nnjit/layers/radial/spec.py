@@ -17,13 +17,13 @@ _WORK_OF_EXP = 8
 class RadialBasis:
     """Gaussian bumps around centres.
 
-    For a row x, every centre c_k with its width s_k and z_k = -|x - c_k|^2 / (2 s_k^2):
+    For a row x, every centre c_k with its width s_k and ``z_k = -|x - c_k|^2 / (2 s_k^2)``::
 
         h_k = exp(z_k)                      plain
         h_k = exp(z_k) / sum_l exp(z_l)     normalized: the softmax of z
 
     With g_k = dL/dz_k / s_k^2, where dL/dz_k is dL/dh_k h_k, or h_k (dL/dh_k - sum_l h_l dL/dh_l)
-    if normalized:
+    if normalized::
 
         dL/dx = sum_k g_k (c_k - x)
         dL/dc_k = sum over the rows of g_k (x - c_k)
@@ -39,8 +39,8 @@ class RadialBasis:
     Notes
     -----
     The widths' logarithms are the parameters, so that a width stays above 0 whatever step is
-    taken. Distances are |x|^2 + |c|^2 - 2 x.c, clipped at 0: whoever hands rows and centres over
-    takes a common point near their middle from both, or float32 cancels.
+    taken. Distances are ``|x|^2 + |c|^2 - 2 x.c``, clipped at 0: whoever hands rows and centres
+    over takes a common point near their middle from both, or float32 cancels.
 
     D. S. Broomhead and D. Lowe, "Multivariable functional interpolation and adaptive networks",
     Complex Systems 2, 1988. J. Moody and C. Darken, "Fast learning in networks of locally-tuned
