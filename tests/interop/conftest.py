@@ -1,5 +1,6 @@
 import sys
 from pathlib import Path
 
-# The data sets of the estimators' tests.
-sys.path.insert(0, str(Path(__file__).parents[1] / "estimators"))
+# The oracle (naive.py), and the data sets of the estimators' tests.
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS / "estimators")]

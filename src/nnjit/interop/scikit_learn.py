@@ -52,7 +52,8 @@ def to_sklearn(estimator: Any) -> Any:
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor of nnjit
+    estimator : MLPClassifier or MLPRegressor
+        One of nnjit's, fitted or not.
 
     Returns
     -------
@@ -65,6 +66,19 @@ def to_sklearn(estimator: Any) -> Any:
         If a parameter has a value that scikit-learn does not know, a fitted layer or the output
         activation is none of those that it has, or the network was fitted on y with several
         columns of classes.
+
+    Examples
+    --------
+    >>> from nnjit import MLPClassifier
+    >>> from nnjit.interop import to_sklearn
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> ours = MLPClassifier(solver="lbfgs", tol=0.01, random_state=0).fit(X, y)
+    >>> theirs = to_sklearn(ours)
+    >>> type(theirs).__module__
+    'sklearn.neural_network._multilayer_perceptron'
+    >>> bool((theirs.predict(X) == ours.predict(X)).all())
+    True
     """
     _refuse_other_layers(estimator)
     if isinstance(getattr(estimator, "classes_", None), list):
@@ -88,18 +102,19 @@ def to_sklearn(estimator: Any) -> Any:
     return theirs
 
 
-def from_sklearn(cls: type[_Estimator], model: Any) -> _Estimator:
-    """Return an estimator of class `cls` with the parameters and fitted state of scikit-learn's.
+def from_sklearn(kind: type[_Estimator], model: Any) -> _Estimator:
+    """Return an estimator of class `kind` with the parameters and fitted state of scikit-learn's.
 
     Parameters
     ----------
-    cls : type
-        nnjit's class, or a subclass that can be called without arguments.
+    kind : type
+        Class of nnjit, or a subclass that can be called without arguments.
     model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
+        Fitted or not.
 
     Returns
     -------
-    estimator
+    estimator : estimator
         It shares no array with `model`.
 
     Raises
@@ -109,16 +124,25 @@ def from_sklearn(cls: type[_Estimator], model: Any) -> _Estimator:
     ValueError
         If a parameter has a value that nnjit does not know, or the shapes of the weights do not
         fit together.
+
+    Examples
+    --------
+    >>> from nnjit import MLPRegressor
+    >>> from nnjit.interop import from_sklearn
+    >>> from sklearn import neural_network
+    >>> theirs = neural_network.MLPRegressor(alpha=0.1)
+    >>> from_sklearn(MLPRegressor, theirs).alpha
+    0.1
     """
-    expected = _scikit_learns(cls)
+    expected = _scikit_learns(kind)
     if not isinstance(model, expected):
         raise TypeError(
-            f"{cls.__name__}.from_sklearn takes a sklearn.neural_network.{expected.__name__}, but "
+            f"{kind.__name__}.from_sklearn takes a sklearn.neural_network.{expected.__name__}, but "
             f"got {type(model).__name__}. Of a Pipeline or a search, give it the network inside "
             "(pipeline[-1], search.best_estimator_)."
         )
-    ours: Any = cls()
-    _copy_parameters(model, ours, f"nnjit's {cls.__name__}")
+    ours: Any = kind()
+    _copy_parameters(model, ours, f"nnjit's {kind.__name__}")
     if hasattr(model, "coefs_"):
         _copy_network(model, ours)
         ours._layer_units()  # refuses shapes that do not fit together
@@ -142,6 +166,8 @@ def _copy_parameters(source: Any, target: Any, whose: str) -> None:
     for name in target._get_param_names():
         if hasattr(source, name) and name not in _WITHOUT_EFFECT:
             setattr(target, name, copy.deepcopy(getattr(source, name)))
+    if getattr(target, "shuffle", True) == "blocks":
+        target.shuffle = True  # where the rows lie is no matter of the network
     lost = [name for name in _unknown_parameters(source, target) if _is_set(source, name)]
     if lost:
         warnings.warn(
