@@ -1,0 +1,1 @@
+"""The kinds of layers in C, a family of them a file."""
