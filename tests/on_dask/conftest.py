@@ -1,0 +1,21 @@
+"""A cluster of two processes on this machine, shared by the tests of a module."""
+
+import pytest
+
+pytest.importorskip("distributed", reason="Dask comes with pip install 'nnjit[dask]'")
+pytest.importorskip("dask.dataframe", reason="Dask comes with pip install 'nnjit[dask]'")
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Client of two workers, processes of one thread each."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0",
+            silence_logs="CRITICAL",
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        yield client
