@@ -1,4 +1,4 @@
-"""Bounds of the dependencies are those that were run, and the README says which."""
+"""Bounds of the dependencies are those that were run, and docs/versions.md says which."""
 
 import re
 import tomllib
@@ -8,11 +8,16 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from documents import TEXTS
+from documents import table as marked_table
+
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]["requires"]
 EXTRAS = PROJECT["optional-dependencies"]
-NEEDS_A_GPU = {"cuda"}  # of the extras: not among what .ci/run installs
+# Extras not run at their lowest: one needs a GPU, the site is built by what is newest, PyTorch is
+# too large for .ci/run to install.
+NOT_LOWEST = {"cuda", "docs", "torch"}
 
 
 def lowest():
@@ -25,7 +30,7 @@ def lowest():
 def declared():
     """All requirements of pyproject.toml but those on its own extras."""
     texts = [*BUILD, *PROJECT["dependencies"]]
-    texts += [text for extra in EXTRAS.keys() - NEEDS_A_GPU for text in EXTRAS[extra]]
+    texts += [text for extra in EXTRAS.keys() - NOT_LOWEST for text in EXTRAS[extra]]
     return [need for need in map(Requirement, texts) if need.name != PROJECT["name"]]
 
 
@@ -34,10 +39,10 @@ def bound(requirement, operator):
 
 
 def table():
-    """Package, lowest and newest version of the rows of the README's table."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = readme.split("<!-- versions table -->")[1].split("<!-- end of versions table -->")[0]
-    cells = [re.findall(r"[^|]+", line) for line in rows.strip().splitlines()[2:]]
+    """Package, lowest and newest version of the rows of that page's table."""
+    path, lines = marked_table("versions table")
+    assert path == "docs/versions.md"
+    cells = [re.findall(r"[^|]+", line) for line in lines[2:]]
     return {name.strip(): (low.strip(), high.strip()) for name, low, high in cells}
 
 
@@ -79,3 +84,9 @@ def test_every_extra_is_looked_at():
     """An extra that drifts away from the bounds would be noticed by nobody."""
     assert EXTRAS.keys() >= {"test", "plot", "bench", "notebooks", "cuda", "dev"}
     assert {need.name for need in declared()} >= {"pytest", "matplotlib", "asv", "nbclient"}
+
+
+def test_the_readme_says_what_every_extra_is_for():
+    rows = TEXTS["README.md"].split("| extra | for |")[1].split("\n\n")[0]
+    named = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]+)\|", rows, re.MULTILINE)))
+    assert EXTRAS.keys() <= set(named)

@@ -1,3 +1,3 @@
 """The package's version, in one place that can be read without importing anything else."""
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0"
