@@ -4,6 +4,7 @@
     python asv_bench/peers.py --cases 1797 --quick
     python asv_bench/peers.py --networks           networks of images and series, recurrent ones too
     python asv_bench/peers.py --device cuda --json out.json
+    python asv_bench/peers.py --json asv_bench/results/peers/laptop.json --note "a laptop, idle"
 
 Each library runs in a process of its own, so that no library's waiting threads disturb
 another's fit; one fits at a time, in turn. Times are whole fits as a user calls them, compile
@@ -13,11 +14,14 @@ eager and with CUDA graphs, our own CPU goes along, and larger fits and a predic
 PyTorch in both memory formats, recurrent ones beside JAX too and PyTorch's series padded and
 packed, with the share of the multiply-add peak, memory, and predictions of
 one row (peers_networks.py).
+
+The documentation's page of benchmarks is drawn from the reports in asv_bench/results/peers/.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import importlib.metadata
 import json
 import multiprocessing
@@ -190,7 +194,7 @@ def _with_budget(ratio, budget):
     return f"{ratio:.1f} ({budget:g}){'' if ratio >= budget else ' !'}"
 
 
-def machine(device, peaks):
+def machine(device, peaks, note):
     """What the figures depend on."""
     versions = {}
     for name in VERSIONS:
@@ -199,6 +203,8 @@ def machine(device, peaks):
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
     return {
+        "date": datetime.date.today().isoformat(),
+        "note": note,
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "device": device,
@@ -235,7 +241,7 @@ def networks(arguments):
             peaks = {key: max(peaks[key], peak) for key, peak in fma_peaks().items()}
             rows.append(measure_network(name, dtype, peers, rounds, arguments.quick, peaks))
             print(network_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
-            report = {"machine": machine("cpu", peaks), "networks": rows}
+            report = {"machine": machine("cpu", peaks, arguments.note), "networks": rows}
             arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     print(network_table(rows))
     print_peaks(peaks)
@@ -261,6 +267,7 @@ def main(argv=None):
     parser.add_argument("--networks", action="store_true", help="networks of images and series")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", type=Path, default=Path("peers.local.json"), metavar="FILE")
+    parser.add_argument("--note", help="what the report says of the machine, as how busy it was")
     arguments = parser.parse_args(argv)
     if arguments.device == "cuda" and (reason := why_no_gpu()):
         raise SystemExit(f"peers.py: --device cuda needs an NVIDIA GPU: {reason}")
@@ -288,7 +295,7 @@ def main(argv=None):
             print(table_row(rows[-1]), file=sys.stderr, flush=True)
     for worker in workers:
         worker.close()
-    report = {"machine": machine(arguments.device, peaks), "cases": rows}
+    report = {"machine": machine(arguments.device, peaks, arguments.note), "cases": rows}
     if peaks:
         for row in rows:
             row["peak_share"] = _share(row["gflops"], peaks, row["dtype"])
