@@ -1,4 +1,4 @@
-"""The README's table of self-organizing maps beside minisom, as Markdown.
+"""The table of docs/guide/maps.md, self-organizing maps beside minisom, as Markdown.
 
     python asv_bench/map_table.py              the least of 3 rounds
     python asv_bench/map_table.py --rounds 5

@@ -1,4 +1,4 @@
-"""The README's table of seconds per unit, as Markdown.
+"""The table of seconds per unit in docs/how_it_is_fast.md, as Markdown.
 
     python asv_bench/unit_table.py             the least of 3 runs for each precision
     python asv_bench/unit_table.py --rounds 5

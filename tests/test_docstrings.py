@@ -1,7 +1,7 @@
 """Public docstrings: complete by numpydoc's checks, and their examples run."""
 
 import doctest
-import importlib
+import importlib.util
 import inspect
 import tomllib
 from pathlib import Path
@@ -15,10 +15,16 @@ ROOT = Path(__file__).parents[1]
 MODULES = (
     "nnjit",
     "nnjit.agents",
+    "nnjit.callbacks",
+    *(["nnjit.dask"] if importlib.util.find_spec("distributed") else []),
     "nnjit.forecasting",
     "nnjit.functional",
     "nnjit.inspection",
+    "nnjit.interop",
+    "nnjit.interop.mlflow",
+    "nnjit.interop.onnx",
     "nnjit.exceptions",
+    "nnjit.rows",
 )
 
 
@@ -78,6 +84,13 @@ def test_examples_run(name, monkeypatch, capsys):
         pytest.importorskip("matplotlib").use("Agg")
     if name.startswith("nnjit.agents."):
         pytest.importorskip("gymnasium")
+    if name == "nnjit.rows.ParquetRows":
+        pytest.importorskip("pyarrow")
+    if name.endswith(("to_torch", "from_torch")):
+        pytest.importorskip("torch")
+    if name.startswith("nnjit.interop.onnx."):
+        for module in ("onnxruntime", "pandas", "skl2onnx"):
+            pytest.importorskip(module, reason=f"the example needs {module}")
     owner, _, method = name.rpartition(".")
     thing = OBJECTS[name] if name in OBJECTS else getattr(OBJECTS[owner], method)
     found = doctest.DocTestFinder(recurse=False).find(thing, name, globs={})

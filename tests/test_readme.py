@@ -1,63 +1,77 @@
-"""What the README says of files and names is so, and its Python runs."""
+"""What README.md and the pages of docs/ say of files and names is so, and their Python runs."""
 
 import re
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from documents import EXAMPLES, ROOT, TEXTS, table
 from entries_of_tests import registries_kept
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-# The others begin with the file that they go into; tests/test_recipe.py puts them there.
-EXAMPLES = [block for block in BLOCKS if not block.startswith("# src/nnjit/")]
+# What an example may need beside what it imports itself, by what stands in it.
+NEEDS = {
+    "nnjit.agents": "gymnasium",
+    "Display": "matplotlib",
+    "to_onnx": "onnx",
+    "to_torch": "torch",
+    "from_torch": "torch",
+    "nnjit.dask": "dask",
+}
+# Modules that are imported but for those that are always there.
+IMPORTS = re.compile(r"^ *(?:import|from) (?!(?:nnjit|numpy|scipy|sklearn)\b)(\w+)", re.MULTILINE)
 
 
-def run_example(number):
+def needed(code):
+    """Modules without which an example cannot run, Python's own among them."""
+    return {name for text, name in NEEDS.items() if text in code} | set(IMPORTS.findall(code))
+
+
+def run_example(example):
     """Run an example; return the names that it defines, and what was warned of."""
-    for name in ("onnxruntime", "skl2onnx"):
-        if name in EXAMPLES[number]:
-            pytest.importorskip(name, reason="the example needs pip install 'nnjit[onnx]'")
-    if "nnjit.agents" in EXAMPLES[number]:
-        pytest.importorskip("gymnasium", reason="the example needs pip install 'nnjit[agents]'")
-    if "Display" in EXAMPLES[number]:
+    for name in sorted(needed(example.code)):
+        pytest.importorskip(name, reason=f"the example needs {name}")
+    if "Display" in example.code:
         pyplot = pytest.importorskip("matplotlib.pyplot", reason="the example draws")
         pyplot.switch_backend("Agg")
         pyplot.close("all")  # those of other tests, of which there are warnings
-    names = {}
+    names = {"__name__": "__main__"}
     with warnings.catch_warnings(record=True) as caught, registries_kept():
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", message=r"device='auto' runs on the CPU")
-        exec(compile(EXAMPLES[number], f"README, example {number + 1}", "exec"), names)
+        exec(compile(example.code, str(example), "exec"), names)
     return names, [str(warning.message) for warning in caught]
 
 
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_examples_run_quietly(number):
-    assert run_example(number)[1] == []
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_examples_run_quietly(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_example(example)[1] == []
 
 
-def test_the_onnx_example_predicts_what_the_model_does():
-    (number,) = (i for i, example in enumerate(EXAMPLES) if "to_onnx" in example)
-    names, _ = run_example(number)
-    model, X, labels, p = (names[name] for name in ("model", "X", "labels", "p"))
-    np.testing.assert_allclose(p, model.predict_proba(X), rtol=1e-4, atol=1e-5)
-    assert np.mean(labels == model.predict(X)) > 0.999
+def test_the_network_of_scikit_learn_predicts_what_the_one_here_does():
+    [example] = [e for e in EXAMPLES if e.path == "docs/guide/interchange.md" if e.number == 1]
+    names, _ = run_example(example)
+    X, ours, theirs = (names[name] for name in ("X", "ours", "theirs"))
+    assert type(theirs).__module__.startswith("sklearn.")
+    np.testing.assert_allclose(theirs.predict_proba(X), ours.predict_proba(X), rtol=1e-12)
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) >= 2
+    assert len([example for example in EXAMPLES if example.path == "README.md"]) >= 2
+    assert len(EXAMPLES) >= 30
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([\w/]+(?:\.py|/))`", README))))
+def named(pattern):
+    return sorted({name for text in TEXTS.values() for name in re.findall(pattern, text)})
+
+
+@pytest.mark.parametrize("name", named(r"`((?:\w+/)+(?:\w+\.py)?)`"))
 def test_named_files_are_there(name):
     assert any((folder / name).exists() for folder in (ROOT, ROOT / "src/nnjit"))
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(0\d_\w+)`", README))))
+@pytest.mark.parametrize("name", named(r"`([01]\d_\w+)`"))
 def test_named_notebooks_are_there(name):
     assert (ROOT / "notebooks" / f"{name}.ipynb").is_file()
 
@@ -74,27 +88,43 @@ def test_named_notebooks_are_there(name):
 def test_where_to_add_something(path, names):
     source = (ROOT / "src/nnjit" / path).read_text(encoding="utf-8")
     for name in names:
-        assert f"`{name}`" in README
+        assert f"`{name}`" in TEXTS["docs/design/index.md"]
         assert re.search(rf"^\s*(def {name}\(|{name}(:.*)? = )", source, re.MULTILINE), name
 
 
-@pytest.mark.parametrize("name", ["speed table", "unit table"])
-def test_the_table_stands_in_one_place(name):
-    before, after = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    assert README.count(before) == README.count(after) == 1
-    table = README.split(before)[1].split(after)[0].strip().splitlines()
-    assert len({line.count("|") for line in table}) == 1
+@pytest.mark.parametrize(
+    "name, place",
+    [("speed table", "README.md"), ("unit table", "docs/how_it_is_fast.md")],
+)
+def test_the_table_stands_in_one_place(name, place):
+    path, lines = table(name)
+    assert path == place
+    assert len({line.count("|") for line in lines}) == 1
 
 
 def test_the_table_of_units_has_every_family():
     from nnjit.backends.units import FAMILIES
 
-    table = README.split("<!-- unit table -->")[1].split("<!-- end of unit table -->")[0]
-    assert set(FAMILIES) <= {line.split("|")[1].strip() for line in table.strip().splitlines()}
+    _, lines = table("unit table")
+    assert set(FAMILIES) <= {line.split("|")[1].strip() for line in lines}
 
 
-def test_pictures_are_there_and_small():
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
-    assert pictures
-    for picture in pictures:
-        assert 0 < (ROOT / picture).stat().st_size < 150_000
+PICTURES = [
+    (path, picture)
+    for path, text in TEXTS.items()
+    for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+]
+
+
+@pytest.mark.parametrize("path, picture", PICTURES)
+def test_pictures_are_there_and_small(path, picture):
+    assert 0 < ((ROOT / path).parent / picture).stat().st_size < 150_000
+
+
+def test_there_are_pictures():
+    assert "README.md" in {path for path, _ in PICTURES}
+
+
+def test_the_readme_is_short():
+    """What takes longer to say has a page under docs/."""
+    assert len(TEXTS["README.md"].splitlines()) <= 400

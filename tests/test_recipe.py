@@ -1,6 +1,6 @@
-"""The README's way to add an activation, a loss, a solver and so on, followed to the letter.
+"""The design page's way to add an activation, a loss, a solver and so on, followed to the letter.
 
-In a copy of the package; the code is the README's own.
+In a copy of the package; the code is the page's own.
 """
 
 import os
@@ -13,9 +13,11 @@ from pathlib import Path
 import numba
 import pytest
 
+from documents import RECIPE, STEPS, TEXTS
+
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n# src/nnjit/(\S+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGE = "docs/design/index.md"
+BLOCKS = [(RECIPE.match(step.code)[1], RECIPE.sub("", step.code, count=1)) for step in STEPS]
 # Names for type checkers, in `_types.py`.
 LITERALS = {
     "ScheduleName": "polynomial",
@@ -33,7 +35,7 @@ jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="needs compiled c
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """Run Python with a copy of the package that has all that the README adds; its output."""
+    """Run Python with a copy of the package that has all that the page adds; its output."""
     folder = tmp_path_factory.mktemp("recipe")
     package = folder / "src/nnjit"
     shutil.copytree(
@@ -75,7 +77,7 @@ def follow(path, code):
 def add_names(path):
     source = path.read_text(encoding="utf-8")
     for literal, name in LITERALS.items():
-        assert f"`{literal}`" in README
+        assert f"`{literal}`" in TEXTS[PAGE]
         source, count = re.subn(
             rf"^({literal}: TypeAlias = Literal\[[^\]]*?),?\s*\]$",
             rf'\1, "{name}"]',
@@ -87,6 +89,7 @@ def add_names(path):
 
 
 def test_an_addition_is_one_function_in_one_file_or_one_folder():
+    assert {step.path for step in STEPS} == {PAGE}
     paths = [path for path, _ in BLOCKS]
     assert paths == [
         *(f"formulas/{name}.py" for name in ("activations", "losses", "solvers")),

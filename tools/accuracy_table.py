@@ -2,8 +2,8 @@
 
     python tools/accuracy_table.py --data ../shared/data
 
-prints the README's table as Markdown and ends with status 1 where nnjit's mean is more than
-one standard error of scikit-learn's away from it. The folder holds `seeds.npz`, `mnist.npz` and
+prints the table of docs/from/scikit_learn.md and ends with status 1 where nnjit's mean is more
+than one standard error of scikit-learn's away. The folder holds `seeds.npz`, `mnist.npz` and
 `california_housing.npz` (arrays X and y); a set whose file is missing is left out. Each seed
 gives its own split (MNIST has a published one) and its own first weights.
 """

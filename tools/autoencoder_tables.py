@@ -1,4 +1,4 @@
-"""Autoencoders beside PCA and as detectors: the README's two tables, means over five seeds.
+"""Autoencoders beside PCA and as detectors: docs/guide/without_labels.md's two tables, five seeds.
 
     python tools/autoencoder_tables.py transformer --data FOLDER
     python tools/autoencoder_tables.py detector --data FOLDER

@@ -1,4 +1,4 @@
-"""Print the README's table of options: means over seeds with their standard errors.
+"""Print docs/guide/mlp.md's table of options: means over seeds with their standard errors.
 
 python tools/options_table.py --data FOLDER [--seeds 5] [--only digits adult ...]
 

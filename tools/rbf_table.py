@@ -1,4 +1,4 @@
-"""Print the README's table of radial-basis-function networks: means over splits, standard errors.
+"""Print docs/guide/radial_basis.md's table: means over splits and their standard errors.
 
 python tools/rbf_table.py [--data FOLDER]    FOLDER has california_housing.npz (keys X, y)
 

@@ -1,4 +1,4 @@
-"""Networks for tables beside trees and other networks: the README's tables and its figure.
+"""Networks for tables beside trees and other networks: the tables of docs/guide/tables.md.
 
     python tools/tabular_tables.py measure RESULTS.jsonl [--models ...] [--tables ...] [--splits 5]
     python tools/tabular_tables.py scores RESULTS.jsonl      means and errors of each table
@@ -157,11 +157,11 @@ class CatBoost:
         return self
 
     def words(self, X):
-        columns = {}
+        X = X.copy()
         for name in self.categories:
             words = X[name].astype(object)
-            columns[name] = words.where(words.notna(), "missing").astype(str)
-        return X.assign(**columns)
+            X[name] = words.where(words.notna(), "missing").astype(str)
+        return X
 
     def predict(self, X):
         return self.model.predict(self.words(X))
