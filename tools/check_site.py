@@ -27,7 +27,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 SEARCHED = "early_stopping"
-SECONDS = 30
+SECONDS = 120  # for a page on a busy machine
+SEARCH_SECONDS = 30  # for the first result, once its page is there
 
 
 def pages_of(folder):
@@ -221,7 +222,7 @@ def search(driver, site, word):
 
     driver.get(f"{site}search.html?q={word}")
     try:
-        WebDriverWait(driver, SECONDS).until(
+        WebDriverWait(driver, SEARCH_SECONDS).until(
             lambda d: d.execute_script("return document.querySelector('#search-results li a')")
         )
     except TimeoutException:
