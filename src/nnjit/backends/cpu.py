@@ -21,6 +21,7 @@ from nnjit.backends.program import make_program
 from nnjit.backends.stepper import PooledStepper, Stepper
 from nnjit.backends.windows import cut_series, goes_by_windows, predict_windows
 from nnjit.core.jobs import job
+from nnjit.core.jobs.records import address_of
 from nnjit.formulas import find_loss, find_solver
 
 __all__ = ["CpuEngine", "TrainResult"]
@@ -57,6 +58,7 @@ class CpuEngine:
             parameters = aligned_zeros(self.layout.n_flat, self.dtype)
         self.parameters = parameters
         self._views = self.layout.views(self.parameters)
+        self.lent, self._owned = np.zeros(len(network.layers), np.int64), ()
         self._programs, self._of_points = {}, {}
         self._current = None
         self._forward = self._sampling = None
@@ -79,12 +81,13 @@ class CpuEngine:
             return self
         if points not in self._of_points:
             network = self.network.of_points(points)
-            self._of_points[points] = CpuEngine(network, self.dtype, self.parameters)
+            made = self._of_points[points] = CpuEngine(network, self.dtype, self.parameters)
+            made.lent = self.lent
         return self._of_points[points]
 
-    def _program(self, sparse, training, sampling=False):
+    def _program(self, sparse, training, sampling=False, one_row=False):
         """The network's `Program` for these; made once."""
-        key = sparse, training, sampling
+        key = sparse, training, sampling, one_row
         if key not in self._programs:
             self._programs[key] = make_program(self.network, self.dtype, *key)
         return self._programs[key]
@@ -96,13 +99,40 @@ class CpuEngine:
         """Multiply-adds of the forward pass for each row."""
         return self.network.work
 
-    def pack(self, arrays):
-        """Copy parameters in, in the order of `Network.parameters`."""
-        for target, source in zip(self._views, arrays, strict=True):
-            target[...] = source
+    def pack(self, arrays, rows=None):
+        """Copy parameters in, in the order of `Network.parameters`.
+
+        If the next prediction is that of one dense row, `rows` being 1, it reads large matrices
+        where they are: copying them would take as long as the prediction itself.
+        """
+        self.lent[:], self._owned = 0, ()
+        lent = self._lend(arrays) if rows == 1 else ()
+        for number, (target, source) in enumerate(zip(self._views, arrays, strict=True)):
+            if number in lent:
+                target[-1] = source[-1]  # see `nnjit.layers.dense.row`
+            else:
+                target[...] = source
+
+    def _lend(self, arrays):
+        """Enter the addresses of matrices that one row reads where they are; their numbers."""
+        lent, places = [], self.layout.places
+        for number in self._program(False, False, one_row=True).lendable:
+            array = arrays[number]
+            if array.dtype == self.dtype and array.flags.c_contiguous and array.flags.aligned:
+                self.lent[places[number].layer] = address_of(array)
+                lent.append(number)
+        if lent:
+            self._owned = tuple(arrays)
+        return lent
+
+    def _take_lent(self):
+        """Copy in what was lent, for anything but the prediction of one dense row."""
+        if self._owned:
+            self.pack(self._owned)
 
     def unpack(self):
         """Fresh C-contiguous copies of all parameters."""
+        self._take_lent()
         return [view.copy() for view in self._views]
 
     # -- data ---------------------------------------------------------------------------
@@ -342,6 +372,7 @@ class CpuEngine:
         out = np.empty((n, rows, *self.row_shape), self.dtype)
         data, _keep = as_data(X, self.dtype, self.network.shape)
         sparse = data.x_column == 0
+        self._take_lent()
         plan = self._sampling
         if plan is None or not plan.serves(rows, sparse):
             program = self._program(sparse, training=False, sampling=True)
@@ -361,6 +392,8 @@ class CpuEngine:
     def _predict(self, X, output):
         check_columns(X, self.network.inputs)
         n = X.shape[0]
+        if n != 1 or not isinstance(X, np.ndarray):
+            self._take_lent()
         if n and goes_by_windows(self.network):
             return predict_windows(self, X, output)
         out = np.empty((n, *self.row_shape), self.dtype)
@@ -424,6 +457,6 @@ class CpuEngine:
     def _forward_plan(self, n, sparse):
         plan = self._forward
         if plan is None or not plan.serves(n, sparse):
-            program = self._program(sparse, training=False)
+            program = self._program(sparse, training=False, one_row=n == 1)
             plan = self._forward = ForwardPlan(self, program, n)
         return plan

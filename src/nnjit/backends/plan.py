@@ -258,6 +258,7 @@ class ForwardPlan(_Plan):
         self._keep_workspaces(self._rows, self._workers, self._workers)
         task = "predict_task" if self._points is None else "predict_points_task"
         self._keep_phases(prediction.units(program.single), (task, "after_blocks", 0))
+        self._keep(lent=engine.lent)
         self._keep(order=np.arange(self._rows))
         self._keep_claims(0)
         self._set(output_overflows=overflows(engine.network.output, program.single))
@@ -280,6 +281,8 @@ class ForwardPlan(_Plan):
             return False
         if n == self._made_for:  # one row after the other, say
             return True
+        if n == 1 and not self._program.one_row:
+            return False
         rows, parallel = self._shape(n)
         if parallel or n > self._most:
             return parallel == self._parallel and rows <= self._rows <= 2 * rows

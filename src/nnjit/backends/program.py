@@ -70,11 +70,14 @@ class Program:
     rows : Rows
     scratch : int
         Elements of the scratch for each row of a block, sample-major.
+    lendable : list of int
+        Places among the network's parameters of those that one row may read where they are.
     """
 
-    def __init__(self, network, layout, dtype, sparse, training, sampling=False):
+    def __init__(self, network, layout, dtype, sparse, training, sampling=False, one_row=False):
         self.network, self.layout, self.dtype = network, layout, np.dtype(dtype)
         self.sparse, self.training, self.sampling = sparse, training, sampling
+        self.one_row, self.lendable = one_row, []
         self.single = self.dtype == np.float32
         self.sizes, self.shapes = network.sizes, network.shapes
         self._kept = np.cumsum(
@@ -245,6 +248,11 @@ class Program:
         self._arrays.append(array)
         return address_of(array)
 
+    def lend(self, place):
+        """Let a parameter be read where its owner has it; its place among those of the job."""
+        self.lendable.append(self.layout.places.index(place))
+        return place.layer
+
     def take_scratch(self, columns):
         """Reserve sample-major scratch; (its start and stride, in elements of each row)."""
         start, stride = self.scratch, row_stride(columns, self.dtype)
@@ -278,7 +286,7 @@ class Program:
         return self.rows.scratch * stride + whole * self.scratch
 
 
-def make_program(network, dtype, sparse, training, sampling=False):
+def make_program(network, dtype, sparse, training, sampling=False, one_row=False):
     """The `Program` of a network; a search makes many engines of the same few networks.
 
     Parameters
@@ -289,15 +297,20 @@ def make_program(network, dtype, sparse, training, sampling=False):
         Whether rows are CSR; whether there is a backward pass.
     sampling : bool
         Whether a prediction draws what training draws.
+    one_row : bool
+        Whether a block of a prediction may be a single row. That always has a way of its own where
+        rows are series or images, since one of them is work enough for a call.
     """
+    one_row = not training and not sparse and (one_row or bool(network.shape))
     names = {getattr(layer, "activation", None) for layer in network.layers} - {None}
     entries = tuple(map(find_activation, sorted(names)))  # one may take another's place
-    return _make_program(network, np.dtype(dtype), sparse, training, sampling, entries)
+    return _make_program(network, np.dtype(dtype), sparse, training, sampling, one_row, entries)
 
 
 @functools.lru_cache(maxsize=64)
-def _make_program(network, dtype, sparse, training, sampling, entries):
-    return Program(network, make_layout(network, dtype), dtype, sparse, training, sampling)
+def _make_program(network, dtype, sparse, training, sampling, one_row, entries):
+    layout = make_layout(network, dtype)
+    return Program(network, layout, dtype, sparse, training, sampling, one_row)
 
 
 def _rows(values, deltas, kept, training, n_spare):

@@ -601,7 +601,7 @@ class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator,
         """
         plain = self._plain_rows(X)
         if plain is not None:
-            engine = prediction_engine(self, plain.shape[1])
+            engine = prediction_engine(self, *plain.shape[::-1])
             if plain.dtype != engine.dtype and all_finite(plain):
                 plain = engine_input(plain, engine.dtype)
             if plain.dtype == engine.dtype:

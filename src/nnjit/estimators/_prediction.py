@@ -34,10 +34,17 @@ class _Engines(threading.local):
 _ENGINES = _Engines()
 
 
-def prediction_engine(estimator: Any, n_features: int) -> Engine:
+def prediction_engine(estimator: Any, n_features: int, rows: int | None = None) -> Engine:
     """Return an engine with the estimator's parameters, the one of its last prediction if any.
 
-    The parameters are copied in each time, since they may be assigned or written to.
+    The parameters are given to it each time, since they may be assigned or written to.
+
+    Parameters
+    ----------
+    estimator : estimator
+    n_features : int
+    rows : int, optional
+        If only so many dense rows are predicted with it.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def prediction_engine(estimator: Any, n_features: int) -> Engine:
             if kept[0] == _depends_on(estimator, others, arrays):
                 engine = kept[1]
                 if engine.network.inputs == n_features:
-                    engine.pack(arrays)  # of the very types that were checked
+                    engine.pack(arrays, rows)  # of the very types that were checked
                     return engine
         except (AttributeError, TypeError, ValueError):
             pass  # something that is no network; what it is, the long way finds out

@@ -67,8 +67,11 @@ class Engine(Protocol):
     def work_per_row(self) -> int:
         """Multiply-adds of the forward pass for each row."""
 
-    def pack(self, arrays: Sequence[Array]) -> None:
-        """Copy parameters in."""
+    def pack(self, arrays: Sequence[Array], rows: int | None = None) -> None:
+        """Copy parameters in.
+
+        If only a dense prediction of so many `rows` follows, they may be read where they are.
+        """
 
     def unpack(self) -> list[Array]:
         """Return copies of the parameters."""

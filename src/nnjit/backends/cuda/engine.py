@@ -141,7 +141,7 @@ class CudaEngine:
     # -- parameters ---------------------------------------------------------------------
 
     @on_device
-    def pack(self, arrays):
+    def pack(self, arrays, rows=None):
         """Copy parameters to the device, arrays in the order of the network's `parameters`."""
         parts = [np.ravel(arrays[number]) for number in self.network.packing()]
         self.params.copy_to_device(np.concatenate(parts).astype(self.dtype, copy=False))

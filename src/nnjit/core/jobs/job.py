@@ -151,6 +151,9 @@ class Job(Record):
     # leave from a window to the next is a row of `states`
     states_at: int  # (n_states * state_size,)
     state_size: int
+    # (layers,) int64, in a prediction: addresses of weights that are read where their owner has
+    # them, 0 for those among the parameters
+    lent_at: int
     # (n_samples,) int64: the row that a sample goes on from, and writes to at its end; -1 - row
     # where it is the first of its series and begins with zeros
     state_rows_at: int

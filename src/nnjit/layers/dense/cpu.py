@@ -12,6 +12,7 @@ of the product that makes the delta of the inputs; other activations are units o
 
 import functools
 import importlib
+import math
 
 import numpy as np
 
@@ -59,6 +60,8 @@ WEIGHTS, BIASES = range(2)  # pieces
 ROWS_ALONE = True  # some rows of the weights' gradient can be had without the others
 MASKS_INPUTS = True  # backward can end in the derivative of a ReLU below
 VARIANTS = ("csr", "row")  # modules with units of their own
+# Weights from which one row is predicted along the units, for which more has to be compiled.
+ROW_WEIGHTS = 4096
 
 
 class DenseStep(ActivatedStep):
@@ -71,6 +74,7 @@ class DenseStep(ActivatedStep):
     mask_inputs: int  # 1: the delta of the inputs is masked by ReLU's derivative
     transposed: int  # of its transposed delta in the scratch, elements of a row
     transposed_row: int
+    lent: int  # place among the addresses of lent weights; -1 where they are the parameters' always
 
 
 dense_step_of = reader(DenseStep)
@@ -218,9 +222,11 @@ def make_step(program, number, layer):
     made = _variant("csr", program.single) if csr else units(program.single)
     if alone:
         made = {**made, **_variant("row", program.single)}
+    lends = alone and _lends(program, number)
     step = program.place(DenseStep.table(1), number, made)
     weights, biases = program.layout.of(number)
     step["weights"], step["row"], step["biases"] = weights.start, weights.row, biases.start
+    step["lent"] = program.lend(weights) if lends else -1
     if csr or alone or program.training:
         step["transposed"], step["transposed_row"] = program.take_scratch(layer.units)
     in_product = find_activation(layer.activation).epilogue == "relu" and not csr
@@ -232,16 +238,29 @@ def make_step(program, number, layer):
 
 
 def _takes_single_rows(program, number):
-    """Whether blocks of one row have a way of their own: in predictions of series and images.
+    """Whether blocks of one row have a way of their own.
 
     It reads the weights in whole vectors, which must not end behind the parameters.
     """
-    if program.training or not program.network.shape:
-        return False
     weights = program.layout.of(number)[WEIGHTS]
+    if not program.one_row or not (program.network.shape or _is_large(weights)):
+        return False
     vectors = -(-weights.shape[-1] // program.lanes)
     end = weights.stop - weights.row + vectors * program.lanes
     return end <= program.layout.n_flat
+
+
+def _lends(program, number):
+    """Whether that way may read all rows of the weights but the last where their owner has them.
+
+    The last vector of a row may end in the next one, but not behind that.
+    """
+    weights = program.layout.of(number)[WEIGHTS]
+    return _is_large(weights) and weights.shape[-1] >= program.lanes
+
+
+def _is_large(weights):
+    return math.prod(weights.shape) >= ROW_WEIGHTS
 
 
 def _variant(name, single):

@@ -1,7 +1,8 @@
 """Dense layers of a prediction, where a block may be a single row: vectors run along the units.
 
-Where rows are series or images one of them is work enough for a call, and a dense layer behind the
-convolutions would spend a vector on it for each weight. The sums are added up in the same order.
+Otherwise a large layer would spend a vector on each weight for it. The sums are added up in the
+same order. Of one row reading the weights is nearly all that there is to do, so that they may stay
+where their owner has them, see `nnjit.backends.cpu.CpuEngine.pack`.
 """
 
 import functools
@@ -11,12 +12,40 @@ import numpy as np
 from nnjit.core.compiler.jit import inline
 from nnjit.core.compiler.units import Unit
 from nnjit.core.jobs.job import block_of, job_of, params_of, work_of
+from nnjit.core.jobs.records import view
 from nnjit.core.maps.activations import copy
-from nnjit.core.simd import FROM_C, Epilogue, Prologue, Rows, Strided, product
+from nnjit.core.simd import FROM_C, PLAIN, Epilogue, Prologue, Rows, Strided, product
 from nnjit.layers.activation import activate
 from nnjit.layers.dense.cpu import dense_step_of, forward_dense, transposed_delta
 
 __all__ = ["units"]
+
+# Lent rows of weights that are read through before the next ones: pages one after the other. Rows
+# that are a multiple of 512 bytes apart fall into few sets of the first-level cache.
+TOGETHER, TOGETHER_FAR = 16, 8
+
+
+@inline
+def add_lent_weights(job, step, work, first, at, like):
+    """Add what all inputs but the last give, if their weights are lent; how many that are.
+
+    The last row of the weights is among the parameters, so that no vector ends behind them.
+    """
+    if step.lent < 0:
+        return 0
+    lent = view(job.lent_at, step.lent + 1, np.int64(0))[step.lent]
+    if lent == 0:
+        return 0
+    behind, n = step.inputs - 1, step.outputs
+    weights = view(lent, step.inputs * n, like)
+    together = TOGETHER_FAR if n * weights.itemsize % 512 == 0 else TOGETHER
+    for k in range(0, behind, together):
+        product(
+            1, n, min(together, behind - k), Strided(work, first + k * job.stride, 0, job.stride),
+            Rows(weights, k * n, n), Rows(work, at, 0),
+            Prologue(FROM_C, work, 0), Epilogue(PLAIN, 0), None,
+        )  # fmt: skip
+    return behind
 
 
 @inline
@@ -25,9 +54,11 @@ def forward_row(job, step, block, like):
     params, work, stride = params_of(job, like), work_of(job, block, like), job.stride
     at, n = transposed_delta(job, step, block), step.outputs
     copy(params[step.biases : step.biases + n], work[at : at + n])
+    first = step.input_row * stride
+    behind = add_lent_weights(job, step, work, first, at, like)
     product(
-        1, n, step.inputs, Strided(work, step.input_row * stride, 0, stride),
-        Rows(params, step.weights, step.row), Rows(work, at, 0),
+        1, n, step.inputs - behind, Strided(work, first + behind * stride, 0, stride),
+        Rows(params, step.weights + behind * step.row, step.row), Rows(work, at, 0),
         Prologue(FROM_C, work, 0), Epilogue(step.epilogue, 0), None,
     )  # fmt: skip
     for t in range(n):
