@@ -1,6 +1,9 @@
 """What README.md and the pages of docs/ say of files and names is so, and their Python runs."""
 
+import importlib
+import json
 import re
+import sys
 import warnings
 
 import numpy as np
@@ -100,6 +103,38 @@ def test_the_table_stands_in_one_place(name, place):
     path, lines = table(name)
     assert path == place
     assert len({line.count("|") for line in lines}) == 1
+
+
+def two_digits(value):
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+
+def told_seconds(seconds):
+    return f"{seconds:.2f} s" if seconds >= 0.5 else f"{two_digits(seconds * 1e3)} ms"
+
+
+def test_the_speed_table_is_the_stored_report():
+    """That of asv_bench/peers.py on two cores, which the page of benchmarks draws as well."""
+    folder = str(ROOT / "asv_bench")
+    sys.path.insert(0, folder)
+    try:
+        cases = importlib.import_module("benchmarks.cases").CASES
+    finally:
+        sys.path.remove(folder)
+    report = json.loads((ROOT / "asv_bench/results/peers/two_cores.json").read_text("utf-8"))
+    seconds = {(row["case"], row["dtype"]): row["seconds"] for row in report["cases"]}
+    rows = []
+    for name, case in cases.items():
+        single, double = (seconds[name, dtype] for dtype in ("float32", "float64"))
+        ratios = [
+            single["scikit-learn"] / single["nnjit"], double["scikit-learn"] / double["nnjit"],
+            single["PyTorch"] / single["nnjit"], single["JAX"] / single["nnjit"],
+        ]  # fmt: skip
+        hidden = "-".join(map(str, case.hidden))
+        shape = f"{case.rows} x {case.features}, {hidden}, {case.batch}, {case.epochs}"
+        times = [told_seconds(one["nnjit"]) for one in (single, double)]
+        rows.append(f"| {shape} | {' | '.join([*times, *map(two_digits, ratios)])} |")
+    assert table("speed table")[1][2:] == rows, "\n".join(rows)
 
 
 def test_the_table_of_units_has_every_family():
