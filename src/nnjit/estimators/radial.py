@@ -132,11 +132,30 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
     def _give_parameters(self, n_features: int | None = None) -> tuple[Network, list[Array]]:
         centers, widths, weights, biases = _checked(self, n_features)
         self._have_origin(centers, widths)
+        arrays = [*self._inner(centers, widths), weights, biases]
+        return self._bumps(centers.shape[1], len(centers), len(biases)), arrays
+
+    def _present_parameters(self) -> tuple[Any, list[Any]]:
+        centers, widths = self.centers_, self.widths_
+        if not (isinstance(centers, np.ndarray) and isinstance(widths, np.ndarray)):
+            return super()._present_parameters()
+        if (widths <= 0).any() or self._origin.shape != centers.shape[1:]:
+            return super()._present_parameters()
+        others = (
+            getattr(self, "n_outputs_", None),  # a regressor needs none
+            self.out_activation_,
+            self.loss,
+            bool(self.normalized),
+            getattr(self, "_label_binarizer", None),
+        )
+        return others, [*self._inner(centers, widths), self.coefs_, self.intercepts_]
+
+    def _inner(self, centers: Array, widths: Array) -> tuple[Array, Array]:
+        """Return centres and the logarithms of widths as the network has them."""
         with np.errstate(over="ignore"):
             inner = (centers.astype(np.float64) - self._origin) / self._unit
             log_widths = np.log(widths.astype(np.float64) / self._unit)
-        arrays = [inner.astype(centers.dtype), log_widths.astype(widths.dtype), weights, biases]
-        return self._bumps(centers.shape[1], len(centers), len(biases)), arrays
+        return inner.astype(centers.dtype), log_widths.astype(widths.dtype)
 
     def _have_origin(self, centers: Array, widths: Array) -> None:
         """Find origin and unit where everything was assigned, or of another size."""
