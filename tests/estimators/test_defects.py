@@ -121,13 +121,14 @@ def rows_trained_on(module, seed, monkeypatch):
     target = module.MLPClassifier if module is nnjit else peer._multilayer_perceptron
     held_out = []
     if module is nnjit:
-        original = target._make_monitor
+        original = target._hold_out
 
-        def spy(self, engine, X, target, weight, rows, *args):
-            held_out.append(set(X[rows][:, 0]))
-            return original(self, engine, X, target, weight, rows, *args)
+        def spy(self, *args):
+            rows, marked = original(self, *args)
+            held_out.append(set(X[marked][:, 0]))
+            return rows, marked
 
-        monkeypatch.setattr(target, "_make_monitor", spy)
+        monkeypatch.setattr(target, "_hold_out", spy)
     else:
         original = target.train_test_split
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from problems import CLASSIFICATION, REGRESSION, pair, problem, quietly
+from problems import CLASSIFICATION, REGRESSION, assert_same_bits, pair, problem, quietly
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -63,14 +63,6 @@ def fitted(kind, layers, **parameters):
     return quietly(model_of(kind, layers, **parameters).fit, X, y), X, y
 
 
-def assert_same(one, other):
-    networks, arrays = zip(one._give_parameters(), other._give_parameters(), strict=True)
-    assert networks[0] == networks[1]
-    for a, b in zip(*arrays, strict=True):
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
-
-
 # As the MLP
 
 
@@ -94,7 +86,7 @@ def test_dense_layers_are_an_mlp_to_the_bit(kind, activation, parameters):
     mlp.set_params(hidden_layer_sizes=(9, 4), activation=activation, **SETTINGS, **parameters)
     model = quietly(model_of(kind, layers, **parameters).fit, X, y)
     quietly(mlp.fit, X, y)
-    assert_same(model, mlp)
+    assert_same_bits(model, mlp)
     np.testing.assert_array_equal(model.predict(X), mlp.predict(X))
     assert model.loss_ == mlp.loss_ and model.n_layers_ == mlp.n_layers_
 
@@ -105,7 +97,7 @@ def test_options_of_the_mlp_are_layers():
     mlp = nnjit.MLPClassifier((6, 6), "tanh", **options, **SETTINGS)
     block = [Dense(6, "identity"), Normalization("batch", "tanh"), Dropout(0.2)]
     model = model_of("multiclass", [Dropout(0.1), *block, *block, Residual(3)])
-    assert_same(quietly(model.fit, X, y), quietly(mlp.fit, X, y))
+    assert_same_bits(quietly(model.fit, X, y), quietly(mlp.fit, X, y))
     for one, other in zip(model.normalization_, mlp.normalization_, strict=True):
         for name in other:
             np.testing.assert_array_equal(one[name], other[name])
@@ -118,7 +110,7 @@ def test_sparse_rows_go_into_a_dense_layer(dtype):
     layers = [Dense(6), Dropout(0.1)]
     sparse = quietly(model_of("multiclass", layers).fit, sp.csr_matrix(X), y)
     mlp = nnjit.MLPClassifier((6,), dropout=0.1, **SETTINGS)
-    assert_same(sparse, quietly(mlp.fit, sp.csr_matrix(X), y))
+    assert_same_bits(sparse, quietly(mlp.fit, sp.csr_matrix(X), y))
     for others in ([Dropout(0.1), Dense(6)], [Conv(3), Flatten()]):
         with pytest.raises(TypeError, match="[Ss]parse"):
             model_of("multiclass", others).fit(sp.csr_matrix(X), y)
@@ -133,7 +125,7 @@ def test_every_target_is_learned(kind, stack):
     model, X, y = fitted(kind, STACKS[stack], max_iter=60, learning_rate_init=0.01)
     assert model.loss_curve_[-1] < model.loss_curve_[0]
     assert model.predict(X).shape == y.shape
-    assert_same(pickle.loads(pickle.dumps(model)), model)
+    assert_same_bits(pickle.loads(pickle.dumps(model)), model)
 
 
 @every_stack
@@ -154,7 +146,7 @@ def test_a_fit_that_was_cut_off_goes_on_to_the_bit(stack, tmp_path):
         "multiclass", STACKS[stack], checkpoint=tmp_path / "run", checkpoint_interval=1
     )
     quietly(clone(model).set_params(max_iter=3).fit, X, y)
-    assert_same(quietly(clone(model).fit, X, y), expected)
+    assert_same_bits(quietly(clone(model).fit, X, y), expected)
 
 
 def test_a_fit_with_rates_of_single_parameters_goes_on_to_the_bit(tmp_path):
@@ -163,8 +155,8 @@ def test_a_fit_with_rates_of_single_parameters_goes_on_to_the_bit(tmp_path):
     expected = quietly(model_of("multiclass", STACKS["dense"], **rates).fit, X, y)
     model = model_of("multiclass", STACKS["dense"], checkpoint=tmp_path / "run", **rates)
     whole = quietly(clone(model).set_params(checkpoint_interval=1).fit, X, y)
-    assert_same(whole, expected)
-    assert_same(quietly(clone(model).fit, X, y), expected)
+    assert_same_bits(whole, expected)
+    assert_same_bits(quietly(clone(model).fit, X, y), expected)
     assert expected._fitted_network().parametrization == "ntk"
 
 
@@ -180,7 +172,7 @@ def test_training_goes_on_where_it_stood(stack):
         assert (a != b).any() != (parameter.name == "edges")
     if not any(layer.kind == "radial" for layer in STACKS[stack]):  # whose centres need all rows
         start = quietly(clone(whole).partial_fit, X, y, classes=np.unique(y))
-        assert_same(start, quietly(clone(whole).fit, X, y))
+        assert_same_bits(start, quietly(clone(whole).fit, X, y))
 
 
 def test_attributes():
@@ -279,7 +271,7 @@ def test_edges_of_many_rows_are_those_of_some(monkeypatch):
     model, X, y = fitted("regression", [PiecewiseLinear(1, 3), Dense(3)])
     (edges,) = model.layer_parameters_[0]["edges"]
     assert set(edges) < set(X[:, 0])
-    assert_same(quietly(clone(model).fit, X, y), model)
+    assert_same_bits(quietly(clone(model).fit, X, y), model)
 
 
 def test_rows_are_vectors_series_or_images_as_the_layers_take_them():
@@ -375,7 +367,7 @@ def test_a_gpu_is_refused_by_the_first_layer_without_code():
             model_of("regression", [layer, Dense(8)], device="cuda").fit(X, y)
     assert ON_A_GPU == ("dense", "dropout")
     auto = fitted("regression", [Dense(8), Residual(1)], device="auto")[0]
-    assert_same(auto, fitted("regression", [Dense(8), Residual(1)])[0])
+    assert_same_bits(auto, fitted("regression", [Dense(8), Residual(1)])[0])
 
 
 def test_tied_weights_are_there_once():

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 import nnjit.estimators._rows as in_blocks
+import nnjit.estimators._sources as sources
 import nnjit.rows._source as source
 import nnjit.training.blocks as blocks
 from nnjit import (
@@ -21,6 +22,7 @@ from nnjit import (
     RBFClassifier,
     RecurrentClassifier,
 )
+from nnjit.estimators._blocked_fit import ArrayInBlocks
 from nnjit.layers import Dense, PiecewiseLinear
 from nnjit.rows import MappedRows, RowSource
 
@@ -133,7 +135,7 @@ class NoEngine:
 
 def order_of_epoch(rng, batch_size):
     """Numbers of the rows in the order of an epoch in blocks."""
-    rows = in_blocks.ArrayInBlocks(X)
+    rows = ArrayInBlocks(X)
     cut = blocks.Blocks(rows.block_starts(), N)
     epoch = blocks.BlockedRows(NoEngine(), rows, np.arange(N), None, cut, True)
     return np.concatenate([y[order] for y, order, _ in epoch.epoch(rng, batch_size)])
@@ -368,7 +370,7 @@ def test_a_file_is_read_whole_where_rows_are_visited_in_any_order(tmp_path):
 
 
 def test_it_is_said_that_a_large_file_is_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(in_blocks, "_LARGE", 1000)
+    monkeypatch.setattr(sources, "_LARGE", 1000)
     with pytest.warns(ConvergenceWarning, match="read into memory whole, .*shuffle='blocks'"):
         classifier(shuffle=True).fit(hdf5_of(X, tmp_path), LABELS)
 
@@ -378,7 +380,7 @@ def test_small_memory_maps_are_predicted_as_arrays_and_large_ones_by_blocks(tmp_
     expected, calls = model.predict_proba(X), []
     forward = in_blocks.forward_blocks
     monkeypatch.setattr(
-        "nnjit.estimators._base.forward_blocks", lambda *given: calls.append(1) or forward(*given)
+        in_blocks, "forward_blocks", lambda *given: calls.append(1) or forward(*given)
     )
     assert np.array_equal(model.predict_proba(rows[:100]), expected[:100]) and not calls
     assert np.array_equal(model.predict_proba(rows), expected) and calls
@@ -430,7 +432,7 @@ def test_a_scaler_that_has_gone_through_the_blocks_scales_rows_as_they_are_read(
 
 def test_blocks_follow_chunks_that_are_large(tmp_path):
     rows = hdf5_of(X, tmp_path, chunks=(100, WIDTH))
-    starts = in_blocks.ArrayRows(rows).block_starts(64)
+    starts = source.ArrayRows(rows).block_starts(64)
     assert starts.tolist() == list(range(0, N, 100))
     assert [len(block) for block in source.blocks(rows, 128)] == [100] * 30
     assert [len(block) for block in source.blocks(X, 1000)] == [1000] * 3

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 from torch_expectations import of_pytorch, stored
-from torch_networks import CASES
 
+from networks_of_kinds import LAYERS
 from nnjit import MLPClassifier
 from nnjit.backends.select import make_engine
 from nnjit.interop import from_torch, to_torch
@@ -21,7 +21,7 @@ def kept():
 
 @pytest.mark.parametrize("dtype, limit", [(np.float64, 1e-12), (np.float32, 2e-5)])
 def test_networks_that_were_read_predict_what_pytorch_computed(kept, dtype, limit):
-    assert len(kept) == len(CASES) + 3
+    assert len(kept) == len(LAYERS) + 3
     for name, (state, arrays, rows, outputs) in kept.items():
         engine = make_engine(Network.from_state(state), dtype)
         engine.pack([one.astype(dtype) for one in arrays])

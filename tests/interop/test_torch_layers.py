@@ -8,8 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
-from torch_networks import CASES, equal, network_with, with_random_parameters  # noqa: E402
+from torch_networks import equal, network_with, with_random_parameters  # noqa: E402
 
+from networks_of_kinds import LAYERS  # noqa: E402
 from nnjit import NetworkRegressor  # noqa: E402
 from nnjit.backends.select import make_engine  # noqa: E402
 from nnjit.estimators._arrays import pack_parameters, unpack_parameters  # noqa: E402
@@ -20,7 +21,7 @@ from nnjit.layers import Conv, Flatten, PiecewiseLinear, Pool, Scaling  # noqa: 
 from nnjit.layers.registry import kinds  # noqa: E402
 
 LIMITS = {np.float64: 1e-12, np.float32: 1e-5}
-every_layer = pytest.mark.parametrize("kind, number, form", CASES)
+every_layer = pytest.mark.parametrize("kind, number, form", LAYERS)
 every_precision = pytest.mark.parametrize("dtype", LIMITS)
 
 
@@ -30,7 +31,7 @@ def outputs_of(module, X):
 
 
 def test_no_kind_of_layer_is_forgotten():
-    assert {*KINDS} == {*kinds()} == {kind for kind, _, _ in CASES}
+    assert {*KINDS} == {*kinds()} == {kind for kind, _, _ in LAYERS}
 
 
 @every_precision
@@ -102,7 +103,7 @@ def gradient_of_torch(model, X, y):
 
 NOT_DRAWN = [
     (kind, number, form)
-    for kind, number, form in CASES
+    for kind, number, form in LAYERS
     if kind not in ("augmentation", "dropout", "noise")
     and not (kind in ("rnn", "gru", "lstm") and number == 5)  # with recurrent dropout
 ]

@@ -18,8 +18,9 @@ ROWS = 6
 def modules():
     """Name -> (module or list of such that from_torch reads, module that computes, shape)."""
     from torch import nn
-    from torch_networks import CASES, network_with
+    from torch_networks import network_with
 
+    from networks_of_kinds import LAYERS
     from nnjit.interop import to_torch
 
     found = {
@@ -38,7 +39,7 @@ def modules():
         ), (2, 11)),
     }  # fmt: skip
     made = {name: (drawn(module), shape) for name, (module, shape) in found.items()}
-    for kind, number, form in CASES:
+    for kind, number, form in LAYERS:
         model, _, _ = network_with(kind, number, form, np.float64)
         shape = model._give_parameters()[0].shape or (4,)
         made[f"{kind} {number} {form}"] = to_torch(model), shape
@@ -114,5 +115,5 @@ def main():
 if __name__ == "__main__":
     import sys
 
-    sys.path.insert(0, str(Path(__file__).parent))
+    sys.path[:0] = [str(FILE.parent), str(FILE.parents[1])]
     main()

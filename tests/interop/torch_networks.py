@@ -4,32 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from networks_of_kinds import OUTPUTS, SHAPES
 from nnjit import NetworkRegressor
 from nnjit.layers import Conv, Dense, Flatten
 from nnjit.layers.layer import size_of
-from nnjit.layers.registry import find_kind, kinds
-
-# What a row may be; a layer is tried on all that it takes.
-SHAPES = {"vector": 4, "series": (2, 9), "image": (2, 4, 5)}
-OUTPUTS = 2
-
-
-def takes(layer, shape):
-    try:
-        layer.outputs(shape)
-    except ValueError:
-        return False
-    return True
-
-
-# (kind, number of its example, form of the rows)
-CASES = [
-    (kind, number, form)
-    for kind in kinds()
-    for number, layer in enumerate(find_kind(kind).examples())
-    for form, shape in SHAPES.items()
-    if takes(layer, shape)
-]
+from nnjit.layers.registry import find_kind
 
 
 def layers_with(kind, number, form):

@@ -5,6 +5,8 @@ import itertools
 import numba
 import numpy as np
 import pytest
+from comparing import assert_agree
+from comparing import tolerance_of_noise as tolerance
 from packed import REMAINS, OneLayer
 from scipy import stats
 
@@ -43,11 +45,6 @@ def rows_of(n, shape, dtype, lengths=None, seed=0):
     for row, length in zip(x, lengths if lengths is not None else [], strict=lengths is not None):
         row[:, length:] = 0
     return x
-
-
-def tolerance(dtype):
-    # a radius near 0 has few digits in float32
-    return {"rtol": 0, "atol": 1e-13 if dtype == np.float64 else 2e-5}
 
 
 @every_precision
@@ -240,14 +237,6 @@ def epoch_of_the_oracle(shape, options, arrays, x, y, batch, lengths=None):
         arrays, (loss,) = epoch(made, arrays, flat, y[rows], batch, np.float64)
         total += loss
     return arrays, [total]
-
-
-def assert_agree(found, expected, dtype):
-    limit = 1e-11 if dtype == np.float64 else 3e-4
-    (arrays, losses), (others, other_losses) = found, expected
-    np.testing.assert_allclose(losses, other_losses, rtol=limit)
-    for a, b in zip(arrays, others, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=limit)
 
 
 @every_precision

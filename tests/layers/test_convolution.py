@@ -5,6 +5,7 @@ import itertools
 import numba
 import numpy as np
 import pytest
+from comparing import packed, unpacked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,20 +42,6 @@ def parameters(made, dtype, seed=0):
     for _, one in made.parameters():
         scale = np.sqrt(max(1, np.prod(one.shape[:-1])))
         found.append((rng.standard_normal(one.shape) / scale).astype(dtype))
-    return found
-
-
-def packed(made, arrays):
-    return np.concatenate([arrays[number].ravel() for number in made.packing()]).astype(float)
-
-
-def unpacked(made, vector):
-    shapes = [one.shape for _, one in made.parameters()]
-    found, start = [None] * len(shapes), 0
-    for number in made.packing():
-        size = size_of(shapes[number])
-        found[number] = vector[start : start + size].reshape(shapes[number])
-        start += size
     return found
 
 

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+from comparing import packed
 from pytorch_embedding import (
     ALPHA,
     BATCH,
@@ -62,10 +63,6 @@ def samples(made, levels, n, seed=0):
     numbers = rng.standard_normal((n, made.inputs - len(levels)))
     codes = [rng.integers(0, one, n) for one in levels]
     return arrays, np.column_stack([numbers, *codes]), rng.standard_normal((n, 2))
-
-
-def packed(made, arrays):
-    return np.concatenate([arrays[number].ravel() for number in made.packing()]).astype(float)
 
 
 def assert_is_the_oracle(made, arrays, x, y, dtype):

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+from comparing import parameters
 
 from engine_problems import DTYPES
 from nnjit.backends import plan, tuner
@@ -56,18 +57,6 @@ every_network = pytest.mark.parametrize("name", NETWORKS)
 def network_of(shape, layers, loss="log_loss", output="softmax"):
     layers = (*layers, Dense(OUTPUTS, "identity"))
     return Network(size_of(shape), layers, loss, output, shape=shape)
-
-
-def parameters(made, dtype, seed=0):
-    rng, found = np.random.default_rng(seed), []
-    for _, one in made.parameters():
-        values = rng.standard_normal(one.shape)
-        if one.name in ("scale", "variance"):
-            values = np.abs(values) + 0.5
-        elif len(one.shape) > 1:
-            values /= np.sqrt(np.prod(one.shape[:-1]))
-        found.append(values.astype(dtype))
-    return found
 
 
 def engine_of(name, dtype):

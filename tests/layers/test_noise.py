@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 import pytest
+from comparing import assert_agree
+from comparing import tolerance_of_noise as tolerance
 from packed import REMAINS, OneLayer
 from scipy import stats
 
@@ -26,11 +28,6 @@ every_precision = pytest.mark.parametrize("dtype", DTYPES)
 SEED = 2**33 + 7
 WIDTH = TILE.bytes // 4  # rows of a vector of float32
 LEAST = 1e-4  # p-value of a test with fixed numbers
-
-
-def tolerance(dtype):
-    # a radius near 0 has few digits in float32
-    return {"rtol": 0, "atol": 1e-13 if dtype == np.float64 else 2e-5}
 
 
 def noisy(x, step, layer, scale):
@@ -149,14 +146,6 @@ def epoch_of_the_oracle(activation, arrays, x, y, batch, scale=0.3, alpha=0.1):
         for value, move in zip((w1, b1, w2, b2), moves, strict=True):
             value -= 0.05 * move
     return [w1, b1, w2, b2], [total]
-
-
-def assert_agree(found, expected, dtype):
-    limit = 1e-11 if dtype == np.float64 else 3e-4
-    (arrays, losses), (others, other_losses) = found, expected
-    np.testing.assert_allclose(losses, other_losses, rtol=limit)
-    for a, b in zip(arrays, others, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=limit)
 
 
 @every_precision

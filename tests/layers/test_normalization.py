@@ -5,6 +5,7 @@ import itertools
 import numba
 import numpy as np
 import pytest
+from comparing import packed
 from scipy import sparse
 
 import naive
@@ -48,10 +49,6 @@ def parameters(made, dtype, seed=0):
 def by_layers(arrays):
     starts = [i for i, array in enumerate(arrays) if array.ndim == 2]
     return [arrays[i:j] for i, j in zip(starts, [*starts[1:], len(arrays)])]
-
-
-def packed(made, arrays):
-    return np.concatenate([arrays[number].ravel() for number in made.packing()]).astype(float)
 
 
 def samples(n, units, loss, dtype, seed=1):

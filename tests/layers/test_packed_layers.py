@@ -6,6 +6,7 @@ Their values lie packed, with the samples innermost, so what is tried is odd num
 import numba
 import numpy as np
 import pytest
+from comparing import packed
 
 import naive
 from engine_problems import DTYPES, some_differences
@@ -49,10 +50,6 @@ def parameters(made, seed=0):
         np.abs(array) + 0.5 if one.name in ("scale", "variance") else array
         for array, (_, one) in zip(found, made.parameters(), strict=True)
     ]
-
-
-def packed(made, arrays):
-    return np.concatenate([arrays[number].ravel() for number in made.packing()]).astype(float)
 
 
 def unpacked(made, vector):

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+from comparing import assert_agree
 from pytorch_tied import (
     ALPHA,
     BATCH,
@@ -88,14 +89,6 @@ def trained_by_the_oracle(arrays, chain, x, y, batch, activation, alpha=0.1):
         total += loss * len(y[rows])
         solver.step(arrays, grads)
     return arrays, [total]
-
-
-def assert_agree(found, expected, dtype):
-    limit = 1e-11 if dtype == np.float64 else 3e-4
-    (arrays, losses), (others, other_losses) = found, expected
-    np.testing.assert_allclose(losses, other_losses, rtol=limit)
-    for a, b in zip(arrays, others, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=limit)
 
 
 @every_precision

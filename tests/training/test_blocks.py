@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from nnjit.estimators._rows import ArrayInBlocks
+from nnjit.estimators._blocked_fit import ArrayInBlocks
 from nnjit.training import blocks as module
 from nnjit.training import snapshot
 from nnjit.training.archive import DamagedError

@@ -22,8 +22,9 @@ from nnjit.dask._targets import few_rows, few_targets
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._callbacks import current_report
 from nnjit.estimators._declaration import Kind, interval, parameter, parameter_group
+from nnjit.estimators._training_call import TrainingCall
 from nnjit.estimators._validation import refuse_all_zero, refuse_no_target
-from nnjit.estimators._watching import Given, ValidationRows
+from nnjit.estimators._watching import Given
 from nnjit.formulas import SOLVERS
 from nnjit.formulas.own import modules_of
 from nnjit.training.loop import run_epochs
@@ -91,28 +92,22 @@ class DaskNetwork(NetworkEstimator):
 
     # Fitting
 
-    def _fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        incremental: bool = False,
-        validation: Given | None = None,
-    ) -> Self:
+    def _fit_on(self, given: Given, incremental: bool, validation: Given | None) -> Self:
         if validation is not None:
             validation = Given(*self._computed(*validation))
-        if not any(map(is_collection, (X, y, sample_weight))):
-            return super()._fit(X, y, sample_weight, incremental, validation)
+        if not any(map(is_collection, given)):
+            return super()._fit_on(given, incremental, validation)
         self._refuse_for_parts(validation)
-        refuse_no_target(self, y)
-        parts = parts_of(X, y, sample_weight)
+        refuse_no_target(self, given.y)
+        parts = parts_of(*given)
         bare = type(self)(**self.get_params(deep=False) | {"client": None, "random_state": None})
         self._rows = rows = CheckedRows(self.client_, bare, parts)
         if not any(one.weight for one in rows.facts):
             refuse_all_zero(np.zeros(1))
         few = few_targets(rows.facts)
+        given = Given(few_rows(rows.facts, len(few)), few, None)
         try:
-            return super()._fit(few_rows(rows.facts, len(few)), few, None, incremental, validation)
+            return super()._fit_on(given, incremental, validation)
         finally:
             self.__dict__.pop("_rows", None)
 
@@ -133,18 +128,9 @@ class DaskNetwork(NetworkEstimator):
                 "out of these."
             )
 
-    def _train(
-        self,
-        X: Any,
-        target: Array,
-        sample_weight: Array | None,
-        incremental: bool,
-        fresh: bool,
-        given: Given,
-        watched: ValidationRows | None,
-    ) -> None:
+    def _train(self, call: TrainingCall) -> None:
         if not hasattr(self, "_rows"):
-            super()._train(X, target, sample_weight, incremental, fresh, given, watched)
+            super()._train(call)
             return
         network, dtype = self._give_parameters()[0], self._parameter_dtype()
         if self.solver not in SOLVERS:
@@ -153,25 +139,14 @@ class DaskNetwork(NetworkEstimator):
         setting = Setting(dtype.name, named, tuple(modules_of(named)))
         parts = self._rows.prepared(prepare, self._shell(self._rows), network, setting)
         if self.solver in SOLVERS:
-            self._train_in_rounds(parts, X, target, incremental, fresh, given, watched)
+            self._train_in_rounds(parts, call)
             return
         engine = self._make_engine()
         self._minimize(engine, SumOverParts(parts, network, dtype, self.alpha))
 
-    def _train_in_rounds(
-        self,
-        parts: Any,
-        X: Any,
-        target: Array,
-        incremental: bool,
-        fresh: bool,
-        given: Given,
-        watched: ValidationRows | None,
-    ) -> None:
+    def _train_in_rounds(self, parts: Any, call: TrainingCall) -> None:
         engine, n_rows = self._make_engine(), sum(self._rows.sizes)
-        monitor = self._make_monitor(
-            engine, X, target, None, None, incremental, fresh, given, watched
-        )
+        monitor, incremental = self._make_monitor(engine, call), call.incremental
         # Of the order only the length is asked for.
         state = self._begun(engine, monitor, range(n_rows), incremental)
         plan = self._plan(n_rows, incremental)

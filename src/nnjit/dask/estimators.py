@@ -26,12 +26,27 @@ from nnjit.estimators.mlp import (
 __all__ = ["DaskMLPClassifier", "DaskMLPRegressor"]
 
 _FITS = """
+X, y and `sample_weight` are Dask collections cut into the same parts, which stay on the workers
+that have them; the parameters go there and gradients, or trained parameters, come back. Predictions
+of collections are lazy Dask arrays. Arrays in memory are fitted and predicted here, as there.
+
 With ``solver='lbfgs'`` the loss and its gradient are sums over the parts, taken in their order, so
 that the fit is that of one machine but for rounding. The stochastic solvers go through each part by
 itself and average the parameters, and their own vectors, after every `local_epochs` epochs; that is
 another trajectory than that of one machine, the farther the more parts there are. In `max_iter`,
 `loss_curve_` and `n_iter_` every local epoch counts.
 """
+_REFERENCES = """
+H. B. McMahan, E. Moore, D. Ramage, S. Hampson and B. Agüera y Arcas, "Communication-efficient
+learning of deep networks from decentralized data", AISTATS 2017 (`local_epochs`).
+
+"""
+_DOCS = BaseMultilayerPerceptron._shared_docs
+_SHARED_DOCS = {
+    **_DOCS,
+    "fits": _FITS,
+    "references": _REFERENCES + _DOCS["references"].lstrip(),
+}
 
 
 @parameter_group
@@ -48,10 +63,7 @@ class _DaskRegressorParameters(DaskParameters, _RegressorParameters):
 class DaskMLPClassifier(_DaskClassifierParameters, DaskNetwork, MLPClassifier):
     r"""Multi-layer perceptron classifier, fitted on Dask's arrays and data frames.
 
-    What `nnjit.MLPClassifier` is for rows in memory. X, y and `sample_weight` are Dask collections
-    cut into the same parts, which stay on the workers that have them; the parameters go there and
-    gradients, or trained parameters, come back. Predictions of collections are lazy Dask arrays.
-    Arrays in memory are fitted and predicted here, as there.
+    What `nnjit.MLPClassifier` is for rows in memory.
 
     {fits}
 
@@ -76,9 +88,6 @@ class DaskMLPClassifier(_DaskClassifierParameters, DaskNetwork, MLPClassifier):
 
     References
     ----------
-    H. B. McMahan, E. Moore, D. Ramage, S. Hampson and B. Agüera y Arcas, "Communication-efficient
-    learning of deep networks from decentralized data", AISTATS 2017 (`local_epochs`).
-
     {references}
 
     Examples
@@ -98,7 +107,7 @@ class DaskMLPClassifier(_DaskClassifierParameters, DaskNetwork, MLPClassifier):
     >>> client.close()
     """
 
-    _shared_docs = {**BaseMultilayerPerceptron._shared_docs, "fits": _FITS}
+    _shared_docs = _SHARED_DOCS
 
     predict = lazily(MLPClassifier.predict)
     predict_proba = lazily(MLPClassifier.predict_proba)
@@ -140,10 +149,7 @@ class DaskMLPClassifier(_DaskClassifierParameters, DaskNetwork, MLPClassifier):
 class DaskMLPRegressor(_DaskRegressorParameters, DaskNetwork, MLPRegressor):
     r"""Multi-layer perceptron regressor, fitted on Dask's arrays and data frames.
 
-    What `nnjit.MLPRegressor` is for rows in memory. X, y and `sample_weight` are Dask collections
-    cut into the same parts, which stay on the workers that have them; the parameters go there and
-    gradients, or trained parameters, come back. Predictions of collections are lazy Dask arrays.
-    Arrays in memory are fitted and predicted here, as there.
+    What `nnjit.MLPRegressor` is for rows in memory.
 
     {fits}
 
@@ -168,9 +174,6 @@ class DaskMLPRegressor(_DaskRegressorParameters, DaskNetwork, MLPRegressor):
 
     References
     ----------
-    H. B. McMahan, E. Moore, D. Ramage, S. Hampson and B. Agüera y Arcas, "Communication-efficient
-    learning of deep networks from decentralized data", AISTATS 2017 (`local_epochs`).
-
     {references}
 
     Examples
@@ -190,7 +193,7 @@ class DaskMLPRegressor(_DaskRegressorParameters, DaskNetwork, MLPRegressor):
     >>> client.close()
     """
 
-    _shared_docs = {**BaseMultilayerPerceptron._shared_docs, "fits": _FITS}
+    _shared_docs = _SHARED_DOCS
 
     predict = lazily(MLPRegressor.predict)
     predict_interval = lazily(MLPRegressor.predict_interval)

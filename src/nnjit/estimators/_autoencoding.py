@@ -26,7 +26,8 @@ from nnjit.estimators._reconstruction import (
     scaled_errors,
     squared_errors,
 )
-from nnjit.estimators._watching import Given, ValidationRows
+from nnjit.estimators._training_call import TrainingCall
+from nnjit.estimators._watching import Given
 from nnjit.estimators.parameters import Coding
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.dropout.spec import Dropout
@@ -210,43 +211,26 @@ class AutoEncodingNetwork(LayerParameters, SmallMinibatches, LayeredNetwork, Cod
 
     # Fitting
 
-    def _fit(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        incremental: bool = False,
-        validation: Given | None = None,
-    ) -> Self:
+    def _fit_on(self, given: Given, incremental: bool, validation: Given | None) -> Self:
         if self.layers is not None:
             checked_layers(self.layers)  # before X is looked at, whose forms follow from them
         self._leave_layers(incremental)
         if self._engine_device() != "cpu":  # as targets rows are on the host in any case
-            X = to_host(X)
+            given = given._replace(X=to_host(given.X))
             if validation is not None:
                 validation = validation._replace(X=to_host(validation.X))
         if validation is not None:
             validation = validation._replace(y=validation.X)
-        return super()._fit(X, X, sample_weight, incremental, validation)
+        return super()._fit_on(given._replace(y=given.X), incremental, validation)
 
-    def _train(
-        self,
-        X: Any,
-        target: Array,
-        sample_weight: Array | None,
-        incremental: bool,
-        fresh: bool,
-        given: Given,
-        watched: ValidationRows | None,
-    ) -> None:
-        self._take_mean(X, sample_weight, goes_on=incremental and not fresh)
-        others = self._members(fresh)
-        validation = None if watched is None else watched.given()
+    def _train(self, call: TrainingCall) -> None:
+        self._take_mean(call.X, call.sample_weight, goes_on=call.incremental and not call.fresh)
+        others = self._members(call.fresh)
+        given, incremental = call.given, call.incremental
+        validation = None if call.watched is None else call.watched.given()
 
         def train() -> Any:
-            super(AutoEncodingNetwork, self)._train(
-                X, target, sample_weight, incremental, fresh, given, watched
-            )
+            super(AutoEncodingNetwork, self)._train(call)
             return self
 
         def fit(member: Any) -> Any:
@@ -262,7 +246,7 @@ class AutoEncodingNetwork(LayerParameters, SmallMinibatches, LayeredNetwork, Cod
             self.members_ += [one for one in found.results if one is not self]
         else:
             train()
-        self._take_errors(X, sample_weight)
+        self._take_errors(call.X, call.sample_weight)
 
     def _take_mean(self, X: Array, sample_weight: Array | None, goes_on: bool) -> None:
         """Set the mean of the features; `goes_on` adds rows to those seen before."""

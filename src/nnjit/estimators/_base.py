@@ -43,15 +43,8 @@ from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._persistence import checked, stamped
 from nnjit.estimators._prediction import prediction_engine, refuse_overflow
 from nnjit.estimators._rollback import unchanged_on_error
-from nnjit.estimators._rows import (
-    PreparedRows,
-    forward_blocks,
-    held_out_runs,
-    in_memory,
-    rows_in_blocks,
-    source_for_fit,
-    source_for_prediction,
-)
+from nnjit.estimators._sources import source_for_fit, source_for_prediction
+from nnjit.estimators._training_call import RowsInMemory, TrainingCall
 from nnjit.estimators._validation import (
     all_finite,
     is_valid_if_finite,
@@ -71,15 +64,14 @@ from nnjit.estimators._watching import (
 from nnjit.estimators.parameters import Training
 from nnjit.formulas import LOSSES, SOLVERS, find_loss, find_solver, losses_of, offered_solvers
 from nnjit.layers.network import Network
-from nnjit.training.blocks import BlockedRows, Blocks, BlockwiseObjective
 from nnjit.training.engine import Engine
 from nnjit.training.lbfgs import Objective, minimize_lbfgs, objective_of
 from nnjit.training.loop import run_epochs
-from nnjit.training.reading import outputs_of
+from nnjit.training.reading import are_read, outputs_of
 from nnjit.training.solvers import SCIKIT_LEARNS, StochasticSolver, draw_seed, make_solver
 from nnjit.training.state import EpochPlan, TrainingState
 from nnjit.training.stopping import LossMonitor, Monitor, ScoreMonitor
-from nnjit.training.validation import HeldOutRuns, Rows, ValidationSplit, split_rows
+from nnjit.training.validation import Rows, ValidationSplit, split_rows
 
 if TYPE_CHECKING:
     from nnjit.training.checkpoint import Checkpoint
@@ -404,10 +396,14 @@ class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator,
         incremental: bool = False,
         validation: Given | None = None,
     ) -> Self:
+        return self._fit_on(Given(X, y, sample_weight), incremental, validation)
+
+    def _fit_on(self, given: Given, incremental: bool, validation: Given | None) -> Self:
+        """Fit on rows as the user has them; what `_fit`, which has scikit-learn's form, does."""
         self._check_solver_options()
         self._check_schedule()
         scorer_of(self)  # refuses a wrong name
-        given = Given(X, y, sample_weight)
+        X, y, sample_weight = given
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if not fresh:
             self._leave_averages()
@@ -433,7 +429,7 @@ class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator,
         if source is None:
             X = self._engine_rows(X)
         watched = None if watched is None else self._watched_input(watched)
-        self._train(X, target, sample_weight, incremental, fresh, given, watched)
+        self._train(TrainingCall(X, target, sample_weight, incremental, fresh, given, watched))
         if not all(np.isfinite(a).all() for a in self._present_parameters()[1]):
             raise ValueError(f"{NON_FINITE} {self._divergence_advice()}")
         return self
@@ -454,24 +450,20 @@ class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator,
         X, target, dtype = watched.X, watched.target, self._parameter_dtype()
         X = X if hasattr(X, "given") else engine_input(X, dtype, "X_val")
         target = to_dtype(target, dtype, "y_val") if target.dtype.kind == "f" else target
-        X = in_memory(X) if isinstance(X, PreparedRows) else self._engine_rows(X, "X_val")
+        if are_read(X):
+            from nnjit.estimators._rows import in_memory
+
+            X = in_memory(X)
+        else:
+            X = self._engine_rows(X, "X_val")
         return watched._replace(X=X, target=target)
 
-    def _train(
-        self,
-        X: Any,
-        target: Array,
-        sample_weight: Array | None,
-        incremental: bool,
-        fresh: bool,
-        given: Given,
-        watched: ValidationRows | None,
-    ) -> None:
-        """Train the parameters that are there; X, also that watched, is as the engine takes it."""
+    def _train(self, call: TrainingCall) -> None:
+        """Train the parameters that are there."""
         if self.solver in SOLVERS:
-            self._train_stochastic(X, target, sample_weight, incremental, fresh, given, watched)
+            self._train_stochastic(call)
         else:
-            self._train_lbfgs(X, target, sample_weight)
+            self._train_lbfgs(call)
 
     def _random_stream(self, incremental: bool) -> np.random.RandomState:
         """Return the generator of this call; partial_fit goes on with that of the last call."""
@@ -612,6 +604,8 @@ class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator,
         check_is_fitted(self)
         source = source_for_prediction(self, X)
         if source is not None:
+            from nnjit.estimators._rows import forward_blocks
+
             return forward_blocks(self, source)
         rows = rows_on_device(X, self._engine_device())
         X = host_rows(X) if rows is None else rows.stand_in()
@@ -765,17 +759,17 @@ class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator,
                 "gradient that it follows."
             )
 
-    def _train_lbfgs(self, X: Any, target: Array, sample_weight: Array | None) -> None:
+    def _train_lbfgs(self, call: TrainingCall) -> None:
         refuse_checkpoint(self)
         self._refuse_for_lbfgs(self._give_parameters()[0])
         engine = self._make_engine()
         try:
-            if isinstance(X, PreparedRows):
-                blocks = Blocks(X.block_starts(), len(X))
-                rows = BlockedRows(engine, X, target, sample_weight, blocks, shuffle=False)
-                objective = objective_of(BlockwiseObjective(engine), rows, self.alpha)
+            if are_read(call.X):
+                from nnjit.estimators._blocked_fit import objective_in_blocks
+
+                objective = objective_in_blocks(engine, call, self.alpha)
             else:
-                dataset = engine.dataset(X, target, sample_weight)
+                dataset = engine.dataset(call.X, call.target, call.sample_weight)
                 objective = objective_of(engine, dataset, self.alpha)
             self._minimize(engine, objective)
         finally:
@@ -802,65 +796,53 @@ class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator,
             self.loss_ = outcome.loss
         self._take_parameters(unpack_parameters(network, outcome.parameters, engine.dtype))
 
-    def _train_stochastic(
-        self,
-        X: Any,
-        target: Array,
-        sample_weight: Array | None,
-        incremental: bool,
-        fresh: bool,
-        given: Given,
-        watched: ValidationRows | None,
-    ) -> None:
-        if self.early_stopping and incremental:
+    def _train_stochastic(self, call: TrainingCall) -> None:
+        if self.early_stopping and call.incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         engine = self._make_engine()
-        read = rows_in_blocks(self, X, engine.network)
-        row_weight, looked_at = weights_of_rows(sample_weight), X if read is None else read
-        checkpoint = (
-            None
-            if incremental
-            else open_checkpoint(self, looked_at, target, sample_weight, fresh, watched)
-        )
-        rows, held_out = None, None
-        blocks = None if read is None else Blocks(read.block_starts(), len(target))
-        if self.early_stopping and watched is None:
-            if blocks is None:
-                rows, held_out = self._hold_out(target, row_weight, checkpoint)
-            else:
-                blocks = self._hold_out_runs(blocks, checkpoint)
-                watched = held_out_runs(X, target, sample_weight, blocks, given)
-        monitor = self._make_monitor(
-            engine, X, target, sample_weight, held_out, incremental, fresh, given, watched
-        )
-        # Held-out rows stay where they are: epochs visit the numbers of the others.
-        order = np.arange(X.shape[0]) if rows is None else rows.astype(np.int64)
-        if blocks is not None:
-            order = order[:0]  # which blocks have of their own
-        n_rows = None if blocks is None else blocks.n_training
-        state = self._begun(engine, monitor, order, incremental, n_rows)
-        plan = self._plan(state.n_rows_of_epoch, incremental)
+        rows, watched, checkpoint = self._divide(call, engine.network)
+        monitor = self._make_monitor(engine, call._replace(watched=watched))
+        state = self._begun(engine, monitor, rows.order, call.incremental, rows.n_rows)
+        plan = self._plan(state.n_rows_of_epoch, call.incremental)
         if state.solver.parameters is not None:
             engine.pack(state.solver.parameters)
         if checkpoint is not None:
             checkpoint.resume(engine, state)
             self._random_state = state.rng
-        dataset: Any
-        if blocks is not None:
-            dataset = BlockedRows(engine, read, target, sample_weight, blocks, plan.shuffle)
-        else:
-            wrap = engine.dataset if engine.network.window is None else engine.windows
-            dataset = wrap(X, target, sample_weight)
-        if not incremental:
-            advise_on_input(self, X)
-            advise_on_classes(self, target, order if blocks is None else target, sample_weight)
-        report = None if incremental else current_report(self)
+        dataset = rows.dataset(engine, plan.shuffle)
+        if not call.incremental:
+            advise_on_input(self, call.X)
+            advise_on_classes(self, call.target, rows.numbers, call.sample_weight)
+        report = None if call.incremental else current_report(self)
+        row_weight = weights_of_rows(call.sample_weight)
         run_epochs(engine, dataset, state, plan, row_weight, report, checkpoint)
         self._take_over(engine, state)
-        if not (incremental or state.diverged):
-            advise_on_outcome(
-                self, engine, X, state.loss_curve[len(state.loss_curve) - state.epoch :]
-            )
+        if not (call.incremental or state.diverged):
+            losses = state.loss_curve[len(state.loss_curve) - state.epoch :]
+            advise_on_outcome(self, engine, call.X, losses)
+
+    def _divide(
+        self, call: TrainingCall, network: Network
+    ) -> tuple[Any, ValidationRows | None, Checkpoint | None]:
+        """Return the rows to train on, those to validate on, and the checkpoint of the fit."""
+        if self.shuffle == "blocks" or are_read(call.X):
+            from nnjit.estimators._blocked_fit import divide, rows_in_blocks
+
+            read = rows_in_blocks(call.X, network)
+            checkpoint = self._open_checkpoint(call._replace(X=read))
+            return *divide(self, call, read, checkpoint), checkpoint
+        checkpoint, watched = self._open_checkpoint(call), call.watched
+        X, target, sample_weight = call[:3]
+        order = np.arange(X.shape[0])
+        if self.early_stopping and watched is None:
+            row_weight = weights_of_rows(sample_weight)
+            rows, held_out = self._hold_out(target, row_weight, checkpoint)
+            order = rows.astype(np.int64)
+            watched = held_out_rows(X, target, sample_weight, held_out, call.given)
+        return RowsInMemory(call, order), watched, checkpoint
+
+    def _open_checkpoint(self, call: TrainingCall) -> Checkpoint | None:
+        return None if call.incremental else open_checkpoint(self, call)
 
     def _begun(
         self,
@@ -943,20 +925,6 @@ class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator,
             self._validation_split = ValidationSplit(held_out, len(target))
         return rows, held_out
 
-    def _hold_out_runs(self, blocks: Blocks, checkpoint: Checkpoint | None) -> Blocks:
-        """Return blocks of which runs of rows are held out; a warm start finds its own again."""
-
-        def draw() -> Rows:  # as a checkpoint has them: no rows are listed but the ends of runs
-            kept = getattr(self, "_validation_split", None)
-            if isinstance(kept, HeldOutRuns) and kept.n_samples == blocks.n_rows:
-                return blocks.starts[:0], kept.runs.ravel()
-            drawn = blocks.hold_out(self.validation_fraction, self._random_state)
-            return blocks.starts[:0], drawn.held_out.ravel()
-
-        runs = (draw() if checkpoint is None else checkpoint.split(draw))[1].reshape(-1, 2)
-        self._validation_split = HeldOutRuns(runs, blocks.n_rows)
-        return Blocks(blocks.starts, blocks.n_rows, runs)
-
     def _keeps_split(self, target: Array) -> bool:
         kept: ValidationSplit | None = getattr(self, "_validation_split", None)
         return kept is not None and kept.n_samples == len(target)
@@ -972,24 +940,12 @@ class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator,
             sample_weight=sample_weight,
         )
 
-    def _make_monitor(
-        self,
-        engine: Engine,
-        X: Any,
-        target: Array,
-        sample_weight: Array | None,
-        held_out: NDArray[np.intp] | None,
-        incremental: bool,
-        fresh: bool,
-        given: Given,
-        watched: ValidationRows | None,
-    ) -> Monitor:
+    def _make_monitor(self, engine: Engine, call: TrainingCall) -> Monitor:
         """Return what watches for a plateau, going on from the last call where there was one."""
+        incremental, watched = call.incremental, call.watched
         # After a plateau a further fit has the full patience again.
         restart = getattr(self, "_converged", False) and not incremental
         count = 0 if restart else getattr(self, "_no_improvement_count", 0)
-        if held_out is not None:
-            watched = held_out_rows(X, target, sample_weight, held_out, given)
         scores, losses = (
             getattr(self, name, None) for name in ("validation_scores_", "validation_loss_curve_")
         )
@@ -1009,7 +965,7 @@ class NetworkEstimator(LinksToItsPage, CallbackSupport, Training, BaseEstimator,
             count=count,
             restore=bool(self.restore_best),
         )
-        if not fresh:
+        if not call.fresh:
             # The weights that are there are the ones to beat, on these rows.
             score, _ = watch.evaluate(engine)
             monitor.best = score if np.isfinite(score) else -np.inf

@@ -12,9 +12,8 @@ import numpy as np
 from nnjit._types import Array
 from nnjit.estimators._arrays import common_dtype
 from nnjit.estimators._device import first_rows
+from nnjit.estimators._training_call import TrainingCall
 from nnjit.estimators._validation import weights_of_rows
-from nnjit.estimators._watching import ValidationRows
-from nnjit.layers.network import Network
 from nnjit.training.reading import are_read
 
 if TYPE_CHECKING:  # read only where a checkpoint is asked for
@@ -29,26 +28,15 @@ _FREE = ("checkpoint", "checkpoint_interval", "max_iter", "max_fun", "verbose", 
 _BLOCKS_LOOKED_AT = 15
 
 
-def open_checkpoint(
-    estimator: Any,
-    X: Any,
-    target: Array,
-    sample_weight: Array | None,
-    fresh: bool,
-    watched: ValidationRows | None = None,
-) -> Checkpoint | None:
+def open_checkpoint(estimator: Any, call: TrainingCall) -> Checkpoint | None:
     """Return the checkpoint of a fit, or None if none is asked for.
 
     Parameters
     ----------
     estimator : estimator
         Initialized, and not trained yet by this fit.
-    X, target, sample_weight
-        As the engine takes them.
-    fresh : bool
-        Whether training starts from random weights.
-    watched : ValidationRows or None
-        What fit was given to validate on, as the engine takes it.
+    call : TrainingCall
+        Its X may be `Rows` that are read.
 
     Returns
     -------
@@ -61,7 +49,20 @@ def open_checkpoint(
     """
     if estimator.checkpoint is None:
         return None
-    from nnjit.training.checkpoint import Checkpoint, fingerprint
+    from nnjit.training.checkpoint import Checkpoint
+
+    return Checkpoint(
+        estimator.checkpoint,
+        estimator.checkpoint_interval,
+        _identity(estimator, call),
+        _terms(estimator, call),
+        estimator._random_state,
+    )
+
+
+def _identity(estimator: Any, call: TrainingCall) -> dict[str, str]:
+    """Return what tells runs apart."""
+    from nnjit.training.checkpoint import fingerprint
 
     identity = {
         name: text_of(value)
@@ -70,11 +71,9 @@ def open_checkpoint(
     }
     identity["estimator"] = type(estimator).__name__
     identity["the data"] = fingerprint(
-        *_looked_at(X),
-        target,
-        sample_weight,
-        *_classes_as_text(estimator),
+        *_looked_at(call.X), call.target, call.sample_weight, *_classes_as_text(estimator)
     )
+    watched = call.watched
     if watched is not None:
         identity["the validation data"] = fingerprint(
             *_looked_at(watched.X), watched.target, watched.sample_weight
@@ -84,24 +83,10 @@ def open_checkpoint(
         identity["max_iter"] = text_of(estimator.max_iter)
     network, arrays = estimator._give_parameters()
     identity["the layers"] = f"{list(network.sizes)} {common_dtype(arrays)}"
-    if not fresh:  # a warm start
+    if not call.fresh:  # a warm start
         packing = network.packing()
         identity["the starting weights"] = fingerprint(*(arrays[number] for number in packing))
-    return Checkpoint(
-        estimator.checkpoint,
-        estimator.checkpoint_interval,
-        identity,
-        _terms(
-            estimator,
-            network,
-            common_dtype(arrays),
-            len(target),
-            weights_of_rows(sample_weight),
-            watched,
-            are_read(X),
-        ),
-        estimator._random_state,
-    )
+    return identity
 
 
 def _looked_at(X: Any) -> list[Any]:
@@ -114,29 +99,23 @@ def _looked_at(X: Any) -> list[Any]:
     return [np.array(X.shape), *(X.read(bounds[k], bounds[k + 1]) for k in numbers)]
 
 
-def _terms(
-    estimator: Any,
-    network: Network,
-    dtype: np.dtype[Any],
-    n_samples: int,
-    sample_weight: Array | None,
-    watched: ValidationRows | None,
-    in_blocks: bool,
-) -> RunTerms:
+def _terms(estimator: Any, call: TrainingCall) -> RunTerms:
     """Return what the values in a file have to fit."""
     from nnjit.training.snapshot import RunTerms
 
+    network, arrays = estimator._give_parameters()
     solver, scored = estimator._make_solver(incremental=False), bool(estimator.early_stopping)
+    watched = call.watched
     rates = estimator._rate_curve(solver)
     losses = watched is not None or (scored and estimator.scoring == "loss")
     return RunTerms(
-        n_samples=n_samples,
-        sample_weight=sample_weight,
+        n_samples=len(call.target),
+        sample_weight=weights_of_rows(call.sample_weight),
         network=network,
-        dtype=dtype,
+        dtype=common_dtype(arrays),
         solver=solver,
         shuffle=bool(estimator.shuffle),
-        in_blocks=in_blocks,
+        in_blocks=are_read(call.X),
         patience=estimator.n_iter_no_change,
         held_out=scored and watched is None,
         samples_seen=getattr(estimator, "t_", 0),

@@ -15,7 +15,7 @@ from nnjit.backends import select
 from nnjit.estimators._arrays import common_dtype, engine_input
 from nnjit.estimators._assigned import refuse_non_finite
 from nnjit.estimators._device import as_given, first_rows, host_rows, rows_on_device
-from nnjit.estimators._rows import prepare, source_for_prediction
+from nnjit.estimators._sources import source_for_prediction
 from nnjit.layers.network import Network
 from nnjit.training.reading import are_read, outputs_of
 
@@ -66,6 +66,8 @@ def outputs_of_first(
     source = source_for_prediction(estimator, X)
     rows = None if source is not None else rows_on_device(X, estimator._engine_device())
     if source is not None:
+        from nnjit.estimators._rows import prepare
+
         host: Any = prepare(estimator, source, longer=True)
     else:
         host = estimator._given_rows(host_rows(X) if rows is None else first_rows(rows, None))

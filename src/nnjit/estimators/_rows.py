@@ -1,4 +1,7 @@
-"""Rows that are read in blocks as X: found, checked where they are read, and divided."""
+"""Rows that are read in blocks as X: each block is checked when it is read.
+
+Loaded where X is a source of rows, or is to be trained on like one.
+"""
 
 from __future__ import annotations
 
@@ -8,105 +11,29 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn import config_context, get_config
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_y, check_array, check_consistent_length
 
 from nnjit._types import Array
-from nnjit.estimators._advice import advise
 from nnjit.estimators._arrays import to_dtype
 from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._prediction import prediction_engine, refuse_overflow
 from nnjit.estimators._validation import all_finite, refuse_no_target
-from nnjit.estimators._watching import Given, ValidationRows, held_out_rows
-from nnjit.layers.network import Network
-from nnjit.rows._source import ArrayRows, RowSource, block_rows, source_of, whole
-from nnjit.training.blocks import BUFFER_BYTES, Blocks
+from nnjit.rows._source import RowSource, block_rows
+from nnjit.training.blocks import BUFFER_BYTES
 from nnjit.training.engine import Engine
 from nnjit.training.reading import outputs_of
 
 __all__ = [
-    "ArrayInBlocks",
     "PreparedRows",
     "forward_blocks",
-    "held_out_runs",
     "in_memory",
     "prepare",
-    "rows_in_blocks",
-    "source_for_fit",
-    "source_for_prediction",
     "validate_source",
 ]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-# Bytes from which it is said that a file is read whole.
-_LARGE = 1 << 30
-
-
-def source_for_fit(estimator: Any, X: Any) -> RowSource | None:
-    """Return X as rows to be read in blocks, None where it is to be an array.
-
-    Raises
-    ------
-    ValueError
-        If X gives blocks only and the fit needs all rows at once.
-    """
-    in_blocks = estimator.shuffle == "blocks"
-    if not estimator._reads_blocks(fitting=True):
-        if in_blocks:
-            raise ValueError(f"shuffle='blocks' cannot be used with {_what(estimator)}.")
-        _refuse_blocks(estimator, X)
-        return None
-    source = source_of(X, memmaps=in_blocks)
-    if source is None or in_blocks or not estimator.shuffle:
-        return source
-    if _gives_blocks_only(X):
-        raise ValueError(
-            f"shuffle=True visits rows in any order, but {type(X).__name__} is read block by block:"
-            " use shuffle='blocks', or pass an array, such as X[:]."
-        )
-    _advise_on_size(X)
-    return None
-
-
-def source_for_prediction(estimator: Any, X: Any) -> RowSource | None:
-    """Return X as rows to be read in blocks, None where it is an array; not so small memmaps."""
-    if not estimator._reads_blocks(fitting=False):
-        _refuse_blocks(estimator, X)
-        return None
-    large = isinstance(X, np.memmap) and X.nbytes > BUFFER_BYTES
-    return source_of(X, memmaps=large)
-
-
-def _gives_blocks_only(X: Any) -> bool:
-    """Whether X cannot be read whole as any array-like can."""
-    return isinstance(X, RowSource) or not hasattr(X, "__array__")
-
-
-def _refuse_blocks(estimator: Any, X: Any) -> None:
-    if source_of(X) is not None and _gives_blocks_only(X):
-        raise ValueError(
-            f"{type(X).__name__} is read block by block, but {_what(estimator)} looks at all rows "
-            "at once: pass an array, such as X[:]."
-        )
-
-
-def _what(estimator: Any) -> str:
-    """Return what about an estimator needs all rows at once."""
-    if getattr(estimator, "targets", "one") == "sequence":
-        return "targets='sequence'"
-    return type(estimator).__name__
-
-
-def _advise_on_size(X: Any) -> None:
-    size = int(np.prod(X.shape)) * np.dtype(X.dtype).itemsize
-    if size > _LARGE:
-        advise(
-            f"X, an array in a file, is read into memory whole, {size / 1e9:.3g} GB, since "
-            "shuffle=True visits rows in any order. shuffle='blocks' reads it block by block."
-        )
 
 
 class PreparedRows:
@@ -334,83 +261,6 @@ def _refuse_row(block: Array, name: str, number: Callable[[int], int]) -> None:
 def _located(text: str, number: Callable[[int], int]) -> str:
     """Return a message with the numbers of all rows, not of those of a block."""
     return re.sub(r"\b([Cc]ase) (\d+)", lambda found: f"{found[1]} {number(int(found[2]))}", text)
-
-
-# Training
-
-
-class ArrayInBlocks:
-    """An array as rows that are read, so that it is trained on as they are.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        As the engine takes it.
-    """
-
-    def __init__(self, X: Array) -> None:
-        self.X, self.shape, self.dtype = X, X.shape, X.dtype
-
-    def read(self, start: int, stop: int) -> Array:
-        """Return the rows start, ..., stop - 1."""
-        return self.X[start:stop]
-
-    def block_starts(self) -> NDArray[np.int64]:
-        """Return where blocks begin."""
-        return ArrayRows(self.X).block_starts(block_rows(self.X.shape[1], self.dtype.itemsize))
-
-
-def rows_in_blocks(estimator: Any, X: Any, network: Network) -> Any:
-    """Return rows, as the engine takes them, as ones that are read; None where they are not to be.
-
-    Raises
-    ------
-    ValueError
-        If they are sparse or on a device, or series to be cut into windows.
-    """
-    read = isinstance(X, PreparedRows)
-    if not read and estimator.shuffle != "blocks":
-        return None
-    if network.window is not None:
-        raise ValueError("truncate takes X in memory, not rows that are read in blocks.")
-    if read:
-        return X
-    if sp.issparse(X) or not isinstance(X, np.ndarray):
-        raise ValueError("shuffle='blocks' needs dense X in memory or in a file.")
-    return ArrayInBlocks(X)
-
-
-def held_out_runs(
-    X: Any, target: Array, sample_weight: Array | None, blocks: Blocks, given: Given
-) -> ValidationRows:
-    """Return the rows that blocks hold out, read into memory if they are few.
-
-    Raises
-    ------
-    ValueError
-        If their weights sum to zero.
-    """
-    numbers = blocks.held_out_rows()
-    if not isinstance(X, PreparedRows):
-        return held_out_rows(X, target, sample_weight, numbers, given)
-    if sample_weight is not None:
-        sample_weight = sample_weight[numbers]
-        if sample_weight.sum() == 0:
-            raise ValueError("The sample weights of the rows held out for validation sum to 0.")
-    part = in_memory(X.part(blocks.held_out))
-    return ValidationRows(
-        part, target[numbers], sample_weight, lambda: _given(given, X, blocks, numbers), False
-    )
-
-
-def _given(given: Given, X: PreparedRows, blocks: Blocks, numbers: Any) -> Given:
-    """Return the rows held out as the user has them."""
-    weight = given.weight_of_rows
-    return Given(
-        _Runs(X.source, blocks.held_out),
-        _safe_indexing(whole(given.y), numbers),
-        None if weight is None else _safe_indexing(whole(weight), numbers),
-    )
 
 
 def in_memory(rows: PreparedRows) -> Any:

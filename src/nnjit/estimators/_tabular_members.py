@@ -12,6 +12,7 @@ from nnjit._types import Array
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._device import to_host
 from nnjit.estimators._tabular_recipe import Recipe, epochs, minibatch_rows
+from nnjit.estimators._training_call import TrainingCall
 from nnjit.estimators._watching import Given
 from nnjit.estimators.stack import NetworkClassifier, NetworkRegressor
 from nnjit.layers.layer import Layer
@@ -58,8 +59,8 @@ class _HoldsOut(NetworkEstimator):
     def _ends_by_itself(self) -> bool:
         return True
 
-    def _make_monitor(self, *given: Any) -> Monitor:
-        monitor = super()._make_monitor(*given)
+    def _make_monitor(self, engine: Engine, call: TrainingCall) -> Monitor:
+        monitor = super()._make_monitor(engine, call)
         if isinstance(monitor, ScoreMonitor):
             return LeastLoss(monitor.watch, self.tol, np.inf, best_weights=monitor.best_weights)
         return monitor

@@ -24,6 +24,7 @@ from nnjit.estimators._declaration import parameter_group, with_parameters
 from nnjit.estimators._names import activation_names, hidden_layer_activations
 from nnjit.estimators._overrides import warn_of_ignored_overrides
 from nnjit.estimators._sampling import SampledPredictions
+from nnjit.estimators._training_call import TrainingCall
 from nnjit.estimators.classifier import BaseClassifier
 from nnjit.estimators.parameters import (
     Architecture,
@@ -161,13 +162,13 @@ class BaseMultilayerPerceptron(
         others = [array for layer in self._normalization_arrays() for array in layer]
         return common_dtype((*self.coefs_, *self.intercepts_, *others))
 
-    def _train(self, X: Any, *others: Any) -> None:
-        if self.input_dropout and sp.issparse(X):
+    def _train(self, call: TrainingCall) -> None:
+        if self.input_dropout and sp.issparse(call.X):
             raise ValueError(
                 f"input_dropout={self.input_dropout!r} needs dense X in training; sparse X can be "
                 "used with dropout."
             )
-        super()._train(X, *others)
+        super()._train(call)
 
     def _no_dropout(self) -> str:
         return f"but dropout={self.dropout!r} and input_dropout={self.input_dropout!r}"

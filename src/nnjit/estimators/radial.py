@@ -14,7 +14,8 @@ from nnjit.estimators._base import NON_FINITE, SET_BACK, NetworkEstimator
 from nnjit.estimators._callbacks import FitReport, current_report
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._output_layer import OutputLayer, fit_output_layer
-from nnjit.estimators._watching import Given, ValidationRows
+from nnjit.estimators._training_call import TrainingCall
+from nnjit.estimators._watching import Given
 from nnjit.estimators.classifier import BaseClassifier
 from nnjit.estimators.parameters import (
     ClassificationLoss,
@@ -196,19 +197,12 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
 
     # Phases 1 and 2: centres and widths, then the output layer
 
-    def _fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        incremental: bool = False,
-        validation: Given | None = None,
-    ) -> Self:
+    def _fit_on(self, given: Given, incremental: bool, validation: Given | None) -> Self:
         fit = _Fit(self)
         fit.validated = validation is not None
         token = _FIT.set(fit)
         try:
-            return super()._fit(X, y, sample_weight, incremental, validation)
+            return super()._fit_on(given, incremental, validation)
         finally:
             _FIT.reset(token)
 
@@ -292,22 +286,13 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
 
     # Phase 3
 
-    def _train(
-        self,
-        X: Any,
-        target: Array,
-        sample_weight: Array | None,
-        incremental: bool,
-        fresh: bool,
-        given: Given,
-        watched: ValidationRows | None,
-    ) -> None:
+    def _train(self, call: TrainingCall) -> None:
         if self.train == "output":
-            if watched is not None:
+            if call.watched is not None:
                 raise ValueError("X_val and y_val need train='all'.")
-            self._train_output(X, target, sample_weight)
+            self._train_output(*call[:3])
             return
-        super()._train(X, target, sample_weight, incremental, fresh, given, watched)
+        super()._train(call)
 
     def _train_output(self, X: Array, target: Array, sample_weight: Array | None) -> None:
         """Fit the output layer and leave centres and widths as they are."""

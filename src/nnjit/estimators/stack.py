@@ -57,23 +57,16 @@ class LayerStack(LayerParameters, StreamedPredictions, LayeredNetwork, Layers):
             )
         return super()._output_layer(layers, shape, outputs)
 
-    def _fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        incremental: bool = False,
-        validation: Given | None = None,
-    ) -> Self:
+    def _fit_on(self, given: Given, incremental: bool, validation: Given | None) -> Self:
         checked_layers(self.layers)  # before X is looked at, whose forms follow from them
         self._leave_layers(incremental)
-        if not self._takes_arrays() and getattr(X, "ndim", 2) > 2:
+        if not self._takes_arrays() and getattr(given.X, "ndim", 2) > 2:
             raise ValueError(
-                f"Found array with dim {X.ndim}, while dim <= 2 is required by "
+                f"Found array with dim {given.X.ndim}, while dim <= 2 is required by "
                 f"{type(self).__name__} where layers take vectors. For series and images begin with"
                 " Flatten(), or with a layer that takes these, or give input_shape."
             )
-        return super()._fit(X, y, sample_weight, incremental, validation)
+        return super()._fit_on(given, incremental, validation)
 
     def _takes_arrays(self) -> bool:
         if "layers_" in self.__dict__:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnjit._types import Array
-from nnjit.rows._source import ArrayRows, RowSource, source_of
+from nnjit.rows._source import ArrayRows, RowSource, documented, source_of
 
 __all__ = ["MappedRows"]
 
@@ -93,17 +93,6 @@ class MappedRows(RowSource):
             )
         return rows
 
+    @documented
     def block_starts(self, n_rows: int) -> NDArray[np.int64]:
-        """Return where the blocks of the rows that are read begin.
-
-        Parameters
-        ----------
-        n_rows : int
-            How many rows a block should have, about.
-
-        Returns
-        -------
-        starts : ndarray of int64
-            In ascending order.
-        """
         return self.source.block_starts(n_rows)

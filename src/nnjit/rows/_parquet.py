@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nnjit._types import Array
-from nnjit.rows._source import RowSource
+from nnjit.rows._source import RowSource, documented
 
 __all__ = ["ParquetRows"]
 
@@ -137,19 +137,9 @@ class ParquetRows(RowSource):
                 parts.append(opened.read(columns=[name]).column(name).to_numpy())
         return np.concatenate(parts)
 
+    @documented
     def block_starts(self, n_rows: int) -> NDArray[np.int64]:
-        """Return where row groups begin, several of them together where they are small.
-
-        Parameters
-        ----------
-        n_rows : int
-            How many rows a block should have, about.
-
-        Returns
-        -------
-        starts : ndarray of int64
-            In ascending order.
-        """
+        # those of row groups, of several together where they are small
         starts = [0]
         for start, stop in zip(self._bounds[:-1].tolist(), self._bounds[1:].tolist()):
             if starts[-1] < start < stop and stop - starts[-1] > n_rows:

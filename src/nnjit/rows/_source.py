@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnjit._types import Array
 
-__all__ = ["BLOCK_BYTES", "ArrayRows", "RowSource", "block_rows", "blocks", "source_of", "whole"]
+__all__ = [
+    "BLOCK_BYTES",
+    "ArrayRows",
+    "RowSource",
+    "block_rows",
+    "blocks",
+    "documented",
+    "source_of",
+    "whole",
+]
 
 # Of what is read at once: long enough for a disk that turns, and a sixteenth of what is shuffled.
 BLOCK_BYTES = 1 << 22
@@ -21,6 +30,8 @@ BLOCK_BYTES = 1 << 22
 _SHARE_OF_CHUNK = 8
 # Arrays of files; all else that has these methods is asked for no more than they say.
 _LIBRARIES = ("h5py", "zarr")
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 class RowSource(ABC):
@@ -117,6 +128,12 @@ class RowSource(ABC):
 
     def _nothing(self) -> Array:
         return np.empty((0, *self.shape[1:]), self.dtype)
+
+
+def documented(method: _Method) -> _Method:
+    """Give a public source's method the docstring of `RowSource`'s, where it says all."""
+    method.__doc__ = getattr(RowSource, method.__name__).__doc__
+    return method
 
 
 class ArrayRows(RowSource):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -273,15 +274,7 @@ def _epochs(
             return
         with holding(engine, optimizer):
             monitor.after_epoch(engine, loss, verbose)
-        if table is not None:
-            table.row(state.epoch, loss, monitor.score_now, rate, monitor.loss_now)
-        log_epoch(
-            state.epoch,
-            loss,
-            learning_rate=rate,
-            validation_score=monitor.score_now,
-            validation_loss=monitor.loss_now,
-        )
+        _tell(state, table, loss, rate)
         solver.after_epoch(state.samples_seen)
         stop = False
         if hook is not None:
@@ -305,6 +298,16 @@ def _epochs(
     )
 
 
+def _tell(state: TrainingState, table: EpochTable | None, loss: float, rate: float) -> None:
+    """Print and log what came of an epoch."""
+    score, loss_now = state.monitor.score_now, state.monitor.loss_now
+    if table is not None:
+        table.row(state.epoch, loss, score, rate, loss_now)
+    log_epoch(
+        state.epoch, loss, learning_rate=rate, validation_score=score, validation_loss=loss_now
+    )
+
+
 def _epoch_losses(
     engine: Engine,
     dataset: Any,
@@ -319,21 +322,8 @@ def _epoch_losses(
     Where nobody looks at the network in between, several are run in one call, and Ctrl-C waits
     until all of them are accounted for.
     """
-    n_samples, windows, share = state.n_rows_of_epoch, windows_of(dataset), 1.0
-    n_batches = -(-n_samples // plan.batch_size)
-    if windows is not None:
-        n_batches = windows.count_batches(state.order, plan.batch_size)
-        share = windows.points / engine.network.shape[1]
-    rates = StepRates(state.solver.schedule, state.solver.warmup, plan.max_epochs, n_batches)
-    call_size = batches_per_call(engine, plan.batch_size, share)
-    in_blocks = state.n_rows is not None
-    most, whole = 1, windows is None and sample_weight is None and not in_blocks
-    if n_samples and whole and not (watched or plan.single_epoch):
-        most = min(call_size // n_batches, ROWS_AHEAD // n_samples, plan.max_epochs - state.epoch)
-        most = min(most, _epochs_alike(state, 0))
-    # The same swaps as shuffling a fresh range and indexing the last order with it.
-    shuffles = plan.shuffle and not in_blocks  # which draw their order themselves
-    shuffle: Callable[[Any], None] = state.rng.shuffle if shuffles else _leave
+    run = _Run(engine, dataset, state, plan, optimizer, sample_weight)
+    n_samples, most = state.n_rows_of_epoch, 1 if watched else run.most_at_once()
     orders = np.empty((most if most > 1 else 0, n_samples), np.int64)
     interrupts, begun = Interrupts(), False
     while True:
@@ -342,29 +332,85 @@ def _epoch_losses(
         begun = True
         ahead = min(most, plan.max_epochs - state.epoch, _epochs_alike(state, state.monitor.count))
         if ahead <= 1:
-            shuffle(state.order)
-            loss = train_epoch(
-                engine, dataset, state, plan, optimizer, call_size, sample_weight, rates
-            )
-            given = optimizer.rates
-            yield loss, optimizer.learning_rate if given is None else float(given[-1])
+            yield run.epoch()
             continue
-        optimizer.rates = rates.of(optimizer.t, ahead * n_batches, state.solver.rate)
         with interrupts:
-            for order in orders[:ahead]:
-                shuffle(state.order)
-                order[:] = state.order
-            totals = engine.train_epochs(
-                dataset, orders[:ahead], plan.batch_size, optimizer, plan.alpha
-            )
-        given, rate = optimizer.rates, optimizer.learning_rate
+            found = run.epochs(orders[:ahead])
         try:
-            for epoch, total in enumerate(totals, start=1):
-                if given is not None:
-                    rate = float(given[epoch * n_batches - 1])
-                yield total / n_samples if math.isfinite(total) else math.nan, rate
+            yield from found
         finally:  # also if that was the last epoch wanted
             interrupts.deliver()
+
+
+class _Run:
+    """What the epochs of one run have in common."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        dataset: Any,
+        state: TrainingState,
+        plan: EpochPlan,
+        optimizer: Optimizer,
+        sample_weight: Array | None,
+    ) -> None:
+        self.engine, self.dataset, self.state, self.plan = engine, dataset, state, plan
+        self.optimizer, self.sample_weight = optimizer, sample_weight
+        self.windows, share = windows_of(dataset), 1.0
+        self.n_batches = -(-state.n_rows_of_epoch // plan.batch_size)
+        if self.windows is not None:
+            self.n_batches = self.windows.count_batches(state.order, plan.batch_size)
+            share = self.windows.points / engine.network.shape[1]
+        schedule, warmup = state.solver.schedule, state.solver.warmup
+        self.rates = StepRates(schedule, warmup, plan.max_epochs, self.n_batches)
+        self.call_size = batches_per_call(engine, plan.batch_size, share)
+        # The same swaps as shuffling a fresh range and indexing the last order with it. Rows in
+        # blocks draw their order themselves.
+        shuffles = plan.shuffle and state.n_rows is None
+        self.shuffle: Callable[[Any], None] = state.rng.shuffle if shuffles else _leave
+
+    def most_at_once(self) -> int:
+        """Return how many epochs one call may run."""
+        state, plan, n_samples = self.state, self.plan, self.state.n_rows_of_epoch
+        whole = self.windows is None and self.sample_weight is None and state.n_rows is None
+        if not (n_samples and whole) or plan.single_epoch:
+            return 1
+        most = min(self.call_size // self.n_batches, ROWS_AHEAD // n_samples)
+        return min(most, plan.max_epochs - state.epoch, _epochs_alike(state, 0))
+
+    def epoch(self) -> tuple[float, float]:
+        """Run one epoch and return its loss and last rate."""
+        state, optimizer = self.state, self.optimizer
+        self.shuffle(state.order)
+        loss = train_epoch(
+            self.engine,
+            self.dataset,
+            state,
+            self.plan,
+            optimizer,
+            self.call_size,
+            self.sample_weight,
+            self.rates,
+        )
+        given = optimizer.rates
+        return loss, optimizer.learning_rate if given is None else float(given[-1])
+
+    def epochs(self, orders: NDArray[np.int64]) -> list[tuple[float, float]]:
+        """Run epochs in one call, with a place for the order of each; return losses and rates."""
+        state, plan, optimizer, n_batches = self.state, self.plan, self.optimizer, self.n_batches
+        n_samples = state.n_rows_of_epoch
+        optimizer.rates = self.rates.of(optimizer.t, len(orders) * n_batches, state.solver.rate)
+        for order in orders:
+            self.shuffle(state.order)
+            order[:] = state.order
+        totals = self.engine.train_epochs(
+            self.dataset, orders, plan.batch_size, optimizer, plan.alpha
+        )
+        rates: Any = itertools.repeat(optimizer.learning_rate)
+        if optimizer.rates is not None:  # those of all steps
+            rates = optimizer.rates[n_batches - 1 :: n_batches].tolist()
+        means = [total / n_samples if math.isfinite(total) else math.nan for total in totals]
+        return [*zip(means, rates)]
 
 
 def _leave(order: Any) -> None:

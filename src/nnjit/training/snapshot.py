@@ -172,21 +172,10 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
     order = _order(values, rows, terms)
     n_rows = _rows_of_epoch(order, rows, terms)
     epoch = values.integer("epoch", 1)
-    loss_curve = _history(values, "loss_curve", terms.n_losses + epoch)
-    losses = loss_curve[terms.n_losses :]
-    require(not any(map(math.isnan, losses)), "a loss is not a number")
-    require(values.real("loss") == losses[-1], "the loss is not the last of the curve")
+    loss_curve = _loss_curve(values, terms, epoch)
     scores = _history(values, "scores", terms.n_scores + epoch) if terms.watched else []
     solver_state, rate, steps = _solver(values, terms, epoch * n_rows * _most_steps(terms))
-    samples_seen = values.integer("samples_seen")
-    require(
-        samples_seen == terms.samples_seen + epoch * n_rows,
-        "samples_seen is not that of this epoch",
-    )
-    require(
-        terms.solver.schedule.reaches(rate, terms.solver.rate, samples_seen),
-        "the learning rate is none of the schedule",
-    )
+    samples_seen = _samples_seen(values, terms, epoch * n_rows, rate)
     skipped = values.integer("skipped_batches", 0, epoch * n_rows)
     if terms.sample_weight is None:  # all epochs have the same steps, but in windows
         same = terms.network.window is not None or steps % epoch == 0
@@ -207,7 +196,11 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
         converged=converged,
         rate=rate,
         steps=steps,
-        best=_best(values, scores[terms.n_scores :] if terms.scored else losses, terms.scored),
+        best=_best(
+            values,
+            scores[terms.n_scores :] if terms.scored else loss_curve[terms.n_losses :],
+            terms.scored,
+        ),
         count=count,
         scores=scores,
         # Before the first score they are the estimator's own, of either precision.
@@ -221,6 +214,25 @@ def checked(meta: Tree, arrays: Arrays, terms: RunTerms) -> Snapshot:
         ),
         rates=_rates(values, terms, epoch),
     )
+
+
+def _loss_curve(values: Values, terms: RunTerms, epoch: int) -> list[float]:
+    curve = _history(values, "loss_curve", terms.n_losses + epoch)
+    losses = curve[terms.n_losses :]
+    require(not any(map(math.isnan, losses)), "a loss is not a number")
+    require(values.real("loss") == losses[-1], "the loss is not the last of the curve")
+    return curve
+
+
+def _samples_seen(values: Values, terms: RunTerms, rows: int, rate: float) -> int:
+    """Return the rows trained on, so many in this run, after which the rate is this one."""
+    seen = values.integer("samples_seen")
+    require(seen == terms.samples_seen + rows, "samples_seen is not that of this epoch")
+    require(
+        terms.solver.schedule.reaches(rate, terms.solver.rate, seen),
+        "the learning rate is none of the schedule",
+    )
+    return seen
 
 
 class Values:

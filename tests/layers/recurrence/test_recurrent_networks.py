@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+from comparing import packed, parameters, unpacked
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,6 @@ from nnjit.layers import (
     Pool,
     Residual,
 )
-from nnjit.layers.layer import size_of
 from nnjit.layers.network import Network
 
 # What takes long without compilation is tried with cells alone, in test_recurrent_cells.py.
@@ -71,18 +71,6 @@ def network_of(layers, points=POINTS, channels=CHANNELS):
     return Network(channels * points, layers, "squared_error", "identity", shape=(channels, points))
 
 
-def parameters(made, dtype, seed=0):
-    rng, found = np.random.default_rng(seed), []
-    for _, one in made.parameters():
-        values = rng.standard_normal(one.shape)
-        if one.name in ("scale", "variance"):
-            values = np.abs(values) + 0.5
-        elif len(one.shape) > 1:
-            values /= np.sqrt(np.prod(one.shape[:-1]))
-        found.append(values.astype(dtype))
-    return found
-
-
 def samples(made, n, dtype, unequal=True, seed=1, least=1):
     """Series with NaN behind their ends, their lengths, and targets."""
     rng, (channels, points) = np.random.default_rng(seed), made.shape
@@ -91,20 +79,6 @@ def samples(made, n, dtype, unequal=True, seed=1, least=1):
     for series, length in zip(X, lengths, strict=True):
         series[:, length:] = np.nan
     return X, lengths, rng.standard_normal((n, OUTPUTS)).astype(dtype)
-
-
-def packed(made, arrays):
-    return np.concatenate([arrays[number].ravel() for number in made.packing()]).astype(float)
-
-
-def unpacked(made, vector):
-    shapes = [one.shape for _, one in made.parameters()]
-    found, start = [None] * len(shapes), 0
-    for number in made.packing():
-        size = size_of(shapes[number])
-        found[number] = vector[start : start + size].reshape(shapes[number])
-        start += size
-    return found
 
 
 def rows_of(X):

@@ -20,7 +20,7 @@ from nnjit.core.compiler.compiling import undisturbed
 from nnjit.core.compiler.jit import FASTMATH, renamed
 from nnjit.core.compiler.numba_internals import c_function, compiler_lock
 
-__all__ = ["Unit", "call", "call_for_real"]
+__all__ = ["Unit", "call", "call_for_real", "named_units"]
 
 # That of compilations, for which a fork waits (see jit.py).
 _lock = compiler_lock() or threading.RLock()
@@ -80,6 +80,24 @@ class Unit:
                 f"{self.function.__name__} cannot be compiled. A formula of your own may use "
                 f"arithmetic, conditions, the module math and numbers. {error}"
             ) from error
+
+
+def named_units(name, single, *functions):
+    """Units of functions in one precision, by the names of these.
+
+    Parameters
+    ----------
+    name : str
+        What the units' own names begin with.
+    single : bool
+        Whether the precision is float32.
+    *functions : function
+    """
+    suffix = "single" if single else "double"
+    return {
+        function.__name__: Unit(function, f"{name}_{function.__name__}_{suffix}")
+        for function in functions
+    }
 
 
 def _caller(result):

@@ -2,8 +2,8 @@
 
 PyTorch is loaded when one of the two functions is called. `writing.py` makes modules of layers,
 `heads.py` what is made of their outputs; `leaves.py` finds the modules of which `reading.py` makes
-layers, and `building.py` an estimator of these; `activations.py` has the names of both sides. The
-files beside them hold modules of what PyTorch has none for.
+layers, each by its function in `readers`, and `building.py` an estimator of these; `activations.py`
+has the names of both sides. The files beside them hold modules of what PyTorch has none for.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import torch
 
 from nnjit._types import Array
 
-__all__ = ["as_array", "as_tensor"]
+__all__ = ["array_or", "as_array", "as_tensor"]
 
 
 def as_tensor(array: Any) -> Any:
@@ -35,3 +35,8 @@ def as_array(values: Any) -> Array:
     if values.is_floating_point() and values.element_size() < 4:
         values = values.float()
     return np.array(values.numpy(), order="C")
+
+
+def array_or(values: Any, default: float, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return a copy of a tensor as an array, or if there is none an array of a number."""
+    return np.full(shape, default, dtype) if values is None else as_array(values)

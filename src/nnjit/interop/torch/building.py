@@ -19,7 +19,7 @@ from nnjit.estimators.radial import RadialNetwork, RBFClassifier, RBFRegressor
 from nnjit.estimators.stack import NetworkClassifier, NetworkRegressor
 from nnjit.formulas import default_output, losses_of, outputs_of, regression_losses
 from nnjit.interop.torch.perceptron import perceptron_parameters
-from nnjit.interop.torch.reading import ReadNetwork
+from nnjit.interop.torch.read_network import ReadNetwork
 from nnjit.layers.layer import Layer
 from nnjit.layers.network import Network
 from nnjit.training.quantiles import checked_quantiles

@@ -12,7 +12,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import elementwise, inline, vectorized, viewing
-from nnjit.core.compiler.units import Unit, call
+from nnjit.core.compiler.units import call, named_units
 from nnjit.core.jobs.job import Step, block_of, job_of, order_of, step_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.jobs.sorting import place_of
@@ -232,11 +232,7 @@ def units(single):
         add_normals(job, step, block, step.noise, NOISE, like)
         clear_tails(job, step_of(step_at), block, step.output_row, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"augmentation_{function.__name__}_{suffix}")
-        for function in (whole_forward, cropped_forward, noisy_forward)
-    }
+    return named_units("augmentation", single, whole_forward, cropped_forward, noisy_forward)
 
 
 def make_step(program, number, layer):

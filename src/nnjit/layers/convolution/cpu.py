@@ -18,7 +18,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, viewing
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import block_of, chunk_of, job_of, params_of, step_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps.lengths import clear_tails
@@ -244,11 +244,7 @@ def units(single):
         else:
             weight_gradient(job, step, block, chunk, target, add, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"convolution_{function.__name__}_{suffix}")
-        for function in (forward, backward, gradient)
-    }
+    return named_units("convolution", single, forward, backward, gradient)
 
 
 @functools.cache

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from nnjit.core.compiler.jit import inline
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import block_of, chunk_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.simd import (
@@ -199,11 +199,7 @@ def units(single):
         else:
             weight_gradient(job, step, block, chunk, target, add, ahead, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"dense_{function.__name__}_{suffix}")
-        for function in (forward, backward, gradient)
-    }
+    return named_units("dense", single, forward, backward, gradient)
 
 
 def make_step(program, number, layer):

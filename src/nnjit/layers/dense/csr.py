@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import block_of, chunk_of, job_of, order_of, params_of, work_of
 from nnjit.core.jobs.records import view
 from nnjit.core.simd import Rows, transpose_into
@@ -99,8 +99,4 @@ def units(single):
         else:
             weight_gradient_csr(job, step, block, chunk, target, add, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"csr_{function.__name__}_{suffix}")
-        for function in (forward, backward, gradient)
-    }
+    return named_units("csr", single, forward, backward, gradient)

@@ -14,7 +14,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import (
     STEPS,
     Step,
@@ -136,11 +136,7 @@ def units(single):
         else:
             drop(job, step, block, step.delta_row * job.stride, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"dropout_{function.__name__}_{suffix}")
-        for function in (forward, backward)
-    }
+    return named_units("dropout", single, forward, backward)
 
 
 def make_step(program, number, layer):

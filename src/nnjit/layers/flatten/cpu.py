@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import Step, block_of, job_of, work_of
 from nnjit.core.jobs.records import reader
 from nnjit.core.maps.activations import copy
@@ -54,11 +54,7 @@ def units(single):
                 stride, step.input_delta_row * stride, block.rows,
             )  # fmt: skip
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"flatten_{function.__name__}_{suffix}")
-        for function in (forward, backward)
-    }
+    return named_units("flatten", single, forward, backward)
 
 
 def make_step(program, number, layer):

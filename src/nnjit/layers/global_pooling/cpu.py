@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized, viewing
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import Step, block_of, job_of, order_of, step_of, work_of
 from nnjit.core.jobs.records import address_of, reader
 from nnjit.core.maps.lengths import clear_tails, is_ragged, length_of
@@ -258,12 +258,9 @@ def units(single):
         if step.input_delta_row >= 0:
             largest_delta(job, step, block, _counts(job, step_of(step_at), block, like), like)
 
-    suffix = "single" if single else "double"
-    functions = mean_forward, max_forward, mean_backward, max_backward
-    return {
-        function.__name__: Unit(function, f"global_pooling_{function.__name__}_{suffix}")
-        for function in functions
-    }
+    return named_units(
+        "global_pooling", single, mean_forward, max_forward, mean_backward, max_backward
+    )
 
 
 def make_step(program, number, layer):

@@ -12,7 +12,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import wide
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.records import view
 from nnjit.core.scalar import sigmoid, tanh
 from nnjit.layers.recurrence.cpu import make_recurrent, reads_outputs
@@ -77,11 +77,7 @@ def units(single):
         split(view(delta_at, n, like), z, new, view(before_at, n, like))
         reset(r, new, m)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"gru_cell_{function.__name__}_{suffix}")
-        for function in (forward, backward)
-    }
+    return named_units("gru_cell", single, forward, backward)
 
 
 def make_step(program, number, layer):

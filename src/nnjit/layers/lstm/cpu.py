@@ -13,7 +13,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import wide
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.records import view
 from nnjit.core.scalar import sigmoid, tanh
 from nnjit.layers.recurrence.cpu import make_recurrent, reads_outputs
@@ -104,11 +104,7 @@ def units(single):
         take_in_back(i, g, d)
         remember_back(f, view(before_at + state, n, like), d)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"lstm_cell_{function.__name__}_{suffix}")
-        for function in (forward, backward)
-    }
+    return named_units("lstm_cell", single, forward, backward)
 
 
 def make_step(program, number, layer):

@@ -13,7 +13,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, viewing
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import block_of, chunk_of, job_of, order_of, params_of, step_of, work_of
 from nnjit.core.jobs.records import view
 from nnjit.core.maps.lengths import clear_tails, is_ragged, length_of
@@ -246,8 +246,4 @@ def units(single):
         means = params[step.mean : step.mean + n]
         standardize_values(job, step, step_of(step_at), block, means, factors, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"normalization_channels_{function.__name__}_{suffix}")
-        for function in (gradient, running)
-    }
+    return named_units("normalization_channels", single, gradient, running)

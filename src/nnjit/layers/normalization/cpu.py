@@ -14,7 +14,7 @@ import importlib
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized, viewing
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import block_of, chunk_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.formulas import find_activation
@@ -320,12 +320,7 @@ def layer_gradient(job, step, block, piece, target, add, like):
 @functools.cache
 def units(single):
     """The units of normalizations in one precision, by name; a layer takes what it needs."""
-    suffix = "single" if single else "double"
-    functions = (*_batch_units(single), *_layer_units(single))
-    return {
-        function.__name__: Unit(function, f"normalization_{function.__name__}_{suffix}")
-        for function in functions
-    }
+    return named_units("normalization", single, *_batch_units(single), *_layer_units(single))
 
 
 def _batch_units(single):

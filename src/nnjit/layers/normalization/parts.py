@@ -12,7 +12,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import block_of, job_of, step_of, work_of
 from nnjit.core.maps.activations import copy
 from nnjit.layers.normalization.channels import (
@@ -141,11 +141,9 @@ def units(single):
         step = normalization_step_of(step_at)
         join_deltas(job_of(job_at), step, step_of(step_at), parts, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"normalization_{function.__name__}_{suffix}")
-        for function in (measure, standardize, sums, delta, values_joined, deltas_joined)
-    }
+    return named_units(
+        "normalization", single, measure, standardize, sums, delta, values_joined, deltas_joined
+    )
 
 
 def make_halves(program, step):

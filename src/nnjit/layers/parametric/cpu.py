@@ -15,7 +15,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized, viewing
-from nnjit.core.compiler.units import Unit, call
+from nnjit.core.compiler.units import call, named_units
 from nnjit.core.jobs.job import Step, block_of, job_of, params_of, step_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps import activations
@@ -159,11 +159,7 @@ def units(single):
         for k in range(step.units):
             target[k] = target[k] + sums[k] if add else sums[k]
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"parametric_{function.__name__}_{suffix}")
-        for function in (forward, backward, gradient)
-    }
+    return named_units("parametric", single, forward, backward, gradient)
 
 
 def reads_outputs(layer):

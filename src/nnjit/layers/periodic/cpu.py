@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, viewing, wide
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import Step, block_of, chunk_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.maps.activations import copy
@@ -240,11 +240,7 @@ def units(single):
         target = view(target_at, chunk.high - chunk.low, like)
         periodic_gradient(job, step, block, chunk, target, add, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"periodic_{function.__name__}_{suffix}")
-        for function in (forward, backward, gradient)
-    }
+    return named_units("periodic", single, forward, backward, gradient)
 
 
 def make_step(program, number, layer):

@@ -9,7 +9,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import Step, block_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader
 from nnjit.core.scalar import clip
@@ -122,11 +122,7 @@ def units(single):
         job, step, block = job_of(job_at), piecewise_step_of(step_at), block_of(block_at)
         backward_piecewise(job, step, block, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"piecewise_{function.__name__}_{suffix}")
-        for function in (forward, backward)
-    }
+    return named_units("piecewise", single, forward, backward)
 
 
 def make_step(program, number, layer):

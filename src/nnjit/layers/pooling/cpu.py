@@ -11,7 +11,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import elementwise, inline, vectorized
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import Step, block_of, job_of, step_of, work_of
 from nnjit.core.jobs.records import reader
 from nnjit.core.maps.lengths import clear_tails
@@ -299,12 +299,7 @@ def units(single):
         if step.input_delta_row >= 0:
             shared_backward(job, step, block, like)
 
-    suffix = "single" if single else "double"
-    functions = max_forward, mean_forward, max_backward, mean_backward
-    return {
-        function.__name__: Unit(function, f"pooling_{function.__name__}_{suffix}")
-        for function in functions
-    }
+    return named_units("pooling", single, max_forward, mean_forward, max_backward, mean_backward)
 
 
 def make_step(program, number, layer):

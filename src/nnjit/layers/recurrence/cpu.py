@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from nnjit.core.compiler.units import Unit, call
+from nnjit.core.compiler.units import call, named_units
 from nnjit.core.jobs.job import block_of, chunk_of, job_of, step_of
 from nnjit.core.jobs.records import view
 from nnjit.layers.recurrence.backward import go_back, input_delta
@@ -57,11 +57,7 @@ def units(single):
             job, step, block, way, direction, piece, first, height, chunk.row, target, like
         )
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"recurrence_{function.__name__}_{suffix}")
-        for function in (forward, backward, gradient)
-    }
+    return named_units("recurrence", single, forward, backward, gradient)
 
 
 def reads_outputs(layer):

@@ -12,7 +12,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import (
     Step,
     block_of,
@@ -117,12 +117,9 @@ def units(single):
             total = step.input_delta_row * job.stride + k * length
             _add_to(work[x : x + lanes], work[total : total + lanes])
 
-    suffix = "single" if single else "double"
-    functions = forward, csr_forward, backward, join_forward, join_backward
-    return {
-        function.__name__: Unit(function, f"residual_{function.__name__}_{suffix}")
-        for function in functions
-    }
+    return named_units(
+        "residual", single, forward, csr_forward, backward, join_forward, join_backward
+    )
 
 
 def make_step(program, number, layer):

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import wide
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.records import view
 from nnjit.core.scalar import tanh
 from nnjit.layers.recurrence.cpu import make_recurrent, reads_outputs
@@ -67,12 +67,7 @@ def units(single):
     def relu_backward(planes_at, plane, before_at, after_at, state, n, delta_at, delta):
         relu_deltas(view(planes_at, n, like), view(after_at, n, like), view(delta_at, n, like))
 
-    suffix = "single" if single else "double"
-    functions = tanh_forward, tanh_backward, relu_forward, relu_backward
-    return {
-        function.__name__: Unit(function, f"rnn_{function.__name__}_{suffix}")
-        for function in functions
-    }
+    return named_units("rnn", single, tanh_forward, tanh_backward, relu_forward, relu_backward)
 
 
 def make_step(program, number, layer):

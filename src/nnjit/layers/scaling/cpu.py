@@ -10,7 +10,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline, vectorized
-from nnjit.core.compiler.units import Unit
+from nnjit.core.compiler.units import named_units
 from nnjit.core.jobs.job import Step, block_of, job_of, params_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.layers.channels import PIECE, unit_lanes, unit_length, unit_values, values_of
@@ -98,11 +98,7 @@ def units(single):
         job, step, block = job_of(job_at), scaling_step_of(step_at), block_of(block_at)
         factor_gradient(job, step, block, view(target_at, step.units, like), add, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"scaling_{function.__name__}_{suffix}")
-        for function in (forward, backward, gradient)
-    }
+    return named_units("scaling", single, forward, backward, gradient)
 
 
 def reads_outputs(layer):

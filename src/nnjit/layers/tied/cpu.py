@@ -15,7 +15,7 @@ import functools
 import numpy as np
 
 from nnjit.core.compiler.jit import inline
-from nnjit.core.compiler.units import Unit, call
+from nnjit.core.compiler.units import call, named_units
 from nnjit.core.jobs.job import block_of, chunk_of, job_of, params_of, step_of, work_of
 from nnjit.core.jobs.records import reader, view
 from nnjit.core.simd import (
@@ -150,11 +150,7 @@ def units(single):
             call(step_of(others).gradient_at, given)
             add_weight_gradient(job, step, block, chunk, target, like)
 
-    suffix = "single" if single else "double"
-    return {
-        function.__name__: Unit(function, f"tied_{function.__name__}_{suffix}")
-        for function in (forward, backward, gradient)
-    }
+    return named_units("tied", single, forward, backward, gradient)
 
 
 def make_step(program, number, layer):
