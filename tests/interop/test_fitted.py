@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from sklearn import neural_network
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import naive
 import naive_networks
 import nnjit
+from nnjit import interop
 from nnjit.interop.fitted import fitted_network
 from nnjit.layers import Dense, TiedDense
 
@@ -77,3 +80,43 @@ def test_weights_that_are_not_finite_are_refused_by_name_as_in_a_prediction():
     for refuses in (fitted_network, lambda given: given.predict(X)):
         with pytest.raises(ValueError, match=r"coefs_\[1\] contains NaN or infinity"):
             refuses(model)
+
+
+class Renamed(nnjit.MLPClassifier):
+    """Nothing of it is other than in the class that it is made of."""
+
+    def explain(self, X):
+        return self.predict_proba(X)
+
+
+class Careful(nnjit.MLPClassifier):
+    """It says yes where its base says no."""
+
+    def predict(self, X):
+        return np.where(self.predict_proba(X)[:, 1] > 0.1, *self.classes_[::-1])
+
+
+class Flipped(neural_network.MLPClassifier):
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, ::-1]
+
+
+@pytest.mark.parametrize("name", ["to_onnx", "export_c", "to_torch", "to_sklearn"])
+def test_a_subclass_that_predicts_by_itself_is_refused(name):
+    needed = {"to_onnx": "onnx", "to_torch": "torch"}.get(name, "numpy")
+    pytest.importorskip(needed, reason=f"{name} needs {needed}")
+    export = getattr(interop, name)
+    model = Careful((3,), max_iter=2).fit(X, LABELS)
+    pipeline = Pipeline([("network", model)])
+    for given in (model,) if name == "to_sklearn" else (model, pipeline):
+        with pytest.raises(ValueError, match="Careful has a predict of its own, which would be lo"):
+            export(given)
+    model.__class__ = nnjit.MLPClassifier
+    assert export(model) is not None
+    assert export(Renamed((3,), max_iter=2).fit(X, LABELS)) is not None
+
+
+def test_nor_is_one_of_scikit_learns_taken_over():
+    model = Flipped((3,), max_iter=2).fit(X, LABELS)
+    with pytest.raises(ValueError, match="Flipped has a predict_proba of its own"):
+        nnjit.MLPClassifier.from_sklearn(model)

@@ -26,7 +26,7 @@ from nnjit import (  # noqa: E402
     RecurrentRegressor,
 )
 from nnjit.interop import from_torch, to_torch  # noqa: E402
-from nnjit.layers import Conv, Dense, Dropout, Flatten, Residual  # noqa: E402
+from nnjit.layers import Conv, Dense, Dropout, Flatten, PiecewiseLinear, Residual  # noqa: E402
 
 LIMITS = {torch.float64: 1e-12, torch.float32: 1e-5}
 every_precision = pytest.mark.parametrize("dtype", LIMITS, ids=["float64", "float32"])
@@ -379,6 +379,14 @@ def test_residual_connections_that_were_changed_are_refused():
     module[3].span = 2  # what comes into the activation of the first layer
     with pytest.raises(ValueError, match="Module '3', Residual.* no layer begins 2 modules before"):
         from_torch(module)
+
+
+def test_what_is_added_may_be_as_wide_as_the_rows_whose_width_is_told_later():
+    layers = [PiecewiseLinear(2, 1), Residual(1), Dense(4)]
+    model = NetworkRegressor(layers, max_iter=2, random_state=0).fit(ROWS, ROWS[:, 0])
+    back = from_torch(to_torch(model))
+    assert back.layers[:2] == layers[:2]
+    np.testing.assert_array_equal(back.predict(ROWS), model.predict(ROWS))
 
 
 # What has no layer here

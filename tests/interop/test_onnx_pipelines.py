@@ -365,8 +365,6 @@ def test_skl2onnx_gives_an_estimator_of_tables_the_columns_of_a_frame():
          "of a LogisticRegression has no form in ONNX"),
         (make_pipeline(PolynomialFeatures(2), regressor()), ValueError,
          "skl2onnx cannot write this PolynomialFeatures: .* give to_onnx rows of float32"),
-        (VotingClassifier([("a", classifier())]), ValueError,
-         "skl2onnx cannot write this VotingClassifier: flatten_transform"),
         (make_pipeline(SimpleImputer(add_indicator=True), regressor()), ValueError,
          "add_indicator=True"),
     ],

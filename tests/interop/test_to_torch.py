@@ -310,8 +310,9 @@ def test_a_module_is_saved_and_loaded(name):
 def test_a_module_goes_through_torch_export(name):
     model, X, y = CLASSIFIERS[name]
     module = to_torch(copy.deepcopy(model).set_params(**SHORT).fit(X, y))
-    rows = torch.from_numpy(X)
-    exported = torch.export.export(module, (rows,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    rows, sizes = torch.from_numpy(X), torch.export.Dim
+    any_number = sizes.AUTO if hasattr(sizes, "AUTO") else sizes("rows")  # before PyTorch 2.6
+    exported = torch.export.export(module, (rows,), dynamic_shapes=({0: any_number},))
     with torch.no_grad():
         found = exported.module()(rows[:7])
     np.testing.assert_allclose(found.numpy(), outputs_of(module, X[:7]), atol=1e-13)

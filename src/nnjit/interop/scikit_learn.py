@@ -18,6 +18,7 @@ from sklearn.base import ClassifierMixin
 
 from nnjit._types import Array, StochasticSolverName, names
 from nnjit.formulas.registry import find_solver
+from nnjit.interop.holders import refuse_own_predictions
 from nnjit.training.schedules import AdaptiveRate, InverseScalingRate, Schedule
 from nnjit.training.solvers import StochasticSolver, make_solver
 
@@ -64,8 +65,8 @@ def to_sklearn(estimator: Any) -> Any:
     ------
     ValueError
         If a parameter has a value that scikit-learn does not know, a fitted layer or the output
-        activation is none of those that it has, or the network was fitted on y with several
-        columns of classes.
+        activation is none of those that it has, the network was fitted on y with several columns
+        of classes, or a subclass has a ``predict`` or ``predict_proba`` of its own.
 
     Examples
     --------
@@ -80,6 +81,7 @@ def to_sklearn(estimator: Any) -> Any:
     >>> bool((theirs.predict(X) == ours.predict(X)).all())
     True
     """
+    refuse_own_predictions(estimator)
     _refuse_other_layers(estimator)
     if isinstance(getattr(estimator, "classes_", None), list):
         raise ValueError(
@@ -122,8 +124,8 @@ def from_sklearn(kind: type[_Estimator], model: Any) -> _Estimator:
     TypeError
         If `model` is anything else.
     ValueError
-        If a parameter has a value that nnjit does not know, or the shapes of the weights do not
-        fit together.
+        If a parameter has a value that nnjit does not know, the shapes of the weights do not fit
+        together, or a subclass has a ``predict`` or ``predict_proba`` of its own.
 
     Examples
     --------
@@ -141,6 +143,7 @@ def from_sklearn(kind: type[_Estimator], model: Any) -> _Estimator:
             f"got {type(model).__name__}. Of a Pipeline or a search, give it the network inside "
             "(pipeline[-1], search.best_estimator_)."
         )
+    refuse_own_predictions(model, "sklearn")
     ours: Any = kind()
     _copy_parameters(model, ours, f"nnjit's {kind.__name__}")
     if hasattr(model, "coefs_"):

@@ -57,11 +57,14 @@ def emit(estimator: Any, graph: Graph, X: Value | dict[str, Value]) -> Outputs:
 def _calibrated(graph: Graph, part: Any, X: Value | dict[str, Value]) -> Value:
     """Return the probabilities (n, n_classes) of one of the calibrated classifiers, in float64."""
     found = pipelines.emit_part(part.estimator, graph, X)["probabilities"].value
-    p = graph.cast(found, np.float64)
     n_classes = len(part.classes)
     if part.method == "temperature":
-        logits = graph.add("Log", p + _LEAST) * float(part.calibrators[0].beta_)
-        return graph.add("Softmax", logits, axis=1)
+        if n_classes == 2:  # scikit-learn subtracts too: where p is 1 but for rounding, this is 0
+            second = graph.columns(found, 1, 2)
+            found = graph.concatenate([1.0 - second, second], 1)
+        logits = graph.add("Log", graph.cast(found, np.float64) + _LEAST)
+        return graph.add("Softmax", logits * float(part.calibrators[0].beta_), axis=1)
+    p = graph.cast(found, np.float64)
     if n_classes == 2:
         second = _led_by(graph, part.calibrators[0], graph.columns(p, 1, 2))
         return graph.concatenate([1.0 - second, second], 1)

@@ -257,11 +257,20 @@ def feeds(model: Any, X: Any) -> dict[str, Array]:
         (name, kind), *more = types.items()
         if more:
             raise ValueError("The model does not say what its inputs are; to_onnx made no such.")
+        if _has_no_rows(X):
+            return {name: np.empty(np.shape(X), kind)}
         rows = _by_names(X, json.loads(metadata.get(NAMES, "[]")))
         return {name: rows.astype(kind, copy=False)}
-    frame = read_frame(X)
     inputs = [TableInput(**one) for one in json.loads(metadata[METADATA])]
+    if _has_no_rows(X):
+        return {one.name: np.empty((0, 1), one.dtype) for one in inputs if one.name in types}
+    frame = read_frame(X)
     return {one.name: _tensor(one, frame) for one in inputs if one.name in types}
+
+
+def _has_no_rows(X: Any) -> bool:
+    shape = getattr(X, "shape", None)
+    return bool(shape is not None and len(shape) == 2 and shape[0] == 0 and shape[1])
 
 
 def _described(model: Any) -> tuple[dict[str, str], dict[str, str]]:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.feature_selection import SelectorMixin
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.svm import LinearSVC
 
 from nnjit.interop.holders import found_by
 from nnjit.interop.onnx.graph import Graph, needed
 from nnjit.interop.onnx.imputing import imputed
 from nnjit.interop.onnx.inverses import inverse_target
+from nnjit.interop.onnx.one_hot import indicators
 from nnjit.interop.onnx.outputs import Outputs
 from nnjit.interop.onnx.prefixes import prefixed
+from nnjit.interop.onnx.rescaling import RESCALERS, rescaled
 from nnjit.interop.onnx.steps import STEPS, Given, step_outputs
 
-__all__ = ["convert_imputer", "parse_pipeline", "register", "set_imputed_type"]
+__all__ = ["conversions", "gives_maps", "parsers", "register"]
 
 _ALIAS = "Nnjit"
 _HOLDERS = (
@@ -93,13 +102,62 @@ def register() -> None:
 # Parsers: what outputs an estimator has
 
 
-def parse_pipeline(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+def parsers() -> dict[type, Any]:
+    """Return what goes through estimators of scikit-learn's in place of skl2onnx's own."""
+    return {
+        ColumnTransformer: _parse_columns,
+        FeatureUnion: _parse_union,
+        Pipeline: _parse_pipeline,
+    }
+
+
+def gives_maps(estimator: Any) -> bool:
+    """Whether probabilities are maps unless skl2onnx is told otherwise.
+
+    LinearSVC has none, selectors only say that they are classifiers, and a Pipeline hands on what
+    it is told.
+    """
+    others = LinearSVC | SelectorMixin | Pipeline
+    return is_classifier(estimator) and not isinstance(estimator, others)
+
+
+def _parse_columns(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Go through a ColumnTransformer whose columns are said by names or places from the left.
+
+    skl2onnx takes a mask for places 0 and 1, and knows no places from the right.
+    """
+    parse: Any = importlib.import_module("skl2onnx._parse")._parse_sklearn_column_transformer
+    names, there = getattr(model, "feature_names_in_", None), {one.raw_name for one in inputs}
+    said = []
+    for name, transformer, _ in model.transformers_:
+        places = model._transformer_to_input_indices[name]
+        if names is not None and {*names[places]} <= there:
+            places = names[places].tolist()
+        said.append((name, transformer, places))
+    plain = copy.copy(model)
+    plain.transformers_ = said
+    return parse(scope, plain, inputs, custom_parsers=custom_parsers)
+
+
+def _parse_union(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Go through a FeatureUnion without what is dropped."""
+    parse: Any = importlib.import_module("skl2onnx._parse")._parse_sklearn_feature_union
+    plain = copy.copy(model)
+    plain.transformer_list = [
+        (name, FunctionTransformer() if one == "passthrough" else one)
+        for name, one in model.transformer_list
+        if one != "drop"
+    ]
+    return parse(scope, plain, inputs, custom_parsers=custom_parsers)
+
+
+def _parse_pipeline(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
     """Go through the steps, without those that do nothing."""
     parse: Any = importlib.import_module("skl2onnx._parse")._parse_sklearn
     for _, step in model.steps:
         if not isinstance(step, BaseEstimator):
             continue
-        if is_classifier(step):
+        if gives_maps(step):
             scope.add_options(id(step), {"zipmap": False})
         inputs = parse(scope, step, inputs, custom_parsers=custom_parsers)
     return inputs
@@ -138,17 +196,34 @@ def _parse_target(scope: Any, model: Any, inputs: Any, custom_parsers: Any = Non
 # Converters
 
 
-def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
-    """Fill in what is missing: onnxruntime's own operator knows no float64."""
-    _embed(_imputer_model(operator), scope, operator, container)
+def conversions() -> tuple[dict[type, Any], dict[type, Any]]:
+    """Return what writes estimators of scikit-learn's, and tells the types of their outputs.
+
+    skl2onnx's own converters of these are wrong, or know less; see the modules that do it.
+    """
+    room = "nnjit.interop.onnx"  # whose modules call this one
+    steps = [
+        *importlib.import_module(f"{room}.ensembles").ENSEMBLES,
+        *importlib.import_module(f"{room}.thresholds").THRESHOLDS,
+    ]
+    convert: dict[type, Any] = dict.fromkeys(steps, _convert)
+    types: dict[type, Any] = dict.fromkeys(steps, _set_types)
+    writers: dict[type, Any] = {SimpleImputer: imputed, OneHotEncoder: indicators}
+    for kind, write in (writers | dict.fromkeys(RESCALERS, rescaled)).items():
+        convert[kind], types[kind] = partial(_convert_by, write), partial(_set_types_by, write)
+    return convert, types
 
 
-def set_imputed_type(operator: Any) -> None:
-    _take_types(operator, _imputer_model(operator))
+def _convert_by(write: Any, scope: Any, operator: Any, container: Any) -> None:
+    _embed(_model_by(write, operator), scope, operator, container)
 
 
-def _imputer_model(operator: Any) -> Any:
-    return _built(operator, lambda graph, given: imputed(graph, operator.raw_operator, given))
+def _set_types_by(write: Any, operator: Any) -> None:
+    _take_types(operator, _model_by(write, operator))
+
+
+def _model_by(write: Any, operator: Any) -> Any:
+    return _built(operator, lambda graph, given: write(graph, operator.raw_operator, given))
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:

@@ -371,7 +371,10 @@ class Graph:
             producer_name="nnjit",
             producer_version=__version__,
             doc_string=doc,
-            ir_version=self._helper.find_min_ir_version_for(imports),
+            # onnx knows no versions of onnxruntime's own domain
+            ir_version=self._helper.find_min_ir_version_for(
+                [one for one in imports if one.domain in ("", "ai.onnx.ml")]
+            ),
         )
         if metadata:
             self._helper.set_model_props(made, metadata)

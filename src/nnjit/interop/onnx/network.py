@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from nnjit.interop.onnx.graph import Graph, Value
 from nnjit.interop.onnx.labels import as_tensor
 from nnjit.interop.onnx.outputs import Output, Outputs
 
-__all__ = ["emit"]
+__all__ = ["emit", "in_order"]
 
 
 def emit(estimator: Any, graph: Graph, X: Value) -> Outputs:
@@ -47,7 +48,9 @@ def emit(estimator: Any, graph: Graph, X: Value) -> Outputs:
 def _of_rows(fitted: FittedNetwork, graph: Graph, logits: Value) -> Outputs:
     """Return what is made of the logits (n, n_outputs)."""
     if fitted.target == "values":
-        outputs = _uncrossed(fitted, graph, output_activation(graph, fitted.output, logits))
+        outputs = output_activation(graph, fitted.output, logits)
+        if len(fitted.quantiles) == fitted.n_outputs > 1:
+            outputs = in_order(graph, outputs, fitted.quantiles)
         if fitted.n_outputs == 1:
             return {"prediction": Output(graph.reshape(outputs, -1), ("n",))}
         return {"prediction": Output(outputs, ("n", fitted.n_outputs))}
@@ -97,17 +100,15 @@ def _of_columns(fitted: FittedNetwork, graph: Graph, logits: Value) -> Outputs:
     return found
 
 
-def _uncrossed(fitted: FittedNetwork, graph: Graph, outputs: Value) -> Value:
-    """Return outputs (n, n_outputs), those of several quantiles in their order."""
-    count = len(fitted.quantiles)
-    if count < 2 or count != fitted.n_outputs:
-        return outputs
+def in_order(graph: Graph, outputs: Value, quantiles: Sequence[float]) -> Value:
+    """Return outputs (n, n_quantiles) sorted so that they ascend with the quantiles."""
+    count = len(quantiles)
     # A row more, for older versions of onnxruntime end the process where there is none.
     rows = graph.concatenate([outputs, graph.constant(np.zeros((1, count), outputs.dtype))], 0)
     ordered, _ = graph.add_many(
         "TopK", rows, np.array([count], np.int64), dtypes=[None, np.int64], axis=1, largest=0
     )
-    ranks = np.argsort(np.argsort(fitted.quantiles))
+    ranks = np.argsort(np.argsort(quantiles))
     return graph.take(graph.columns(ordered, 0, -1, 0), ranks.astype(np.int64), 1)
 
 

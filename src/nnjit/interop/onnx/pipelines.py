@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import re
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_clusterer, is_regressor
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_selection import SelectorMixin
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from nnjit.estimators._tabular import TabularEstimator
 from nnjit.interop.holders import bare
 from nnjit.interop.onnx import export, tables
 from nnjit.interop.onnx.columns import METADATA, TableInput, frame_inputs, in_metadata, label_of
-from nnjit.interop.onnx.converters import (
-    convert_imputer,
-    parse_pipeline,
-    register,
-    set_imputed_type,
-)
+from nnjit.interop.onnx.converters import conversions, gives_maps, parsers, register
 from nnjit.interop.onnx.graph import Dimension, Graph, Value, needed
 from nnjit.interop.onnx.outputs import Output, Outputs
 from nnjit.interop.onnx.registry import find_emitter
@@ -71,19 +69,27 @@ def emit(estimator: Any, graph: Graph, X: Value | dict[str, Value]) -> Outputs:
     X : Value or dict of str to Value
         Rows (n, n_features), or the columns of a frame by name.
     """
+    _refuse_predictors_in_front(estimator)
     front, last = _split(estimator)
     if last is not None:
         features = X if front is None else emit(front, graph, X)["features"].value
         return emit_part(last, graph, features)
-    _refuse_missing_categories(estimator)
+    _refuse_text(estimator)
     given = {"X": X} if isinstance(X, Value) else {label_of(name): one for name, one in X.items()}
+    # truth as 0 and 1, for there are encoders that know no other
+    given = {
+        name: graph.cast(one, np.int64) if one.dtype == bool else one for name, one in given.items()
+    }
     width = estimator.n_features_in_ if isinstance(X, Value) else 1
     types = [(name, _declared(one.dtype, width)) for name, one in given.items()]
     made = _written(estimator, types, graph.opset)
     names_there = [one.name for one in made.graph.input]  # skl2onnx keeps letters and digits alone
     values = graph.inline(made, dict(zip(names_there, given.values(), strict=True)))
     names = _output_names(estimator, [*values])
-    found = {names[one.name]: Output(values[one.name], _shape(one)) for one in made.graph.output}
+    found = {
+        names[one.name]: Output(values[one.name], _shape(one), extra=names[one.name] == "scores")
+        for one in made.graph.output
+    }
     if "prediction" in found and found["prediction"].shape[1:] == (1,):
         flat = graph.reshape(found["prediction"].value, -1)
         found["prediction"] = Output(flat, ("n",))
@@ -103,23 +109,35 @@ def _written(estimator: Any, types: list[Any], opset: int) -> Any:
     newest = int(skl2onnx.__max_supported_opset__)
     if opset > newest:
         raise ValueError(f"skl2onnx writes pipelines up to opset={newest}, not {opset}.")
+    convert, types_of = conversions()
     try:
         made = skl2onnx.convert_sklearn(
             estimator,
             initial_types=types,
             target_opset={"": opset, "ai.onnx.ml": _ML_VERSION},
-            options={id(one): {"zipmap": False} for one in _parts(estimator) if is_classifier(one)},
-            custom_parsers={Pipeline: parse_pipeline},
-            custom_conversion_functions={SimpleImputer: convert_imputer},
-            custom_shape_calculators={SimpleImputer: set_imputed_type},
+            options={
+                id(one): {"zipmap": False}
+                for one in _parts(estimator, members=False)
+                if gives_maps(one)
+            },
+            custom_parsers=parsers(),
+            custom_conversion_functions=convert,
+            custom_shape_calculators=types_of,
         )
+        if made.functions:
+            raise ValueError(
+                f"skl2onnx writes this {type(estimator).__name__} with functions of its own, which "
+                "cannot be a part of another model."
+            )
         needed("onnx.checker").check_model(made, full_check=True)
-    except ValueError:  # which names what has no form
-        raise
     except Exception as error:  # of many types, its own and ONNX's
-        said = str(error).strip().partition("\n")[0]
+        if isinstance(error, ValueError) and _raised_here(error):  # and names what has no form
+            raise
+        said = str(error).strip().partition("\n")[0].rstrip(".")
         advice = ""
-        if any(type(one).__name__ == "DoubleTensorType" for _, one in types):
+        if unknown := re.search(r"shape calculator for type '<class '[\w.]*?(\w+)'>'", said):
+            said = f"it has no converter of {unknown[1]}"
+        elif any(type(one).__name__ == "DoubleTensorType" for _, one in types):
             advice = " Some of its converters know no float64: give to_onnx rows of float32."
         raise ValueError(
             f"skl2onnx cannot write this {type(estimator).__name__}: {said}.{advice}"
@@ -127,9 +145,52 @@ def _written(estimator: Any, types: list[Any], opset: int) -> Any:
     return made
 
 
-def _refuse_missing_categories(estimator: Any) -> None:
-    """Raise if a missing text is a category: skl2onnx would call it "nan", and nothing is so."""
+def _raised_here(error: Exception) -> bool:
+    """Whether a function of this package raised an error."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith("nnjit.")
+
+
+def _refuse_predictors_in_front(estimator: Any, in_front: bool = False) -> None:
+    """Raise if what predicts is used as a transformer: skl2onnx goes on with what it predicts."""
+    if isinstance(estimator, Pipeline):
+        *before, (_, last) = estimator.steps
+        inner = [(step, True) for _, step in before] + [(last, in_front)]
+    elif isinstance(estimator, FeatureUnion):
+        inner = [(one, True) for _, one in estimator.transformer_list]
+    elif isinstance(estimator, ColumnTransformer):
+        inner = [(one, True) for _, one, _ in estimator.transformers_]
+    else:
+        if in_front and _predicts(estimator):
+            raise ValueError(
+                f"{type(estimator).__name__} as a transformer, in front of another step, has no "
+                "form in ONNX."
+            )
+        return
+    for one, is_in_front in inner:
+        _refuse_predictors_in_front(one, is_in_front)
+
+
+def _predicts(estimator: Any) -> bool:
+    """Whether an estimator of scikit-learn's is one whose transform is beside the point."""
+    ours = any(cls.__module__.startswith("nnjit.") for cls in type(estimator).__mro__)
+    if ours or not isinstance(estimator, BaseEstimator) or isinstance(estimator, SelectorMixin):
+        return False
+    return bool(is_classifier(estimator) or is_regressor(estimator) or is_clusterer(estimator))
+
+
+def _refuse_text(estimator: Any) -> None:
+    """Raise if text comes in that ONNX reads otherwise.
+
+    A missing one that is a category skl2onnx would call "nan", and nothing is so; words are split
+    at other places.
+    """
     for part in _parts(estimator):
+        if isinstance(part, CountVectorizer):
+            raise ValueError(
+                f"{type(part).__name__} has no form in ONNX, which splits text at other places: "
+                "count the words in front of the model."
+            )
         for categories in getattr(part, "categories_", ()):
             texts = [isinstance(one, str) for one in np.asarray(categories).tolist()]
             if any(texts) and not all(texts):
@@ -216,20 +277,29 @@ def _is_table(estimator: Any) -> bool:
     return isinstance(estimator, TabularEstimator)
 
 
-def _parts(estimator: Any) -> Iterator[Any]:
-    """Yield the fitted estimators that an estimator consists of, itself included."""
+def _parts(estimator: Any, members: bool = True) -> Iterator[Any]:
+    """Yield the fitted estimators that an estimator consists of, itself included.
+
+    Parameters
+    ----------
+    estimator : estimator
+    members : bool, default=True
+        Whether those of votes, stacks and bags are among them.
+    """
     yield estimator
     inner: list[Any] = []
-    for name in ("best_estimator_", "estimator_", "regressor_"):
+    for name in ("best_estimator_", "estimator_", "regressor_", "final_estimator_"):
         inner.append(getattr(estimator, name, None))
     inner += [one.estimator for one in getattr(estimator, "calibrated_classifiers_", ())]
     if isinstance(estimator, ColumnTransformer):
         inner += [one for _, one, _ in estimator.transformers_]
     for name in ("steps", "transformer_list"):
         inner += [one for _, one in getattr(estimator, name, ())]
+    if members:
+        inner += [*np.ravel(np.asarray(getattr(estimator, "estimators_", ()), dtype=object))]
     for one in inner:
         if isinstance(one, BaseEstimator):
-            yield from _parts(one)
+            yield from _parts(one, members)
 
 
 def _shape(one: Any) -> tuple[Dimension, ...]:
@@ -242,5 +312,6 @@ def _output_names(estimator: Any, names: list[str]) -> dict[str, str]:
     if len(names) == 1:
         return {names[0]: "prediction" if is_regressor(estimator) else "features"}
     if len(names) == 2 and is_classifier(estimator):
-        return dict(zip(names, ("label", "probabilities")))
+        second = "probabilities" if hasattr(estimator, "predict_proba") else "scores"
+        return dict(zip(names, ("label", second)))
     return {name: name for name in names}

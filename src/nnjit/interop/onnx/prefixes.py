@@ -35,7 +35,7 @@ def _rename(graph: Any, prefix: str) -> None:
     for sparse in graph.sparse_initializer:
         sparse.values.name = prefix + sparse.values.name
     for node in graph.node:
-        node.name = prefix + node.name
+        node.name = prefix + node.name if node.name else ""  # of which there may be several
         for names in (node.input, node.output):
             names[:] = [prefix + name if name else "" for name in names]
         for attribute in node.attribute:

@@ -41,6 +41,18 @@ EMITTERS = {
     "nnjit.estimators.self_organizing_map.SelfOrganizingMap": "nnjit.interop.onnx.maps",
     "nnjit.estimators.series_scaler.SeriesScaler": "nnjit.interop.onnx.series",
     "sklearn.calibration.CalibratedClassifierCV": "nnjit.interop.onnx.calibration",
+    "sklearn.ensemble._bagging.BaggingClassifier": "nnjit.interop.onnx.ensembles",
+    "sklearn.ensemble._bagging.BaggingRegressor": "nnjit.interop.onnx.ensembles",
+    "sklearn.ensemble._stacking.StackingClassifier": "nnjit.interop.onnx.ensembles",
+    "sklearn.ensemble._stacking.StackingRegressor": "nnjit.interop.onnx.ensembles",
+    "sklearn.ensemble._voting.VotingClassifier": "nnjit.interop.onnx.ensembles",
+    "sklearn.ensemble._voting.VotingRegressor": "nnjit.interop.onnx.ensembles",
+    "sklearn.model_selection._classification_threshold.FixedThresholdClassifier": (
+        "nnjit.interop.onnx.thresholds"
+    ),
+    "sklearn.model_selection._classification_threshold.TunedThresholdClassifierCV": (
+        "nnjit.interop.onnx.thresholds"
+    ),
     "sklearn.base.BaseEstimator": "nnjit.interop.onnx.pipelines",
 }
 

@@ -22,6 +22,7 @@ from nnjit.interop.onnx.columns import (
 from nnjit.interop.onnx.formulas import output_activation
 from nnjit.interop.onnx.graph import Dimension, Graph, Value
 from nnjit.interop.onnx.labels import as_tensor
+from nnjit.interop.onnx.network import in_order
 from nnjit.interop.onnx.outputs import Output, Outputs
 from nnjit.interop.onnx.table_columns import encoded, encoded_rows
 
@@ -152,10 +153,7 @@ def _values(estimator: Any, graph: Graph, outputs: Value) -> Outputs:
     quantiles = estimator.__dict__.get("quantiles_", ())
     count = max(len(quantiles), len(estimator._mean))
     if len(quantiles) > 1:
-        values, _ = graph.add_many(
-            "TopK", values, np.array([count], np.int64), dtypes=[None, np.int64], axis=1, largest=0
-        )
-        values = graph.take(values, np.argsort(np.argsort(quantiles)).astype(np.int64), 1)
+        values = in_order(graph, values, quantiles)
     if estimator._clip:
         low, high = estimator._range
         values = graph.add("Min", graph.add("Max", values, low), high)

@@ -172,13 +172,18 @@ class Chain(nn.Sequential):
         return x
 
 
+# Tuples, for torch.export of PyTorch 2.4 knows no unions of types.
+_WINDOWED = (nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d)
+_OF_SERIES = (Recurrent, PointsLast)
+
+
 def _over_series(module: Any, x: Any, lengths: Any) -> tuple[Any, Any]:
     """Return what a module makes of series of some lengths, and how long they are then."""
-    if isinstance(module, nn.Conv1d | nn.MaxPool1d | nn.AvgPool1d):
+    if isinstance(module, _WINDOWED):
         return module(_ended(x, lengths)), _windows(module, lengths)
     if isinstance(module, nn.ConstantPad1d):
         return module(_ended(x, lengths)), lengths + sum(module.padding)
-    if isinstance(module, Recurrent | PointsLast):
+    if isinstance(module, _OF_SERIES):
         return module(x, lengths), lengths
     if isinstance(module, nn.AdaptiveAvgPool1d):
         whole = _ended(x, lengths).sum(dim=2, keepdim=True)

@@ -139,7 +139,8 @@ class ReadNetwork:
 
     def shapes(self) -> list[Shape]:
         """Return the shapes of what comes into each layer so far, and out of the last."""
-        found: list[Shape] = [self.input_shape or self.inputs]
+        # While nothing tells how many values rows have, any number does for a comparison.
+        found: list[Shape] = [self.input_shape or self.inputs or _MANY]
         for layer in self.layers:
             found.append(layer.outputs(found[-1]))
         return found
