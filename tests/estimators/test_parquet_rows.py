@@ -133,6 +133,12 @@ def test_what_is_no_table_of_numbers_is_refused(file, tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(ValueError, match="no file"):
         ParquetRows(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="no file"):
+        ParquetRows([])
+    two = pa.table([pa.array([1.0]), pa.array([2.0])], names=["a", "a"])
+    parquet.write_table(two, tmp_path / "two.parquet")
+    with pytest.raises(ValueError, match=r"several columns of the names \['a'\]"):
+        ParquetRows(tmp_path / "two.parquet")
     with pytest.raises(ValueError, match="no target"):
         _ = ParquetRows(file, ["a"]).y
     with pytest.raises(ValueError, match="float32 or float64"):

@@ -6,7 +6,10 @@ import threading
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import nnjit.estimators._rows as in_blocks
@@ -25,6 +28,7 @@ from nnjit import (
 from nnjit.estimators._blocked_fit import ArrayInBlocks
 from nnjit.layers import Dense, PiecewiseLinear
 from nnjit.rows import MappedRows, RowSource
+from nnjit.rows import blocks as blocks_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -124,6 +128,73 @@ def test_a_fit_is_the_same_wherever_the_rows_lie(store, name, tmp_path):
     for method in ("predict", "predict_proba", "predict_log_proba", "activations"):
         assert np.array_equal(getattr(found, method)(rows), getattr(expected, method)(X))
     assert found.score(rows, LABELS) == expected.score(X, LABELS)
+
+
+@pytest.mark.parametrize("kind", [np.int64, ">f8"])
+def test_numbers_that_float32_cannot_hold_keep_their_values(kind, tmp_path):
+    numbers = (2**30 + 40 * X).astype(kind)
+    found = MLPRegressor(shuffle="blocks", max_iter=2, random_state=0)
+    expected = MLPRegressor(shuffle="blocks", max_iter=2, random_state=0)
+    assert_same(found.fit(memmap_of(numbers, tmp_path), VALUES), expected.fit(numbers, VALUES))
+
+
+class OneArray(Counted):
+    """Gives all blocks in the same array."""
+
+    def __init__(self, array):
+        super().__init__(array)
+        self.same = np.empty_like(array)
+
+    def read(self, start, stop):
+        self.same[: stop - start] = self.array[start:stop]
+        return self.same[: stop - start]
+
+
+def test_a_source_may_give_all_blocks_in_the_same_array():
+    options = {"early_stopping": True, "validation_fraction": 0.3}
+    found = classifier(**options).fit(OneArray(X), LABELS)
+    expected = classifier(**options).fit(X, LABELS)
+    assert_same(found, expected)
+    assert np.array_equal(found.predict_proba(OneArray(X)), expected.predict_proba(X))
+    rows = OneArray(X)  # the rows that are held out and those trained on come in one array
+    found = classifier(early_stopping=True).fit(rows, LABELS, X_val=rows, y_val=LABELS)
+    expected = classifier(early_stopping=True).fit(X, LABELS, X_val=X, y_val=LABELS)
+    assert_same(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, "float32"])
+def test_the_type_of_a_source_may_be_given_as_numpy_takes_it(dtype):
+    rows = Counted(X)
+    rows.dtype = dtype
+    assert len(next(blocks_of(rows))) == 64
+    assert_same(classifier().fit(rows, LABELS), classifier().fit(X, LABELS))
+
+
+@pytest.mark.parametrize("kind", [tuple, np.array])
+def test_names_of_features_may_be_any_sequence_of_as_many(kind):
+    rows = Named(X, kind([f"f{i}" for i in range(WIDTH)]))
+    model = classifier().fit(rows, LABELS)
+    assert model.feature_names_in_.tolist() == [f"f{i}" for i in range(WIDTH)]
+    assert len(model.predict(rows)) == N
+    with pytest.raises(ValueError, match="12 features, but 3 names of them"):
+        classifier().fit(Named(X, kind(["a", "b", "c"])), LABELS)
+
+
+class Named(Counted):
+    """Has names of its features."""
+
+    feature_names = None
+
+    def __init__(self, array, names):
+        super().__init__(array)
+        self.feature_names = names
+
+
+def test_what_takes_rows_in_any_order_is_told_to_have_them_in_memory():
+    with pytest.raises(TypeError, match=r"such as cross-validation.* in memory, X\[:\]"):
+        cross_val_score(classifier(), Counted(X), LABELS, error_score="raise")
+    with pytest.raises(TypeError, match=r"read in slices .* in memory, X\[:\]"):
+        make_pipeline(StandardScaler(), classifier()).fit(Counted(X), LABELS)
 
 
 class NoEngine:
@@ -281,19 +352,27 @@ def test_a_fit_that_was_cut_off_goes_on_to_the_bit(tmp_path):
             classifier(max_iter=6, **given).fit(other, LABELS)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_row_that_is_not_finite_is_named_and_the_estimator_stays_as_it_was(stored, bad):
+@pytest.mark.parametrize(("bad", "row"), [(np.nan, 1234), (np.inf, 0)])
+def test_a_row_that_is_not_finite_is_named_and_the_estimator_stays_as_it_was(stored, bad, row):
     broken = X.copy()
-    broken[1234, 5] = bad
+    broken[row, 5] = bad
     model = classifier().fit(X, LABELS)
     before, rows = [one.copy() for one in model.coefs_], stored(broken)
     for method in (model.fit, model.partial_fit):
-        with pytest.raises(ValueError, match="contains (NaN|infinity).*row 1234"):
+        with pytest.raises(ValueError, match=f"contains (NaN|infinity).*row {row}[.]"):
             method(rows, LABELS)
     assert all(map(np.array_equal, before, model.coefs_))
-    with pytest.raises(ValueError, match="row 1234"):
+    with pytest.raises(ValueError, match=f"row {row}[.]"):
         model.predict(rows)
     assert not [one for one in threading.enumerate() if one.name.startswith("nnjit-rows")]
+
+
+def test_a_row_that_is_too_large_for_the_network_is_named():
+    large = X.astype(float)
+    large[1234, 5] = 1e300
+    model = classifier().fit(X, LABELS)
+    with pytest.raises(ValueError, match="too large for dtype.'float32'.: row 1234[.]"):
+        model.predict(Counted(large))
 
 
 @pytest.mark.parametrize(
@@ -301,6 +380,7 @@ def test_a_row_that_is_not_finite_is_named_and_the_estimator_stays_as_it_was(sto
     [
         (X[:, :5], None, "X has 5 features, but MLPClassifier is expecting 12 features as input"),
         (X[:0], LABELS[:0], "Found array with 0 sample"),
+        (X[:, :0], LABELS, "Found array with 0 feature"),
         (X.reshape(N, 3, 4), LABELS, "dim 3"),
         (X, LABELS[:-1], "inconsistent numbers of samples"),
         (X.astype("S4"), LABELS, "numbers are needed"),
@@ -337,6 +417,18 @@ def test_a_block_of_another_shape_than_promised_is_refused_not_repeated(part, so
             ValueError, match=r"X of shape \(3000, 12\) has given rows 64 to 127 in"
         ):
             method(Short(X))
+
+
+@pytest.mark.parametrize("first", [0, 64])
+def test_sparse_blocks_are_refused_wherever_they_come(first):
+    class Sparse(Counted):
+        def read(self, start, stop):
+            block = self.array[start:stop]
+            return block if start < first else csr_array(block)
+
+    for parameters in ({}, {"early_stopping": True}):
+        with pytest.raises(TypeError, match="these are sparse"):
+            classifier(**parameters).fit(Sparse(X), LABELS)
 
 
 def test_what_needs_all_rows_says_so():

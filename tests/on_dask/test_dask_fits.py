@@ -1,5 +1,6 @@
 """Fits on Dask collections are those of one machine, of whatever kind and however cut."""
 
+import asyncio
 import pickle
 import warnings
 
@@ -15,7 +16,8 @@ from nnjit import MLPClassifier, MLPRegressor
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 pd = pytest.importorskip("pandas")
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
+delayed = pytest.importorskip("dask").delayed
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 CHUNKS = (70, 130, 40, 60)
@@ -281,6 +283,13 @@ def bad(what):
         return (rows, labels), {"early_stopping": True, "solver": "adam"}, ValueError, "X_val"
     if what == "checkpoint":
         return (rows, labels), {"checkpoint": "x.npz", "solver": "adam"}, ValueError, "cluster"
+    if what == "delayed":
+        return (delayed(X), labels), {}, TypeError, "X is of type Delayed"
+    if what == "text and numbers":
+        mixed = labels.map_blocks(
+            lambda y, block_id=None: y if any(block_id) else y.astype(str), dtype=int
+        )
+        return (rows, mixed), {}, ValueError, "values of different types: <U.*, int64"
     if what == "no weight":
         return (rows, labels, da.zeros_like(labels, dtype=float)), {}, ValueError, "non-zero"
     return (rows, labels), {"local_epochs": 0}, ValueError, "local_epochs"
@@ -289,7 +298,7 @@ def bad(what):
 @pytest.mark.parametrize(
     "what",
     ["cut otherwise", "in memory", "other lengths", "not finite", "no classes", "early stopping",
-     "checkpoint", "no weight", "local epochs"],
+     "checkpoint", "no weight", "local epochs", "delayed", "text and numbers"],
 )  # fmt: skip
 def test_what_cannot_be_fitted_is_refused_and_changes_nothing(client, what):
     arguments, options, error, words = bad(what)
@@ -298,6 +307,54 @@ def test_what_cannot_be_fitted_is_refused_and_changes_nothing(client, what):
     with pytest.raises(error, match=words):
         model.fit(*arguments)
     assert vars(model) == before
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_a_client_that_is_closed_meanwhile_is_named(client, monkeypatch, solver):
+    rows, labels = parts(*classes_of())
+    calls = 0
+
+    def gather(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            own.close()
+        return distributed.Client.gather(own, *arguments, **options)
+
+    with distributed.Client(client.scheduler.address, set_as_default=False) as own:
+        model = on_dask_classifier(**{**EXACT, "solver": solver, "max_iter": 9}, client=own)
+        before = dict(vars(model))
+        monkeypatch.setattr(own, "gather", gather)
+        with pytest.raises(RuntimeError, match="client is closed"):
+            model.fit(rows, labels)
+    assert vars(model) == before
+
+
+def test_a_client_to_be_awaited_is_refused(client):
+    async def fit():
+        async with distributed.Client(
+            client.scheduler.address, asynchronous=True, set_as_default=False
+        ) as own:
+            on_dask_classifier(**EXACT, client=own).fit(*parts(*classes_of()))
+
+    with pytest.raises(ValueError, match="must not be asynchronous"):
+        asyncio.run(fit())
+
+
+def test_fits_that_are_tasks_do_not_wait_for_one_another(client):
+    from nnjit.dask import DaskMLPClassifier
+
+    def fit(rows, labels, alpha):
+        assert hasattr(rows, "chunks")
+        return DaskMLPClassifier(**EXACT, alpha=alpha).fit(rows, labels).coefs_[0]
+
+    X, y = classes_of()
+    rows, labels = parts(X, y)  # as many fits as there are threads, each with tasks of its own
+    alphas = [1e-4, 1.0]
+    found = client.gather([client.submit(fit, rows, labels, alpha) for alpha in alphas])
+    for coefs, alpha in zip(found, alphas):
+        expected = MLPClassifier(**EXACT, alpha=alpha).fit(X, y).coefs_[0]
+        np.testing.assert_allclose(coefs, expected, rtol=0, atol=1e-8)
 
 
 def test_bounds_warn_as_on_one_machine(client):

@@ -107,7 +107,7 @@ def test_too_few_rows_to_hold_out_or_to_train_on_are_refused(fraction):
         Blocks(np.arange(0, 100, 10), 100).hold_out(fraction, np.random.RandomState(0))
 
 
-def test_no_more_than_two_buffers_are_there_at_once(monkeypatch):
+def test_no_more_than_two_buffers_are_made_for_all_epochs(monkeypatch):
     sizes, made = [], np.empty
 
     def empty(shape, *others, **more):
@@ -118,7 +118,10 @@ def test_no_more_than_two_buffers_are_there_at_once(monkeypatch):
     rows = blocked(n=1003)
     monkeypatch.setattr(module.np, "empty", empty)
     visited(rows)
+    visited(rows, seed=1)
     assert sizes == [(36, 2), (36, 2)]  # 30 rows and those that a minibatch leaves over
+    visited(rows, batch_size=9)
+    assert sizes[2:] == [(38, 2), (38, 2)]
 
 
 def test_the_next_result_is_made_in_a_thread_while_one_is_in_use():

@@ -7,23 +7,34 @@ told anew then.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
+import dask.array as da
 import numpy as np
 from dask.base import is_dask_collection
 from dask.delayed import delayed
-from dask.utils import is_dataframe_like
-from distributed import Client, default_client, wait
+from dask.utils import is_dataframe_like, is_series_like
+from distributed import Client, default_client, get_worker, wait, worker_client
 from distributed.comm.core import CommClosedError
 
 from nnjit.dask._part import Part
 from nnjit.dask._rows import Facts, check_rows, facts_of
 
-__all__ = ["CheckedRows", "Parts", "client_of", "is_collection", "parts_of", "pieces_of"]
+__all__ = [
+    "CheckedRows",
+    "Parts",
+    "client_of",
+    "connected",
+    "is_collection",
+    "parts_of",
+    "pieces_of",
+    "refuse_without_rows",
+]
 
 T = TypeVar("T")
 # Workers may be lost while those lost before are made up for.
@@ -46,17 +57,45 @@ def client_of(client: Client | None) -> Client:
     Raises
     ------
     ValueError
-        If there is none.
+        If there is none, or one that is to be awaited.
     """
-    if client is not None:
-        return client
     try:
-        found: Client = default_client()
-        return found
+        found: Client = default_client() if client is None else client
     except ValueError:
         raise ValueError(
             "There is no Dask client to fit on: make one, distributed.Client(...), or give client="
         ) from None
+    if getattr(found, "asynchronous", False):
+        raise ValueError("A fit waits for its tasks, so client must not be asynchronous.")
+    return found
+
+
+@contextlib.contextmanager
+def connected(client: Client | None) -> Iterator[Client]:
+    """Yield the client to fit on.
+
+    A fit that is itself a task, such as one of a search, leaves its place on the worker to the
+    tasks of the fit, which would else wait for it for ever.
+
+    Raises
+    ------
+    RuntimeError
+        If the client is closed, of which Dask says many things.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            get_worker()
+        except ValueError:
+            client = client_of(client)
+        else:
+            own = stack.enter_context(worker_client())
+            client = own if client is None else client
+        try:
+            yield client
+        except Exception as error:
+            if getattr(client, "status", None) in ("closing", "closed"):
+                raise RuntimeError("The Dask client is closed.") from error
+            raise
 
 
 # From collections to parts
@@ -74,6 +113,7 @@ def parts_of(X: Any, y: Any, sample_weight: Any) -> list[tuple[Any, Any, Any]]:
     """
     given = {"X": X, "y": y} | ({} if sample_weight is None else {"sample_weight": sample_weight})
     for name, one in given.items():
+        refuse_without_rows(name, one)
         if not is_collection(one):
             raise TypeError(
                 f"{name} is of type {type(one).__name__}, but others of {', '.join(given)} are "
@@ -90,6 +130,16 @@ def parts_of(X: Any, y: Any, sample_weight: Any) -> list[tuple[Any, Any, Any]]:
     if sample_weight is None:
         parts.append([None] * len(parts[0]))
     return list(zip(*parts))
+
+
+def refuse_without_rows(name: str, collection: Any) -> None:
+    """Raise if a collection is no array and no frame, so that nobody knows its rows."""
+    frame = is_dataframe_like(collection) or is_series_like(collection)
+    if is_collection(collection) and not (frame or isinstance(collection, da.Array)):
+        raise TypeError(
+            f"{name} is of type {type(collection).__name__}, but a Dask array or data frame is "
+            "needed: from_delayed of dask.array or dask.dataframe makes one."
+        )
 
 
 def _refuse_other_cuts(given: dict[str, Any]) -> None:
@@ -161,9 +211,14 @@ def _gather(client: Client, futures: list[Any], needed: list[Any]) -> list[Any]:
     try:
         return list(client.gather(futures))
     except CancelledError:
-        if any(one.cancelled() for one in needed):
-            raise RuntimeError(_LOST) from None
+        _refuse_lost(needed)
         raise
+
+
+def _refuse_lost(needed: list[Any]) -> None:
+    """Say so if what is needed is lost for good."""
+    if any(one.cancelled() for one in needed):
+        raise RuntimeError(_LOST) from None
 
 
 class Parts:
@@ -199,8 +254,7 @@ class Parts:
             try:
                 return self._once(function, given)
             except (CancelledError, CommClosedError, TimeoutError):  # with a worker
-                if any(part.cancelled() for part in self._parts):
-                    raise RuntimeError(_LOST) from None
+                _refuse_lost(self._parts)
                 if attempt == _ATTEMPTS - 1:
                     raise
                 self._places = None

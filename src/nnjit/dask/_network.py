@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods
 
 from nnjit._types import Array
-from nnjit.dask._cluster import CheckedRows, client_of, is_collection, parts_of
+from nnjit.dask._cluster import CheckedRows, client_of, connected, is_collection, parts_of
 from nnjit.dask._part import Setting, prepare
 from nnjit.dask._rounds import Rounds
 from nnjit.dask._rows import Rows
@@ -101,15 +101,18 @@ class DaskNetwork(NetworkEstimator):
         refuse_no_target(self, given.y)
         parts = parts_of(*given)
         bare = type(self)(**self.get_params(deep=False) | {"client": None, "random_state": None})
-        self._rows = rows = CheckedRows(self.client_, bare, parts)
-        if not any(one.weight for one in rows.facts):
-            refuse_all_zero(np.zeros(1))
-        few = few_targets(rows.facts)
-        given = Given(few_rows(rows.facts, len(few)), few, None)
-        try:
-            return super()._fit_on(given, incremental, validation)
-        finally:
-            self.__dict__.pop("_rows", None)
+        with connected(self.client) as client:
+            rows = CheckedRows(client, bare, parts)
+            if not any(one.weight for one in rows.facts):
+                refuse_all_zero(np.zeros(1))
+            few = few_targets(rows.facts)
+            try:
+                self._rows = rows
+                return super()._fit_on(
+                    Given(few_rows(rows.facts, len(few)), few, None), incremental, validation
+                )
+            finally:
+                self.__dict__.pop("_rows", None)
 
     def _refuse_for_parts(self, validation: Given | None) -> None:
         """Refuse what needs all rows in one place."""

@@ -11,7 +11,7 @@ import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 
-from nnjit.dask._cluster import is_collection, pieces_of
+from nnjit.dask._cluster import is_collection, pieces_of, refuse_without_rows
 from nnjit.dask._part import company
 
 __all__ = ["lazily"]
@@ -32,6 +32,7 @@ def lazily(method: _Method) -> _Method:
 
 
 def _predicted(estimator: Any, name: str, X: Any, args: Any, kwargs: Any) -> Any:
+    refuse_without_rows("X", X)
     local = estimator.to_local()
     # One row tells of which type and shape the others will be, and what is wrong with the call.
     example = getattr(local, name)(_one_row(X), *args, **kwargs)

@@ -43,10 +43,13 @@ def few_targets(facts: Sequence[Facts]) -> Array:
     Raises
     ------
     ValueError
-        If the parts have different columns.
+        If the parts have different columns, or some have text and some numbers.
     """
     columns = []
     for each in zip(*_same_columns(facts)):
+        if len({one.dtype.kind in "iubf" for one in each}) > 1:
+            kinds = sorted({str(one.dtype) for one in each})
+            raise ValueError(f"Parts of y have values of different types: {', '.join(kinds)}.")
         found = np.unique(np.concatenate(each))
         columns.append(found if len(found) else each[0])
     n_rows = max(map(len, columns))

@@ -33,7 +33,8 @@ __all__ = [
     "validate_source",
 ]
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+# What is neither becomes the first of these: integers and bytes in another order keep their values.
+_FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 class PreparedRows:
@@ -100,11 +101,22 @@ class PreparedRows:
         with config_context(**self._config):
             block = self._block(start, stop)
             rows = checked(self.estimator, block, self.name, lambda row: self._number(start + row))
-            return np.asarray(self.estimator._engine_rows(to_dtype(rows, self.dtype, self.name)))
+            return np.asarray(self.estimator._engine_rows(self._typed(rows, start)))
+
+    def _typed(self, rows: Any, start: int) -> Any:
+        """Return a checked block in the type of these rows."""
+        try:
+            return to_dtype(rows, self.dtype, self.name)
+        except ValueError:
+            if not self.estimator._takes_arrays():  # whose rows may end in NaN
+                with np.errstate(over="ignore"):
+                    there = rows.astype(self.dtype)
+                _refuse_row(there, self.name, lambda row: self._number(start + row))
+            raise
 
     def _block(self, start: int, stop: int) -> Any:
         """Return what the source gives, which would be repeated where it is too little."""
-        block = self.source.read(start, stop)
+        block = dense(self.source.read(start, stop))
         block = block if hasattr(block, "shape") else np.asarray(block)
         promised = (stop - start, *self.source.shape[1:])
         if tuple(block.shape) != promised:
@@ -122,6 +134,13 @@ class PreparedRows:
         """Return the rows of some runs, given by the first of each and the one behind its last."""
         source = _Runs(self.source, runs)
         return self.__class__(self.estimator, source, self.name, self.shape[1], self.dtype)
+
+
+def dense(block: Any) -> Any:
+    """Return what a source has given, unless it is a sparse matrix."""
+    if hasattr(block, "tocsr"):
+        raise TypeError("Rows read in blocks are dense, but these are sparse: .toarray() them.")
+    return block
 
 
 class _Runs(RowSource):
@@ -143,7 +162,8 @@ class _Runs(RowSource):
         for number in range(first, last):
             at = int(self.runs[number, 0]) - int(self._bounds[number])
             begin, end = self.runs[number].tolist()
-            parts.append(self.source.read(max(begin, at + start), min(end, at + stop)))
+            block = dense(self.source.read(max(begin, at + start), min(end, at + stop)))
+            parts.append(np.array(block))  # the next one may come in the same array
         return np.concatenate(parts)
 
     def number(self, row: int) -> int:
@@ -191,21 +211,25 @@ def prepare(
     """
     if not source.shape:
         raise ValueError(f"Expected 2D array, got scalar {name} instead.")
-    if len(source) and source.dtype.kind not in "biuf":
-        raise ValueError(f"{name} has dtype {source.dtype}, but numbers are needed.")
-    first = source[:1]
+    given = np.dtype(source.dtype)  # of one's own source it may be a class or a name
+    if len(source) and given.kind not in "biuf":
+        raise ValueError(f"{name} has dtype {given}, but numbers are needed.")
+    first = dense(source[:1])
     if estimator._takes_arrays():
         rows = estimator._given_rows(first, reset, name=name, longer=longer)
     else:
-        rows = check_array(first, dtype=_FLOATS, input_name=name, estimator=estimator)
+        rows = checked(estimator, first, name, int)
         _take_features(estimator, source, rows.shape[1], name, reset)
-    dtype = np.dtype(np.float32 if source.dtype == np.float32 else np.float64)
+    dtype = np.dtype(np.float32 if given == np.float32 else np.float64)
     return PreparedRows(estimator, source, name, rows.shape[1], dtype)
 
 
 def _take_features(estimator: Any, source: RowSource, width: int, name: str, reset: bool) -> None:
     """Set number and names of the features, or compare them with those of the fit."""
     names, known = source.feature_names, estimator.__dict__
+    names = None if names is None else list(names)
+    if names is not None and len(names) != width:
+        raise ValueError(f"{name} has {width} features, but {len(names)} names of them.")
     if reset:
         known.pop("feature_names_in_", None)
         estimator.n_features_in_ = width
@@ -235,7 +259,7 @@ def checked(estimator: Any, block: Any, name: str, number: Callable[[int], int])
     """
     block = np.asarray(block)
     if not estimator._takes_arrays() and block.ndim == 2 and block.dtype in _FLOATS:
-        if all_finite(block):
+        if block.size and all_finite(block):
             return block
     try:
         if estimator._takes_arrays():
@@ -266,7 +290,7 @@ def _located(text: str, number: Callable[[int], int]) -> str:
 def in_memory(rows: PreparedRows) -> Any:
     """Return rows as an array if they are few, else unchanged."""
     few = rows.shape[0] * rows.shape[1] * rows.dtype.itemsize <= BUFFER_BYTES
-    return rows[:] if few else rows
+    return np.array(rows[:]) if few else rows  # a source may use its array again
 
 
 # Predictions

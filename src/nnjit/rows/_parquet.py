@@ -169,8 +169,9 @@ class ParquetRows(RowSource):
 
     def _group(self, number: int) -> Array:
         """Return a row group; the last one is kept, of which the next rows often are."""
-        if self._last is not None and self._last[0] == number:
-            return self._last[1]
+        last = self._last  # which another thread may change
+        if last is not None and last[0] == number:
+            return last[1]
         self._last = None
         file, place = self._groups[number]
         with file.opened() as opened:
@@ -186,6 +187,9 @@ class ParquetRows(RowSource):
             missing = sorted({*names} - {*file.schema.names})
             if missing:
                 raise ValueError(f"There are no columns {missing} in the file {file.path.name}.")
+            twice = sorted({name for name in names if file.schema.names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{file.path.name} has several columns of the names {twice}.")
 
     def _common_dtype(self) -> np.dtype[Any]:
         """Return float32 if all features are that; refuse what is no number."""
@@ -214,7 +218,7 @@ def _files_of(path: Any) -> list[Path]:
     else:
         files = [Path(path)]
     if not files:
-        raise ValueError(f"There is no file *.parquet in {os.fspath(path)!r}.")
+        raise ValueError(f"There is no file *.parquet in {path!r}.")
     return files
 
 

@@ -120,11 +120,18 @@ class RowSource(ABC):
     def __getitem__(self, rows: Any) -> Array:
         if not isinstance(rows, slice):
             raise TypeError(
-                f"{type(self).__name__} gives slices of rows, X[start:stop], got X[{rows!r:.80}]."
+                f"{type(self).__name__} gives slices of rows, X[start:stop]; what takes rows in "
+                "any order, such as cross-validation, needs an array in memory, X[:]."
             )
         start, stop, step = rows.indices(len(self))
         found = self.read(start, max(start, stop)) if start < stop else self._nothing()
         return found[::step] if step > 0 else self[stop + 1 : start + 1][::step]
+
+    def __array__(self, *others: Any, **more: Any) -> Array:
+        raise TypeError(
+            f"{type(self).__name__} is read in slices of rows; what needs all of them at once, such"
+            " as another estimator, takes an array in memory, X[:]."
+        )
 
     def _nothing(self) -> Array:
         return np.empty((0, *self.shape[1:]), self.dtype)
@@ -239,7 +246,7 @@ def blocks(X: Any, n_rows: int | None = None) -> Iterator[Array]:
     if not source.shape:
         raise ValueError("blocks takes rows, got a scalar.")
     if n_rows is None:
-        n_rows = block_rows(math.prod(source.shape[1:]), source.dtype.itemsize)
+        n_rows = block_rows(math.prod(source.shape[1:]), np.dtype(source.dtype).itemsize)
     if n_rows < 1:
         raise ValueError(f"n_rows must be at least 1, got {n_rows}.")
     starts = source.block_starts(n_rows).tolist() if len(source) else []

@@ -157,6 +157,8 @@ class BlockedRows:
         sizes = np.diff([*blocks.starts, blocks.n_rows])
         together = max(1, BUFFER_BYTES // max(1, rows.shape[1] * rows.dtype.itemsize))
         self._capacity = max(int(sizes.max(initial=1)), min(together, blocks.n_rows))
+        # Kept from epoch to epoch: to get fresh pages costs as much as to read the rows.
+        self._arrays: list[Array] = []
 
     def epoch(self, rng: np.random.RandomState, batch_size: int) -> Generator[Piece, None, None]:
         """Yield the minibatches of an epoch, those of one buffer after the other.
@@ -205,13 +207,14 @@ class BlockedRows:
     def _buffers(self, numbers: Any, reserve: int) -> Generator[_Buffer, None, None]:
         """Yield buffers with blocks of these numbers, each while the next one is being filled."""
         shape = (reserve + self._capacity, self.rows.shape[1])
-        arrays: list[Array] = []
+        if any(array.shape != shape for array in self._arrays):
+            self._arrays = []
 
         def calls() -> Iterator[Callable[[], _Buffer]]:
             for k, group in enumerate(self._groups(numbers)):
-                if k < 2:
-                    arrays.append(np.empty(shape, self.rows.dtype))
-                yield partial(self._fill, arrays[k % 2], reserve, group)
+                if len(self._arrays) <= k % 2:
+                    self._arrays.append(np.empty(shape, self.rows.dtype))
+                yield partial(self._fill, self._arrays[k % 2], reserve, group)
 
         yield from read_ahead(calls())
 

@@ -58,9 +58,12 @@ def read_blocks(X: Rows) -> Iterator[Array]:
     """Yield all rows in order, block by block."""
     starts = X.block_starts().tolist()
 
+    def own(start: int, stop: int) -> Array:
+        return np.array(X.read(start, stop))  # the next block may come in the same array
+
     def calls() -> Iterator[Callable[[], Array]]:
         for start, stop in zip(starts, [*starts[1:], X.shape[0]], strict=True):
-            yield partial(X.read, start, stop)
+            yield partial(own, start, stop)
 
     with closing(read_ahead(calls())) as found:
         yield from found
