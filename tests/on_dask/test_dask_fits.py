@@ -182,22 +182,73 @@ def test_one_part_gone_through_alone_is_a_fit_with_its_own_shuffles(client, solv
     assert found.t_ == expected.t_
 
 
+@pytest.mark.parametrize("split", [True, False], ids=["split", "own"])
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lion"])
-def test_rounds_average_the_parts_by_their_rows(client, solver):
-    """One epoch on each part alone, averaged here, is a round."""
+def test_rounds_average_what_parts_make_of_minibatches(client, solver, split):
+    """Epochs on each part alone, whose parameters and moments are averaged here."""
     X, y = classes_of()
-    rows, labels = parts(X, y)
-    options = {**EXACT, "solver": solver, "max_iter": 2, "shuffle": False}
-    start = MLPClassifier(**{**options, "max_iter": 1, "learning_rate_init": 1e-12}).fit(X, y)
-    found = on_dask_classifier(**{**options, "max_iter": 1}).fit(rows, labels)
-    ends = np.cumsum(CHUNKS)
-    total = 0.0
-    for end, size in zip(ends, CHUNKS):
-        alone = MLPClassifier(**options, warm_start=True)
-        alone.partial_fit(X[end - size : end], y[end - size : end], classes=[0, 1, 2])
-        total = total + size * alone.coefs_[0]
-    np.testing.assert_allclose(found.coefs_[0], total / len(y), rtol=0, atol=1e-12)
-    assert not np.allclose(found.coefs_[0], start.coefs_[0], atol=1e-6)
+    options = {**EXACT, "solver": solver, "max_iter": 4, "shuffle": False, "alpha": 0.5}
+    found = on_dask_classifier(**options, batch_size=100, split_batches=split).fit(*parts(X, y))
+    # three steps an epoch, as in one place, from 24, 44, 14 and 20 rows each
+    sizes = np.ceil(np.array(CHUNKS) / 3) if split else np.minimum(100, CHUNKS)
+    alphas = 0.5 * sizes / 100 if split else np.full(4, 0.5)
+    expected, optimizer = one_by_one(X, y, options, sizes, alphas, rounds=4)
+    for a, b in zip(found.coefs_ + found.intercepts_, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+    assert found._optimizer.steps == optimizer["steps"] == (4 * 3 if split else 4 * 2)
+    assert found._optimizer.arrays["vectors"].keys() == optimizer["vectors"].keys()
+    for name, vector in found._optimizer.arrays["vectors"].items():
+        np.testing.assert_allclose(vector, optimizer["vectors"][name], rtol=0, atol=1e-12)
+
+
+def one_by_one(X, y, options, sizes, alphas, rounds):
+    """The parameters, and the solver's arrays, that local epochs in this process end with."""
+    ends, share = np.cumsum(CHUNKS), np.array(CHUNKS) / len(y)
+    alone = [
+        MLPClassifier(**{**options, "alpha": alpha}, batch_size=int(size))
+        for size, alpha in zip(sizes, alphas)
+    ]
+    mean, vectors = [], {}
+    for _ in range(rounds):
+        for one, end, n_rows in zip(alone, ends, CHUNKS):
+            if mean:
+                one.coefs_, one.intercepts_ = mean[:2], mean[2:]
+                one._optimizer.arrays = {**one._optimizer.arrays, "vectors": vectors}
+            one.partial_fit(X[end - n_rows : end], y[end - n_rows : end], classes=[0, 1, 2])
+        mean = [
+            np.average(same, axis=0, weights=share)
+            for same in zip(*(one.coefs_ + one.intercepts_ for one in alone))
+        ]
+        arrays = [one._optimizer.arrays for one in alone]
+        vectors = {
+            name: np.average([one["vectors"][name] for one in arrays], axis=0, weights=share)
+            for name in arrays[0]["vectors"]
+        }
+    return mean, {"steps": max(one["steps"] for one in arrays), "vectors": vectors}
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_parts_that_are_alike_come_to_what_one_of_them_does(client, solver):
+    X, y = classes_of()
+    X, y = X[:60], y[:60]
+    options = {**EXACT, "solver": solver, "max_iter": 6, "shuffle": False}
+    rows, labels = da.from_array(np.tile(X, (4, 1)), (60, -1)), da.from_array(np.tile(y, 4), 60)
+    found = on_dask_classifier(**options, batch_size=48, alpha=2.0).fit(rows, labels)
+    expected = MLPClassifier(**options, batch_size=12, alpha=0.5).fit(X, y)
+    np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-12)
+    assert_same(found, expected, 1e-12)
+
+
+def test_who_diverges_in_steps_of_few_rows_is_told_what_to_do(client):
+    X, y = classes_of()
+    options = {"solver": "sgd", "learning_rate_init": 1e30, "max_iter": 5, "random_state": 0}
+    advice = []
+    for split in (True, False):
+        model = on_dask_classifier(**options, split_batches=split)
+        with pytest.raises(ValueError, match="non-finite") as raised:
+            model.fit(*parts(X * 1e30, y))
+        advice.append("split_batches=False" in str(raised.value))
+    assert advice == [True, False]
 
 
 def test_the_same_seed_gives_the_same_bits_and_local_epochs_count(client):

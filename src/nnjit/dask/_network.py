@@ -53,6 +53,14 @@ class DaskParameters:
         text="""Epochs of the stochastic solvers that each part is gone through by itself before
             the parameters are averaged.""",
     )
+    split_batches: bool = parameter(
+        default=True,
+        kind=Kind("bool", ["boolean"]),
+        text="""Whether a minibatch of `batch_size` rows is split among the parts by their rows, so
+            that each part makes as many steps in an epoch as one machine would. If False each
+            part has minibatches of `batch_size` rows of its own: fewer steps, which are less
+            work and learn less. Not used by 'lbfgs'.""",
+    )
 
 
 class DaskNetwork(NetworkEstimator):
@@ -60,6 +68,7 @@ class DaskNetwork(NetworkEstimator):
 
     client: Any
     local_epochs: int
+    split_batches: bool
     _rows: CheckedRows  # while a fit goes on
 
     # What a kind of target supplies
@@ -155,11 +164,19 @@ class DaskNetwork(NetworkEstimator):
         plan = self._plan(n_rows, incremental)
         if state.solver.parameters is not None:
             engine.pack(state.solver.parameters)
-        size = self.batch_size if isinstance(self.batch_size, str) else plan.batch_size
-        rounds = Rounds(parts, engine, state, plan, size, self.local_epochs)
+        rounds = Rounds(parts, engine, state, plan, self.local_epochs, self.split_batches)
         report = None if incremental else current_report(self)
         run_epochs(engine, None, state, plan, None, report, epochs=rounds)
         self._take_over(engine, state)
+
+    def _divergence_advice(self) -> str:
+        advice = super()._divergence_advice()
+        if not hasattr(self, "_rows") or self.solver not in SOLVERS or not self.split_batches:
+            return advice
+        return (
+            f"{advice} A part's steps are of few rows: clip_norm=1 bounds them, "
+            "split_batches=False gives them more rows."
+        )
 
     # Predictions
 
@@ -180,7 +197,7 @@ class DaskNetwork(NetworkEstimator):
 
     def _local(self, kind: Any) -> Any:
         """Return an estimator of another class with the parameters and attributes of this one."""
-        own = ("client", "local_epochs")
+        own = ("client", "local_epochs", "split_batches")
         given = {k: v for k, v in self.get_params(deep=False).items() if k not in own}
         local = kind(**copy.copy(given))
         fitted = {k: v for k, v in vars(self).items() if k not in given and k not in own}

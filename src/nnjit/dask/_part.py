@@ -156,7 +156,7 @@ class Round(NamedTuple):
     packed: Array
     solver: StochasticSolver  # with vectors, or none yet
     plan: EpochPlan
-    batch_size: int | str
+    n_rows: int | None  # of all parts, where they share the minibatches of the plan
     first: int  # number of the round's first epoch
     epochs: int  # to train before parameters are averaged
     seed: int
@@ -191,8 +191,8 @@ def train(part: Part, given: Round, number: int) -> LocalEpochs:
 
 def _train(engine: Any, dataset: Any, part: Part, given: Round, number: int) -> LocalEpochs:
     n_rows, network = len(part), part.network
-    size = min(given.batch_size if isinstance(given.batch_size, int) else 200, n_rows)
-    n_batches = -(-n_rows // size)
+    plan = _plan_here(given, n_rows)
+    n_batches = -(-n_rows // plan.batch_size)
     engine.pack(unpack_parameters(network, given.packed, part.dtype))
     seeds = np.random.SeedSequence([given.seed, number, given.first])
     rng = np.random.RandomState(seeds.generate_state(4))
@@ -200,10 +200,8 @@ def _train(engine: Any, dataset: Any, part: Part, given: Round, number: int) -> 
     optimizer = solver.start(engine)
     before = optimizer.t
     state: Any = TrainingState(rng, solver, None, np.arange(n_rows))  # type: ignore[arg-type]
-    plan = given.plan
-    plan = EpochPlan(size, plan.alpha, plan.shuffle, plan.max_epochs, plan.single_epoch, 0)
     rates = StepRates(solver.schedule, solver.warmup, plan.max_epochs, n_batches)
-    calls, losses = batches_per_call(engine, size), []
+    calls, losses = batches_per_call(engine, plan.batch_size), []
     try:
         for _ in range(given.epochs):
             if plan.shuffle:
@@ -226,6 +224,20 @@ def _train(engine: Any, dataset: Any, part: Part, given: Round, number: int) -> 
         )
     finally:
         engine.release()
+
+
+def _plan_here(given: Round, n_rows: int) -> EpochPlan:
+    """Return the plan for a part, with its share of each minibatch where parts share them.
+
+    All parts then make about as many steps as one machine would, with the same penalty: a step
+    divides it by the rows of its minibatch.
+    """
+    plan = given.plan
+    size, alpha = min(plan.batch_size, n_rows), plan.alpha
+    if given.n_rows is not None:
+        size = -(-plan.batch_size * n_rows // given.n_rows)
+        alpha *= size / plan.batch_size
+    return EpochPlan(size, alpha, plan.shuffle, plan.max_epochs, plan.single_epoch, 0)
 
 
 def _solver_here(given: Round, n_batches: int, rng: np.random.RandomState) -> StochasticSolver:

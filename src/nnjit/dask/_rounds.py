@@ -33,9 +33,10 @@ class Rounds:
     state : TrainingState
         Its solver stands where the run begins.
     plan : EpochPlan
-    batch_size : int or 'auto'
     local_epochs : int
         Epochs of a round.
+    split_batches : bool
+        Whether the minibatches of the plan are split among the parts.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class Rounds:
         engine: Engine,
         state: TrainingState,
         plan: EpochPlan,
-        batch_size: int | str,
         local_epochs: int,
+        split_batches: bool,
     ) -> None:
         self._parts, self._engine, self._state, self._plan = parts, engine, state, plan
-        self._batch_size, self._local_epochs = batch_size, local_epochs
+        self._local_epochs = local_epochs
+        self._shared_rows = state.n_rows_of_epoch if split_batches else None
         self._begin = state.solver.copy()
         self._seed = int(state.rng.randint(2**31 - 1))
 
@@ -64,7 +66,7 @@ class Rounds:
                 solver.arrays = optimizer.state()
             given = Round(
                 pack_parameters(engine.network, engine.unpack()).astype(engine.dtype),
-                solver, plan, self._batch_size, state.epoch, epochs, self._seed,
+                solver, plan, self._shared_rows, state.epoch, epochs, self._seed,
             )  # fmt: skip
             found = [one for one in self._parts.each(train, given) if one.packed is not None]
             state.skipped_batches += sum(one.skipped for one in found)

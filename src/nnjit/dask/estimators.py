@@ -33,12 +33,15 @@ of collections are lazy Dask arrays. Arrays in memory are fitted and predicted h
 With ``solver='lbfgs'`` the loss and its gradient are sums over the parts, taken in their order, so
 that the fit is that of one machine but for rounding. The stochastic solvers go through each part by
 itself and average the parameters, and their own vectors, after every `local_epochs` epochs; that is
-another trajectory than that of one machine, the farther the more parts there are. In `max_iter`,
-`loss_curve_` and `n_iter_` every local epoch counts.
+another trajectory than that of one machine, the farther the more parts there are. Minibatches are
+split among the parts, each of which makes as many steps as one machine would (`split_batches`). In
+`max_iter`, `loss_curve_` and `n_iter_` every local epoch counts.
 """
 _REFERENCES = """
 H. B. McMahan, E. Moore, D. Ramage, S. Hampson and B. Agüera y Arcas, "Communication-efficient
 learning of deep networks from decentralized data", AISTATS 2017 (`local_epochs`).
+
+S. U. Stich, "Local SGD converges fast and communicates little", ICLR 2019 (`split_batches`).
 
 """
 _DOCS = BaseMultilayerPerceptron._shared_docs
