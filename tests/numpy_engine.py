@@ -123,7 +123,7 @@ class NumpyEngine:
 
     # parameters
 
-    def pack(self, arrays):
+    def pack(self, arrays, rows=None):
         arrays = [*arrays[0::2], *arrays[1::2]]
         self.flat = np.concatenate([np.asarray(a, self.dtype).ravel() for a in arrays])
 

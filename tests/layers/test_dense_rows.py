@@ -17,6 +17,7 @@ from nnjit.layers.dense.cpu import ROW_WEIGHTS
 from nnjit.layers.dense.spec import Dense
 from nnjit.layers.flatten.spec import Flatten
 from nnjit.layers.network import Network
+from nnjit.layers.tied.spec import TiedDense
 
 DTYPES = [np.float32, np.float64]
 
@@ -109,19 +110,42 @@ def lent_engine(dtype):
     return engine, arrays
 
 
+def stepped(engine, x):
+    stepper = engine.one_row
+    stepper.x[:] = x
+    stepper.step()
+    return stepper.out.copy()
+
+
+def trained(engine, X):
+    rows = engine.dataset(X, np.arange(len(X)))
+    order, optimizer = np.arange(len(X)), engine.optimizer("sgd", momentum=0.9)
+    engine.train(rows, order, 2, optimizer, 0.0, 0, 2)
+    engine.train_epochs(rows, np.stack([order, order]), 2, optimizer, 0.0)
+    return engine.unpack()[0]
+
+
+def gradient(engine, X):
+    packed = np.linspace(-1, 1, engine.network.n_parameters)
+    return engine.loss_gradient(packed, engine.dataset(X, np.arange(len(X))), 0.0)[1]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_is_lent_is_taken_in_for_anything_but_one_dense_row(dtype):
     X = np.random.default_rng(1).standard_normal((3, 70)).astype(dtype)
     engine, arrays = lent_engine(dtype)
     plain = engine_with_parameters(engine.network, dtype)
-    plain.pack(arrays)
     uses = {
         "rows": lambda one: one.predict(X),
         "a sparse row": lambda one: one.predict(sp.csr_matrix(X[:1])),
         "samples": lambda one: one.predict_samples(X[:1], 2, 0),
         "parameters": lambda one: one.unpack()[0],
+        "one vector after the other": lambda one: stepped(one, X[0]),
+        "training": lambda one: trained(one, X),
+        "a gradient": lambda one: gradient(one, X),
     }
     for name, use in uses.items():
+        plain.pack(arrays)
         engine.pack([np.zeros_like(a) for a in arrays])
         engine.pack(arrays, rows=1)
         np.testing.assert_array_equal(use(engine), use(plain), err_msg=name)
@@ -150,6 +174,42 @@ def test_only_plain_arrays_of_the_precision_are_lent(dtype):
     engine.pack([read_only, *arrays[1:]], rows=1)
     assert engine.lent.any()
     np.testing.assert_array_equal(engine.predict(X), expected)
+
+
+def test_no_array_of_another_shape_is_lent():
+    engine, arrays = lent_engine(np.float64)
+    with pytest.raises(ValueError, match="broadcast"):
+        engine.pack([arrays[0][:5].copy(), *arrays[1:]], rows=1)
+    assert not engine.lent.any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_that_a_tied_layer_reads_too_are_not_lent(dtype):
+    layers = Dense(100, "relu"), Dense(90, "relu"), TiedDense(1), Dense(3, "identity")
+    engine = engine_with_parameters(Network(64, layers, "log_loss", "softmax"), dtype)
+    arrays, X = engine.unpack(), np.random.default_rng(1).standard_normal((2, 64)).astype(dtype)
+    whole = engine.predict(X)
+    engine.pack([np.zeros_like(a) for a in arrays])
+    engine.pack(arrays, rows=1)
+    assert engine.lent.astype(bool).tolist() == [True, False, False, False]
+    np.testing.assert_array_equal(engine.predict(X[:1]), whole[:1])
+
+
+@pytest.mark.parametrize("hidden", [(8,), (100,)])
+def test_one_plan_does_for_a_row_and_for_a_few_in_turn(hidden):
+    engine = engine_with_parameters(perceptron(64, hidden, 3), np.float32)
+    X = np.random.default_rng(1).standard_normal((20, 64)).astype(np.float32)
+    whole, _, _ = engine.predict(X), engine.predict(X[:1]), engine.predict(X)
+    plan = engine._forward
+    for n in (1, 20, 1, 3, 20):
+        np.testing.assert_array_equal(engine.predict(X[:n]), whole[:n])
+        assert engine._forward is plan
+    rows = sp.csr_matrix(X)
+    engine.predict(rows)
+    plan = engine._forward
+    for n in (1, 20, 1):
+        engine.predict(rows[:n])
+        assert engine._forward is plan
 
 
 def test_weights_are_not_read_behind_their_owners_memory():

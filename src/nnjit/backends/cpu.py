@@ -115,11 +115,12 @@ class CpuEngine:
 
     def _lend(self, arrays):
         """Enter the addresses of matrices that one row reads where they are; their numbers."""
-        lent, places = [], self.layout.places
+        lent = []
         for number in self._program(False, False, one_row=True).lendable:
-            array = arrays[number]
-            if array.dtype == self.dtype and array.flags.c_contiguous and array.flags.aligned:
-                self.lent[places[number].layer] = address_of(array)
+            array, place = arrays[number], self.layout.places[number]
+            fits = array.shape == place.shape and array.dtype == self.dtype
+            if fits and array.flags.c_contiguous and array.flags.aligned:
+                self.lent[place.layer] = address_of(array)
                 lent.append(number)
         if lent:
             self._owned = tuple(arrays)
@@ -236,6 +237,7 @@ class CpuEngine:
         -------
         TrainResult
         """
+        self._take_lent()
         engine = self if dataset.windows is None else self.of_points(dataset.windows.points)
         plan = engine._plan(dataset, len(order), int(batch_size), optimizer)
         self._run(plan, order, 1, alpha, first, last)
@@ -258,6 +260,7 @@ class CpuEngine:
             Sum over the minibatches of loss times rows, by epoch. One that is not finite is the
             last: training stopped there, before the update.
         """
+        self._take_lent()
         epochs, n_order = orders.shape
         plan = self._plan(dataset, n_order, int(batch_size), optimizer)
         self._run(plan, orders, epochs, alpha, 0, epochs * plan.epoch_batches)
@@ -289,6 +292,7 @@ class CpuEngine:
         loss : float
         gradient : ndarray of shape (n_parameters,), float64
         """
+        self._take_lent()  # now, not over these later
         copy_packed(packed, self.layout.packed_views(self.parameters))
         plan = self._full_batch
         if plan is None or plan.dataset is not dataset:
@@ -436,6 +440,7 @@ class CpuEngine:
     @functools.cached_property
     def one_row(self):
         """The `Stepper` that takes one vector after the other; made once."""
+        self._take_lent()
         return Stepper(self)
 
     def stepper(self):
@@ -443,6 +448,7 @@ class CpuEngine:
 
         The network carries states, up to global pooling if there is such.
         """
+        self._take_lent()
         number = self.network.first_joining
         if number is None:
             return Stepper(self.of_points(1))
@@ -455,8 +461,10 @@ class CpuEngine:
         return PooledStepper(*engines, self.network.layers[number].method)
 
     def _forward_plan(self, n, sparse):
-        plan = self._forward
-        if plan is None or not plan.serves(n, sparse):
-            program = self._program(sparse, training=False, one_row=n == 1)
+        plan, alone = self._forward, n == 1 and not sparse
+        if plan is None or not plan.serves(n, sparse) or (alone and not plan.one_row):
+            # once there was a single row, so that one plan does for it and for a few rows in turn
+            alone = alone or (plan is not None and plan.one_row)
+            program = self._program(sparse, training=False, one_row=alone)
             plan = self._forward = ForwardPlan(self, program, n)
         return plan

@@ -275,14 +275,17 @@ class ForwardPlan(_Plan):
             return rows, n > rows
         return rows, n >= self._work_needed and n > BLOCK_ROWS
 
+    @property
+    def one_row(self):
+        """Whether a single row goes the way that such rows may have of their own."""
+        return self._program.one_row
+
     def serves(self, n, sparse):
         """Whether n rows fit these buffers and threads."""
         if sparse != self._program.sparse:
             return False
         if n == self._made_for:  # one row after the other, say
             return True
-        if n == 1 and not self._program.one_row:
-            return False
         rows, parallel = self._shape(n)
         if parallel or n > self._most:
             return parallel == self._parallel and rows <= self._rows <= 2 * rows

@@ -253,6 +253,11 @@ class Program:
         self.lendable.append(self.layout.places.index(place))
         return place.layer
 
+    def take_back(self, place):
+        """Have a parameter among those of the job after all, since another layer reads it too."""
+        number = self.layout.places.index(place)
+        self.lendable = [one for one in self.lendable if one != number]
+
     def take_scratch(self, columns):
         """Reserve sample-major scratch; (its start and stride, in elements of each row)."""
         start, stride = self.scratch, row_stride(columns, self.dtype)

@@ -167,6 +167,7 @@ def make_step(program, number, layer):
     step = program.place(TiedStep.table(1), number, units(program.single))
     weights, (biases,) = program.layout.of(number - layer.back)[WEIGHTS], program.layout.of(number)
     step["weights"], step["row"], step["biases"] = weights.start, weights.row, biases.start
+    program.take_back(weights)
     in_product = find_activation(layer.activation).epilogue == "relu"
     step["epilogue"] = RELU if in_product else PLAIN
     enter_activation(program, number, layer, step, done=in_product)
