@@ -50,8 +50,8 @@ def to_onnx(
     opset : int, default=None
         Version of ONNX's operators, 18 or later; 18 if None, and 20 of tables with text.
     output : str or list of str, default=None
-        Which outputs the model has, by name. All if None, but for 'scores' of an autoencoder and
-        'outputs' of an agent.
+        Which outputs the model has, by name. All if None, but for 'scores' of an autoencoder or of
+        a classifier without probabilities, and 'outputs' of an agent.
 
     Returns
     -------
