@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from nnjit import TabularClassifier, TabularRegressor
 from nnjit.estimators._tabular_folds import folds
 from nnjit.estimators._tabular_members import LeastLoss, ended
-from nnjit.estimators._tabular_recipe import PRESETS, asked_recipe, epochs, minibatch_rows
+from nnjit.estimators._tabular_recipe import PRESETS, asked_recipe, epochs, for_rows, minibatch_rows
 from nnjit.layers import Dense
 from nnjit.training.members import Members
 
@@ -320,6 +320,12 @@ def test_members_may_have_embeddings_of_numbers_in_turn(houses):
     assert kinds == [plain, ["periodic", *plain], plain]
 
 
+def test_members_of_best_have_all_embeddings_of_numbers_in_turn(iris):
+    model = TabularClassifier("best", **SMALL | {"max_iter": 1, "n_members": 4}).fit(*iris)
+    first = [member.layers_[0].kind for member in model.members_]
+    assert first == ["scaling", "periodic", "piecewise", "scaling"]
+
+
 def test_every_part_of_the_recipe_can_be_switched_off(houses):
     plain = TabularRegressor(
         **SMALL | {"max_iter": 1, "n_members": 1},
@@ -580,9 +586,26 @@ def test_large_tables_take_fewer_epochs_unless_a_number_is_given():
     assert epochs(given, 10**7) == 30
 
 
+def test_best_takes_wider_layers_for_large_tables_unless_sizes_are_given():
+    most = PRESETS["best"][0].wide_rows
+    X = np.random.default_rng(0).normal(size=(int(most), 1))
+    once = {"n_members": 1, "max_iter": 1, "random_state": 0}
+    large = TabularRegressor("best", **once).fit(X, X.ravel())
+    small = TabularRegressor("best", **once).fit(X[:-1], X[:-1].ravel())
+    given = TabularRegressor("best", **once, hidden_layer_sizes=(5,)).fit(X, X.ravel())
+    default = PRESETS["default"][1].hidden_layer_sizes
+    units = [model.report_.recipe["hidden_layer_sizes"] for model in (large, small, given)]
+    assert units == [tuple(2 * size for size in default), default, (5,)]
+    shapes = [[w.shape[1] for w in model.members_[0].coefs_[:3]] for model in (large, small)]
+    assert shapes == [list(units[0]), list(units[1])]
+    assert for_rows(PRESETS["default"][0], 10**9) == PRESETS["default"][0]
+
+
 def test_presets_take_ever_longer():
-    members = [PRESETS[name][0].n_members for name in ("fast", "default", "best")]
-    assert members == sorted(members)
+    for recipes in zip(*(PRESETS[name] for name in ("fast", "default", "best"))):
+        members = [recipe.n_members for recipe in recipes]
+        units = [recipe.hidden_layer_sizes for recipe in recipes]
+        assert members == sorted(set(members)) and units == sorted(units)
 
 
 # What an estimator of scikit-learn does

@@ -25,7 +25,7 @@ from nnjit.estimators._tabular_folds import folds
 from nnjit.estimators._tabular_input import checked_table, checked_target, checked_weights
 from nnjit.estimators._tabular_members import MemberFit, ended, member_parameters
 from nnjit.estimators._tabular_parameters import TableRecipe
-from nnjit.estimators._tabular_recipe import Recipe, asked_recipe, hidden_layers
+from nnjit.estimators._tabular_recipe import Recipe, asked_recipe, for_rows, hidden_layers
 from nnjit.estimators._tabular_report import MemberReport, TableReport, columns_in_words
 from nnjit.estimators._validation import validate_parameters
 from nnjit.estimators._watching import Given, refuse_incomplete
@@ -92,6 +92,7 @@ class TabularEstimator(LinksToItsPage, TableRecipe, BaseEstimator, ABC):
             weights = checked_weights(sample_weight, X)
             target = self._take_target(y, weights)
             encoded, rows = self._encode_first(X, weights, recipe)
+            recipe = for_rows(recipe, len(rows))
             validation = self._checked_validation(given)
             if self.verbose:  # what training may take long after
                 print(columns_in_words(self._encoder.report()), flush=True)

@@ -16,7 +16,7 @@ from nnjit.formulas import hidden_activations
 __all__ = ["PredictedValues", "PresetName", "TableRecipe"]
 
 PresetName: TypeAlias = Literal["fast", "default", "best"]
-NumericEmbedding: TypeAlias = Literal["periodic", "piecewise", "none", "mixed"]
+NumericEmbedding: TypeAlias = Literal["periodic", "piecewise", "none", "mixed", "varied"]
 
 _FLAG = Kind("bool or None", ["boolean", None])
 _COUNT = Kind("int or None", [Interval(Integral, 1, None, closed="left"), None])
@@ -73,13 +73,13 @@ class TableRecipe:
     numeric_embedding: NumericEmbedding | None = parameter(
         default=None,
         kind=Kind(
-            "{'periodic', 'piecewise', 'none', 'mixed'} or None",
+            "{'periodic', 'piecewise', 'none', 'mixed', 'varied'} or None",
             [StrOptions({*names(NumericEmbedding)}), None],
         ),
         text="""What becomes of each number first: some learned waves of it beside itself
             ('periodic'), its place between quantiles of the training rows ('piecewise'), or
-            nothing else ('none'). 'mixed': members have 'none' and 'periodic' in turn, so that
-            their errors differ more.""",
+            nothing else ('none'). So that the errors of members differ more, these have 'none' and
+            'periodic' in turn ('mixed'), or 'none', 'periodic' and 'piecewise' ('varied').""",
     )
     one_hot: int | None = parameter(
         default=None,

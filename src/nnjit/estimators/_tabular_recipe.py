@@ -22,6 +22,7 @@ __all__ = [
     "Recipe",
     "asked_recipe",
     "epochs",
+    "for_rows",
     "hidden_layers",
     "minibatch_rows",
     "presets_in_words",
@@ -31,8 +32,8 @@ __all__ = [
 _SCALING_RATE, _MIX_RATE, _VECTORS_RATE = 6.0, 0.1, 0.1
 # Learning rate where weights have none that goes with their layer, of which ntk's is no measure.
 _STANDARD_RATE = 0.004
-# What members have in turn where embeddings of numbers are mixed.
-_IN_TURN = ("none", "periodic")
+# What members have in turn where not all have the same embedding of numbers.
+_IN_TURN = {"mixed": ("none", "periodic"), "varied": ("none", "periodic", "piecewise")}
 # Epochs of tables that are so large that few will do.
 _FEWEST_EPOCHS = 4
 # Rows up to which 'auto' takes minibatches of so many.
@@ -69,6 +70,8 @@ class Recipe:
     rows_most: float
     validation_fraction: float
     clip_predictions: bool = False  # of a regression
+    # rows of a table from which the preset's hidden layers have twice their units
+    wide_rows: float = np.inf
 
 
 _CLASSES = Recipe(
@@ -111,11 +114,7 @@ _FAST: dict[str, Any] = {
     "least_iter": 16,
     "rows_most": 2e6,
 }
-_BEST: dict[str, Any] = {
-    "n_members": 12,
-    "hidden_layer_sizes": (256, 256, 256),
-    "rows_most": 64e6,
-}
+_BEST: dict[str, Any] = {"n_members": 12, "wide_rows": 10e3, "rows_most": 64e6}
 
 # Of each preset the recipe for classes and the one for values.
 PRESETS = {
@@ -124,7 +123,10 @@ PRESETS = {
         replace(_VALUES, **_FAST, max_iter=128, rows_enough=150e3),
     ),
     "default": (_CLASSES, _VALUES),
-    "best": (replace(_CLASSES, **_BEST), replace(_VALUES, **_BEST)),
+    "best": (
+        replace(_CLASSES, **_BEST, numeric_embedding="varied"),
+        replace(_VALUES, **_BEST, numeric_embedding="mixed"),
+    ),
 }
 
 
@@ -134,10 +136,13 @@ def presets_in_words(values: bool) -> str:
     for name, recipes in PRESETS.items():
         one = recipes[values]
         units = " ".join(map(str, one.hidden_layer_sizes))
+        if one.wide_rows < np.inf:
+            units += f" (twice as many from {one.wide_rows:,.0f} rows)"
         members = f"{one.n_members} member" + "s" * (one.n_members > 1)
         embedding = {
             "none": "no embedding of numbers",
             "mixed": "periodic embedding of numbers in every second",
+            "varied": "no, periodic and piecewise embedding of numbers in turn",
         }.get(one.numeric_embedding, f"{one.numeric_embedding} embedding of numbers")
         lines.append(f"- {name!r}: {members}, {units} units, {one.max_iter} epochs, {embedding}")
     return ",\n".join(lines) + "."
@@ -162,6 +167,7 @@ def asked_recipe(estimator: Any, values: bool) -> Recipe:
     given = {name: value for name, value in asked.items() if value is not None}
     if "hidden_layer_sizes" in given:
         given["hidden_layer_sizes"] = _sizes(given["hidden_layer_sizes"])
+        given["wide_rows"] = np.inf
     if "max_iter" in given:
         given |= {"rows_enough": np.inf, "rows_most": np.inf}
     if given.get("parametrization") == "standard":
@@ -174,6 +180,14 @@ def _sizes(asked: Any) -> tuple[int, ...]:
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
     return sizes
+
+
+def for_rows(recipe: Recipe, n_rows: int) -> Recipe:
+    """Return the recipe with the hidden layers that so many rows get."""
+    if n_rows < recipe.wide_rows:
+        return recipe
+    wide = tuple(2 * size for size in recipe.hidden_layer_sizes)
+    return replace(recipe, hidden_layer_sizes=wide)
 
 
 def hidden_layers(
@@ -193,8 +207,8 @@ def hidden_layers(
     """
     layers: list[Layer] = []
     embedding = recipe.numeric_embedding
-    if embedding == "mixed":
-        embedding = _IN_TURN[member % len(_IN_TURN)]
+    if embedding in _IN_TURN:
+        embedding = _IN_TURN[embedding][member % len(_IN_TURN[embedding])]
     if n_numeric and embedding == "periodic":
         scale = recipe.frequency_scale
         layers.append(PeriodicEmbedding(n_numeric, scale=scale, rate=_VECTORS_RATE))
