@@ -588,3 +588,23 @@ def test_nothing_is_imported_for_arrays_of_other_libraries():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "set()", re.sub(r"\s+", " ", done.stderr)
+
+
+def test_what_reads_rows_in_blocks_is_loaded_when_there_are_such():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, warnings, numpy as np, nnjit\n"
+        "warnings.simplefilter('ignore')\n"
+        "def loaded():\n"
+        "    return [name in sys.modules for name in\n"
+        "            ('nnjit.estimators._blocked_fit', 'nnjit.training.blocks')]\n"
+        "X, model = np.eye(9), nnjit.MLPRegressor(max_iter=1)\n"
+        "model.fit(X, X[0]).predict(X)\n"
+        "found = loaded()\n"
+        "model.set_params(shuffle='blocks').fit(X, X[0])\n"
+        "print(found + loaded())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    assert done.stdout.strip() == "[False, False, True, True]", done.stderr[-800:]
