@@ -55,12 +55,13 @@ and those that only number the rows, are left out. `report_` says what became of
 
 The members then are networks of nnjit.layers on these numbers, trained by AdamW: an embedding of
 the numbers, a layer that weighs all inputs, and hidden layers in the neural tangent
-parametrization whose activations have a learned share. Each member has a seed of its own, and holds
-out other rows than the ones before it, class by class; all epochs are run, and the weights of the
-one with the least loss for these rows are kept. `early_stopping` as scikit-learn has it would end
-long before. What is predicted is the mean of the members. This is the recipe of RealMLP [1]_ but
-for its number of epochs, label smoothing, and the choice of the epoch by the number of errors,
-which gave worse probabilities; with a mean of networks, which gave better ones.
+parametrization, whose activations have a learned share if `parametric` asks for it. Each member has
+a seed of its own, and holds out other rows than the ones before it, class by class; all epochs are
+run, and the weights of the one with the least loss for these rows are kept. `early_stopping` as
+scikit-learn has it would end long before. What is predicted is the mean of the members. This is the
+recipe of RealMLP [1]_ but for its number of epochs and its learned shares, and for label smoothing
+and the choice of the epoch by the number of errors, which gave worse probabilities; with a mean of
+networks, which gave better ones.
 
 The presets, all of whose parts can be changed or switched off by parameters:
 """
