@@ -1,6 +1,7 @@
 """Entries as somebody might add them, of every kind that those of the package are not."""
 
 import contextlib
+import logging
 
 import numpy as np
 
@@ -134,6 +135,26 @@ def registries_kept():
         for registry, entries in zip(registries, before):
             registry.clear()
             registry.update(entries)
+
+
+@contextlib.contextmanager
+def loggers_kept():
+    """Have the root logger and those of nnjit afterwards as they were before."""
+
+    def loggers():
+        return [logging.root, *(logging.getLogger(name) for name in names())]
+
+    def names():
+        return [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "nnjit"]
+
+    before = {logger: (logger.level, logger.handlers[:]) for logger in loggers()}
+    try:
+        yield
+    finally:
+        for logger in loggers():
+            level, handlers = before.get(logger, (logging.NOTSET, []))
+            logger.setLevel(level)
+            logger.handlers[:] = handlers
 
 
 def targets(entry, n, outputs):

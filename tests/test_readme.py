@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from documents import EXAMPLES, ROOT, TEXTS, table
-from entries_of_tests import registries_kept
+from entries_of_tests import loggers_kept, registries_kept
 
 # What an example may need beside what it imports itself, by what stands in it.
 NEEDS = {
@@ -39,7 +39,7 @@ def run_example(example):
         pyplot.switch_backend("Agg")
         pyplot.close("all")  # those of other tests, of which there are warnings
     names = {"__name__": "__main__"}
-    with warnings.catch_warnings(record=True) as caught, registries_kept():
+    with warnings.catch_warnings(record=True) as caught, registries_kept(), loggers_kept():
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", message=r"device='auto' runs on the CPU")
         exec(compile(example.code, str(example), "exec"), names)
