@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import sys
 import warnings
 
 import numpy as np
@@ -113,14 +112,10 @@ def told_seconds(seconds):
     return f"{seconds:.2f} s" if seconds >= 0.5 else f"{two_digits(seconds * 1e3)} ms"
 
 
-def test_the_speed_table_is_the_stored_report():
+def test_the_speed_table_is_the_stored_report(monkeypatch):
     """That of asv_bench/peers.py on two cores, which the page of benchmarks draws as well."""
-    folder = str(ROOT / "asv_bench")
-    sys.path.insert(0, folder)
-    try:
-        cases = importlib.import_module("benchmarks.cases").CASES
-    finally:
-        sys.path.remove(folder)
+    monkeypatch.syspath_prepend(str(ROOT / "asv_bench"))
+    cases = importlib.import_module("benchmarks.cases").CASES
     report = json.loads((ROOT / "asv_bench/results/peers/two_cores.json").read_text("utf-8"))
     seconds = {(row["case"], row["dtype"]): row["seconds"] for row in report["cases"]}
     rows = []

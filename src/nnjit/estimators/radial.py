@@ -138,9 +138,8 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
 
     def _present_parameters(self) -> tuple[Any, list[Any]]:
         centers, widths = self.centers_, self.widths_
-        if not (isinstance(centers, np.ndarray) and isinstance(widths, np.ndarray)):
-            return super()._present_parameters()
-        if (widths <= 0).any() or self._origin.shape != centers.shape[1:]:
+        arrays = isinstance(centers, np.ndarray) and isinstance(widths, np.ndarray)
+        if not arrays or (widths <= 0).any() or self._origin.shape != centers.shape[1:]:
             return super()._present_parameters()
         others = (
             getattr(self, "n_outputs_", None),  # a regressor needs none
