@@ -2,6 +2,7 @@
 
 import copy
 import math
+import signal
 import warnings
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -342,6 +343,37 @@ def test_interrupt_keeps_the_last_minibatch(monkeypatch):
     assert len(state.loss_curve) == 1
     assert state.solver.steps == 7 + 2
     assert not np.array_equal(before, parameters(engine))
+
+
+@pytest.fixture
+def heard():
+    """Ctrl-C raises KeyboardInterrupt, also in a process started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("epoch", [1, 4, 15])
+def test_an_interrupt_waits_until_epochs_of_one_call_are_counted(epoch, monkeypatch, heard):
+    """However early among them it comes; what is there then is a shorter run's."""
+
+    def record(state, *values):
+        recorded(state, *values)
+        if state.epoch == epoch:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(loop, "ROWS_AHEAD", 9 * N_SAMPLES)
+    recorded = TrainingState.record
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="interrupted by user"):
+        patch.setattr(TrainingState, "record", record)
+        engine, state = run(max_epochs=1000)
+    assert state.interrupted
+    assert state.epoch == -(-epoch // 9) * 9
+    shorter, whole = run(max_epochs=state.epoch)
+    assert state.loss_curve == whole.loss_curve
+    assert state.solver.steps == whole.solver.steps
+    np.testing.assert_array_equal(parameters(engine), parameters(shorter))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("restored", ["loss", "score"])

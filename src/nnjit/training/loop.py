@@ -334,10 +334,9 @@ def _epoch_losses(
         if ahead <= 1:
             yield run.epoch()
             continue
-        with interrupts:
-            found = run.epochs(orders[:ahead])
         try:
-            yield from found
+            with interrupts:
+                yield from run.epochs(orders[:ahead])
         finally:  # also if that was the last epoch wanted
             interrupts.deliver()
 
