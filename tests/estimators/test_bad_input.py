@@ -347,3 +347,32 @@ def test_what_is_no_finite_number_among_the_objects_of_a_target_is_refused(value
     if not early_stopping:
         with pytest.raises(ValueError, match="y contains NaN|y contains infinity"):
             model.partial_fit(X, y)
+
+
+REGRESSORS = [
+    (nnjit.MLPRegressor, (60, 4)),
+    (nnjit.RBFRegressor, (60, 4)),
+    (nnjit.RecurrentRegressor, (60, 4, 1)),
+    (nnjit.ConvRegressor, (60, 2, 2, 1)),
+    (nnjit.TabularRegressor, (60, 4)),
+]
+
+
+@pytest.mark.parametrize("kind, shape", REGRESSORS)
+def test_texts_among_targets_are_numbers_or_refused(kind, shape):
+    """As scikit-learn reads them where they are objects; it has NumPy's errors for others."""
+    X = np.random.RandomState(0).standard_normal(shape).astype(np.float32)
+    y = np.round(X.reshape(60, 4)[:, 0].astype(np.float64), 3)
+    model = kind(max_iter=2, random_state=0)
+    expected = quietly(model.fit, X, y).predict(X)
+    before = fingerprint(model)
+    for words, error, wrong in (
+        ("could not convert string to float: 'rye'", ValueError, np.array(["rye"] * 60)),
+        ("could not convert string to float: 'rye'", ValueError, np.array(["1", "rye"] * 30)),
+        ("Sparse data was passed for y", TypeError, sp.csr_matrix(y[:, np.newaxis])),
+    ):
+        with pytest.raises(error, match=words):
+            model.fit(X, wrong)
+        assert fingerprint(model) == before
+    for texts in (y.astype(str), y.astype(str).astype(object), y.astype(str).tolist()):
+        np.testing.assert_array_equal(quietly(model.fit, X, texts).predict(X), expected)

@@ -133,6 +133,47 @@ def test_none_among_labels_is_named(label):
     check_refused([None] * N_SAMPLES, ValueError, f"({N_SAMPLES} of {N_SAMPLES} labels, the first")
 
 
+TEXT = ["rye", "oat"] * (N_SAMPLES // 2)
+GAPS = [None if i in (5, 9) else text for i, text in enumerate(TEXT)]
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="needs NumPy 2")
+def test_numpys_texts_of_any_width_are_labels():
+    y = np.array(TEXT, dtype=np.dtypes.StringDType())
+    kept = np.array(TEXT, dtype=np.dtypes.StringDType(na_object=None))
+    expected = quietly(network().fit, X, np.array(TEXT))
+    model = quietly(network().fit, X, y)
+    for got in (model, quietly(network().fit, X, kept)):
+        assert got.classes_.tolist() == ["oat", "rye"]
+        assert got.classes_.dtype == got.predict(X).dtype == "<U3"
+        np.testing.assert_array_equal(got.predict_proba(X), expected.predict_proba(X))
+    assert model.score(X, y) == expected.score(X, TEXT)
+    model.partial_fit(X, y)
+    first = network().partial_fit(X, y, classes=np.array(["rye", "oat"], dtype=y.dtype))
+    assert first.classes_.tolist() == ["oat", "rye"]
+    assert quietly(network().fit, X, np.c_[y, y]).classes_[1].tolist() == ["oat", "rye"]
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="needs NumPy 2")
+@pytest.mark.parametrize("mark", [None, np.nan, "pandas"])
+def test_missing_ones_among_numpys_texts_are_named(mark):
+    mark = pytest.importorskip("pandas").NA if mark == "pandas" else mark
+    y = np.array(GAPS, dtype=object)
+    y[[5, 9]] = mark
+    check_refused(y.astype(np.dtypes.StringDType(na_object=mark)), ValueError, "contains NaN")
+
+
+@pytest.mark.parametrize("kind", ["string", "string[python]", "string[pyarrow]"])
+def test_missing_ones_among_pandas_texts_are_named(kind):
+    pd = pytest.importorskip("pandas")
+    if kind.endswith("[pyarrow]"):
+        pytest.importorskip("pyarrow")
+    y = pd.Series(GAPS, dtype=kind)
+    check_refused(y, ValueError, "contains NaN")
+    check_refused(pd.DataFrame({"a": TEXT, "b": y}), ValueError, "contains NaN")
+    assert quietly(network().fit, X, y.fillna("oat")).classes_.tolist() == ["oat", "rye"]
+
+
 def test_labels_of_several_types_are_named():
     y = np.array(["a", 1] * (N_SAMPLES // 2), dtype=object)
     check_refused(y, TypeError, "uniformly strings or numbers. Got ['int', 'str'].")

@@ -395,6 +395,22 @@ def test_rows_that_do_not_fit_are_refused(rows, target, words):
         model.fit(Counted(rows), target)
 
 
+def test_values_are_checked_as_those_of_rows_in_memory():
+    y = X[:, 0].astype(float)
+    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    model.shuffle = "blocks"
+    expected = model.fit(Counted(X), y).loss_curve_
+    assert model.fit(Counted(X), list(map(str, y))).loss_curve_ == expected
+    infinite = np.where(np.arange(N) == 7, np.inf, y).astype(object)
+    for wrong, error, words in (
+        (infinite, ValueError, "Input y contains infinity"),
+        (["rye"] * N, ValueError, "could not convert string to float: 'rye'"),
+        (csr_array(y[:, np.newaxis]), TypeError, "Sparse data was passed for y"),
+    ):
+        with pytest.raises(error, match=words):
+            model.fit(Counted(X), wrong)
+
+
 def test_a_held_out_row_that_is_not_finite_has_its_number_in_the_file():
     runs = classifier(early_stopping=True).fit(Counted(X), LABELS)._validation_split.runs
     row = int(runs[5, 1]) - 1

@@ -48,6 +48,25 @@ def native(array: Any) -> Any:
     return array.astype(dtype.newbyteorder("="))
 
 
+def readable_texts(y: Any) -> Any:
+    """Return texts that scikit-learn cannot read as an array that it can; else unchanged.
+
+    NumPy's StringDType becomes text of fixed width. A missing text is NaN, of which scikit-learn
+    says that it is missing; pandas' NA and other marks fail in its comparisons.
+    """
+    if hasattr(y, "iloc"):
+        kinds = {type(kind).__name__ for kind in np.ravel(np.array(y.dtypes, dtype=object))}
+        missing = y.isna() if "StringDtype" in kinds else None
+        if missing is not None and missing.any(axis=None):
+            return y.astype(object).mask(missing, np.nan)
+    if not (isinstance(y, np.ndarray) and y.dtype.kind == "T"):
+        return y
+    texts = y.astype(object)
+    unknown = np.reshape([not isinstance(text, str) for text in texts.flat], y.shape)
+    texts[unknown] = np.nan
+    return texts if unknown.any() else texts.astype(str)
+
+
 def engine_input(X: Any, dtype: np.dtype[Any], name: str = "X") -> Any:
     """Return validated `X` as the engine takes it: dense, or CSR, of type `dtype`.
 

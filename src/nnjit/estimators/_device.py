@@ -11,7 +11,7 @@ from sklearn.utils._array_api import get_namespace
 from sklearn.utils._param_validation import StrOptions
 
 from nnjit.backends import select
-from nnjit.estimators._arrays import native
+from nnjit.estimators._arrays import native, readable_texts
 from nnjit.rows._source import whole
 
 
@@ -106,6 +106,9 @@ def as_given(result: Any, rows: Any, X: Any) -> Any:
 
 
 def host_target(y: Any) -> Any:
-    """Return a target, which has to be checked and encoded, in memory in native byte order."""
-    host = whole(to_host(y))
+    """Return a target, which has to be checked and encoded, in memory as scikit-learn reads it.
+
+    That is in native byte order, and texts as `readable_texts` gives them.
+    """
+    host = readable_texts(whole(to_host(y)))
     return native(host if host is y else np.asarray(host))

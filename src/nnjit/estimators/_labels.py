@@ -36,16 +36,17 @@ def explaining(y: Any, name: str = "y") -> Iterator[None]:
 
 def _explanation(y: Any, name: str, words: str) -> Exception | None:
     labels = np.asarray(y, dtype=object).ravel()
-    missing = np.flatnonzero([label is None for label in labels])
-    if len(missing):
-        return ValueError(
-            f"Input {name} contains None ({len(missing)} of {len(labels)} labels, the first at "
-            f"index {missing[0]}). Leave those rows out, or give them a label."
-        )
+    unordered = words.startswith("'<' not supported between instances")
+    none = np.array([label is None for label in labels])
+    if none.any():
+        return _missing(none, f"Input {name} contains None")
+    nan = np.array([isinstance(label, float) and label != label for label in labels])
+    if unordered and nan.any():
+        return _missing(nan, f"Input {name} contains NaN")
     kinds = sorted({type(label).__name__ for label in labels})
-    if words.startswith("'<' not supported between instances") and len(kinds) > 1:
+    if unordered and len(kinds) > 1:
         return TypeError(f"Labels must be uniformly strings or numbers. Got {kinds}.")
-    if not words.startswith(("Unknown label type", "'<' not supported between instances")):
+    if not (unordered or words.startswith("Unknown label type")):
         return None
     try:
         check_classification_targets(y)
@@ -57,6 +58,13 @@ def _explanation(y: Any, name: str, words: str) -> Exception | None:
             "datetime64."
         )
     return None
+
+
+def _missing(where: Array, words: str) -> ValueError:
+    return ValueError(
+        f"{words} ({where.sum()} of {len(where)} labels, the first at index {where.argmax()}). "
+        "Leave those rows out, or give them a label."
+    )
 
 
 def _refuse_nat(y: Any) -> None:

@@ -19,7 +19,7 @@ from nnjit._types import Array
 from nnjit.estimators._arrays import to_dtype
 from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._prediction import prediction_engine, refuse_overflow
-from nnjit.estimators._validation import all_finite, refuse_no_target
+from nnjit.estimators._validation import all_finite, checked_values, refuse_no_target
 from nnjit.rows._source import RowSource, block_rows
 from nnjit.training.blocks import BUFFER_BYTES
 from nnjit.training.engine import Engine
@@ -185,7 +185,7 @@ def validate_source(
     rows = prepare(estimator, source, reset=reset)
     y = _check_y(y, multi_output=True, y_numeric=y_numeric, estimator=estimator)
     check_consistent_length(rows, y)
-    return rows, y
+    return rows, checked_values(y) if y_numeric else y
 
 
 def prepare(

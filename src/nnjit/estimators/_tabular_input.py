@@ -19,7 +19,7 @@ from nnjit._types import Array
 from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._device import host_rows, host_target
 from nnjit.estimators._validation import (
-    all_finite,
+    checked_values,
     flattened_column,
     refuse_no_target,
     validate_sample_weight,
@@ -128,26 +128,20 @@ def checked_target(estimator: Any, y: Any, X: Any, *, values: bool) -> Array:
     if values:
         refuse_dates(y, "y")
     y = _check_y(host_target(_plain(y)), multi_output=True, y_numeric=values, estimator=estimator)
-    if values and y.dtype.kind in "US":  # as scikit-learn does with texts that are objects
-        y = y.astype(object).astype(np.float64)
+    y = checked_values(y) if values else y
     check_consistent_length(X, y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = flattened_column(y)
-    if values and not all_finite(y):  # scikit-learn looks at objects before they are numbers
-        y = check_array(y, ensure_2d=False, input_name="y", estimator=estimator)
     return np.asarray(y) if not sp.issparse(y) else y
 
 
 def _plain(y: Any) -> Any:
     """Return what scikit-learn does not read of pandas' own types as it should.
 
-    Integers and booleans, which it makes floats, stay such unless some are missing; a missing text
-    is NaN, of which it says that it is missing.
+    Integers and booleans, which it makes floats, stay such unless some are missing.
     """
     if getattr(y, "ndim", None) != 1 or not hasattr(y, "iloc"):
         return y
-    if type(y.dtype).__name__ == "StringDtype":
-        return y.to_numpy(dtype=object, na_value=np.nan)
     values = y.to_numpy()
     if values.dtype.kind == "O" and str(y.dtype) == "boolean" and not y.isna().any():
         values = values.astype(bool)

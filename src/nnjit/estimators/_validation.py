@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import (
     _check_sample_weight,
     _check_y,
     assert_all_finite,
+    check_array,
     check_consistent_length,
     column_or_1d,
     validate_data,
@@ -92,14 +94,29 @@ def validate_training_data(
         dtype=(np.float64, np.float32),
         reset=reset,
     )
-    if y_numeric:
-        _refuse_non_finite_objects(y)
-    return X, y
+    return X, checked_values(y) if y_numeric else y
 
 
-def _refuse_non_finite_objects(y: Any) -> None:
-    if not all_finite(y):  # scikit-learn looks at objects before they are numbers
+def checked_values(y: Any) -> Any:
+    """Return a target that was checked as numbers for what scikit-learn's check leaves out.
+
+    Texts become numbers, as they do there where they are objects. These are looked at there before
+    they are numbers, which may be none or infinite.
+
+    Raises
+    ------
+    TypeError
+        If it is sparse.
+    ValueError
+        If a text is no number, or a number not finite.
+    """
+    if sp.issparse(y):
+        check_array(y, input_name="y")  # refuses it
+    if y.dtype.kind in "US":
+        y = y.astype(object).astype(np.float64)
+    if not all_finite(y):
         assert_all_finite(y, input_name="y")
+    return y
 
 
 def _validate_cases(
@@ -114,7 +131,7 @@ def _validate_cases(
         y = _check_y(y, multi_output=True, y_numeric=y_numeric, estimator=estimator)
         check_consistent_length(X, y)
         if y_numeric:
-            _refuse_non_finite_objects(y)
+            y = checked_values(y)
     return X, y
 
 
