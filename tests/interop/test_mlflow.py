@@ -100,9 +100,23 @@ def test_the_model_comes_back(mlflow, tmp_path):
 def test_trouble_in_mlflow_loses_no_fit(mlflow, monkeypatch):
     autolog(log_models=False)
     monkeypatch.setattr(mlflow, "log_params", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.warns(UserWarning, match="did not log this fit: disk full"):
+    with pytest.warns(UserWarning, match="did not log this fit's parameters: disk full"):
         model = network().fit(X, y)
     assert model.n_iter_ == 4
+    monkeypatch.setattr(mlflow, "start_run", lambda: (_ for _ in ()).throw(OSError("no server")))
+    with pytest.warns(UserWarning, match="did not log this fit"):
+        assert network().fit(X, y).n_iter_ == 4
+
+
+def test_a_second_fit_in_a_run_with_other_parameters_has_its_curves_in_it(mlflow):
+    autolog(log_models=False)
+    with mlflow.start_run() as run:
+        network().fit(X, y)
+        with pytest.warns(UserWarning, match="did not log this fit's parameters: "):
+            second = network(alpha=0.5).fit(X, y)
+    losses = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")
+    assert [one.value for one in losses[-4:]] == second.loss_curve_
+    assert mlflow.get_run(run.info.run_id).data.params["alpha"] == "0.0001"
 
 
 def test_it_can_be_turned_off_and_is_on_once(mlflow):

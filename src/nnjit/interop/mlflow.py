@@ -33,7 +33,8 @@ def autolog(*, log_models: bool = True, disable: bool = False) -> None:
     ended, and the fitted model. Fits that a search, a Pipeline or another estimator calls are left
     to the outer one, which ``mlflow.sklearn.autolog()`` logs. A fit that fails marks a run of its
     own as failed; where MLflow itself fails, there is a warning
-    and the fit goes on.
+    and the fit goes on. It takes each parameter of a run once: of a second fit in one run with
+    others the rest is logged.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ class _Autologging:
         ended = "FAILED"
         try:
             yield
-            with _never_in_the_way():
+            if mlflow.active_run() is not None:  # else none could be started
                 self._log(mlflow, estimator)
             ended = "FINISHED"
         finally:
@@ -98,28 +99,34 @@ class _Autologging:
                     mlflow.end_run(ended)
 
     def _log(self, mlflow: Any, estimator: Any) -> None:
+        """Log each thing by itself: for a second fit in a run MLflow takes no other parameters."""
         kind = type(estimator)
-        mlflow.set_tags(
-            {
-                "estimator_name": kind.__name__,
-                "estimator_class": f"{kind.__module__}.{kind.__qualname__}",
-            }
-        )
+        names = {
+            "estimator_name": kind.__name__,
+            "estimator_class": f"{kind.__module__}.{kind.__qualname__}",
+        }
         parameters = estimator.get_params(deep=True)
-        mlflow.log_params({name: str(value)[:_LONGEST] for name, value in parameters.items()})
-        mlflow.log_metrics({name.rstrip("_"): value for name, value in _numbers(estimator).items()})
-        _log_curves(mlflow, estimator)
+        texts = {name: str(value)[:_LONGEST] for name, value in parameters.items()}
+        numbers = {name.rstrip("_"): value for name, value in _numbers(estimator).items()}
+        with _never_in_the_way("'s class"):
+            mlflow.set_tags(names)
+        with _never_in_the_way("'s parameters"):
+            mlflow.log_params(texts)
+        with _never_in_the_way("'s curves"):
+            mlflow.log_metrics(numbers)
+            _log_curves(mlflow, estimator)
         if self._log_models:
-            mlflow.sklearn.log_model(estimator, name="model", **_kept_as(mlflow, estimator))
+            with _never_in_the_way("'s model"):
+                mlflow.sklearn.log_model(estimator, name="model", **_kept_as(mlflow, estimator))
 
 
 @contextmanager
-def _never_in_the_way() -> Iterator[None]:
+def _never_in_the_way(what: str = "") -> Iterator[None]:
     """Warn of what goes wrong in MLflow: no fit is lost for that."""
     try:
         yield
     except Exception as error:
-        warn(f"MLflow did not log this fit: {error}", module="nnjit")
+        warn(f"MLflow did not log this fit{what}: {error}", module="nnjit")
 
 
 def _called_by_another(estimator: Any) -> bool:
