@@ -211,7 +211,7 @@ def test_threads_that_fit_the_same_estimator_do_not_get_in_each_others_way(monke
         model.fit(X, y)
         one_left.set()
 
-    monkeypatch.setattr("nnjit.estimators._base.run_epochs", meeting)
+    monkeypatch.setattr("nnjit.estimators._trainable_network.run_epochs", meeting)
     with ThreadPoolExecutor(2) as executor:
         for done in [executor.submit(fit) for _ in range(2)]:
             done.result()

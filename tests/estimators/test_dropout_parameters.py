@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris, make_multilabel_classification
 from sklearn.exceptions import NotFittedError
 
 from nnjit import MLPClassifier, MLPRegressor
-from nnjit.estimators import _base
+from nnjit.estimators import _trainable_network as training
 from nnjit.inspection import NetworkDisplay, check_gradient
 from nnjit.training import checkpoint as checkpoints
 
@@ -87,9 +87,9 @@ def test_the_seed_is_drawn_after_the_split_and_before_the_first_shuffle(monkeypa
         states["epochs"] = state.rng.get_state()[1].tolist(), state.rng.get_state()[2]
         raise RuntimeError("far enough")
 
-    monkeypatch.setattr(_base, "draw_seed", seed)
+    monkeypatch.setattr(training, "draw_seed", seed)
     classifier(early_stopping=True).fit(X, LABELS)
-    monkeypatch.setattr(_base, "run_epochs", epochs)
+    monkeypatch.setattr(training, "run_epochs", epochs)
     with pytest.raises(RuntimeError, match="far enough"):
         classifier(early_stopping=True, dropout=0.0).fit(X, LABELS)
     assert states["seed"] == states["epochs"]

@@ -104,7 +104,7 @@ def test_random_assignments_beside_scikit_learn(fuzz_assignments, capsys):
 @pytest.mark.parametrize("blind", ["shapes", "numbers", "answers", "overflow"])
 def test_assignments_that_are_not_checked_are_found(fuzz_assignments, monkeypatch, blind):
     import nnjit
-    from nnjit.estimators import _assigned, _base
+    from nnjit.estimators import _assigned, _fitted_network
 
     if blind == "shapes":  # the engine's own check is left, which names no attribute
         monkeypatch.setattr(_assigned, "_check_shapes", lambda *shapes: None)
@@ -114,7 +114,7 @@ def test_assignments_that_are_not_checked_are_found(fuzz_assignments, monkeypatc
         predict = nnjit.MLPRegressor.predict
         monkeypatch.setattr(nnjit.MLPRegressor, "predict", lambda self, X: predict(self, X) * 1.001)
     else:
-        monkeypatch.setattr(_base, "refuse_overflow", lambda *prediction: None)
+        monkeypatch.setattr(_fitted_network, "refuse_overflow", lambda *prediction: None)
     assert any(
         fuzz_assignments.run_program(0, number, collections.Counter())[1] for number in range(300)
     )

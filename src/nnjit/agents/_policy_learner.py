@@ -14,7 +14,7 @@ from nnjit.agents._distributions import Distribution
 from nnjit.agents._learner import Learner
 from nnjit.agents._rollout import Rollout
 from nnjit.backends.stepper import Stepper
-from nnjit.estimators._base import NON_FINITE
+from nnjit.estimators._trainable_network import NON_FINITE
 from nnjit.training.engine import Engine, Optimizer
 from nnjit.training.solvers import StochasticSolver
 

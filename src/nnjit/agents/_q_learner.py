@@ -10,7 +10,7 @@ import numpy as np
 from nnjit._types import Array
 from nnjit.agents._learner import Learner
 from nnjit.agents._memory import Memory
-from nnjit.estimators._base import NON_FINITE
+from nnjit.estimators._trainable_network import NON_FINITE
 from nnjit.training.engine import Engine
 from nnjit.training.solvers import StochasticSolver
 

@@ -10,10 +10,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnjit._types import Array, FloatArray, RegressionLossName, StochasticSolverName, names
 from nnjit.estimators._assigned import as_floats, check_output_activation
-from nnjit.estimators._base import NON_FINITE, SET_BACK, NetworkEstimator
+from nnjit.estimators._base import SET_BACK, NetworkEstimator
 from nnjit.estimators._callbacks import FitReport, current_report
 from nnjit.estimators._declaration import parameter, parameter_group, with_parameters
 from nnjit.estimators._output_layer import OutputLayer, fit_output_layer
+from nnjit.estimators._trainable_network import NON_FINITE
 from nnjit.estimators._training_call import TrainingCall
 from nnjit.estimators._watching import Given
 from nnjit.estimators.classifier import BaseClassifier
