@@ -1,18 +1,17 @@
-"""ConvClassifier and ConvRegressor: layers by keywords, and all that every network has."""
+"""ConvClassifier and ConvRegressor: layers by keywords; see test_preset_networks.py as well."""
 
 import pickle
 import warnings
 
 import numpy as np
 import pytest
+from preset_networks import CONVOLUTIONAL
 from problems import (
     CLASSIFICATION,
     REGRESSION,
     assert_same_bits,
-    network_of,
     problem,
     quietly,
-    weights,
 )
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -34,25 +33,8 @@ from nnjit.layers import (
 )
 from nnjit.layers.presets.convolutional import convolutional
 
-SETTINGS = {"hidden_layer_sizes": (6,), "max_iter": 6, "random_state": 0, "batch_size": 20}
-STACKS = {
-    "plain": {},
-    "global": {"global_pool": "mean", "pool": None, "hidden_layer_sizes": ()},
-    "all": {
-        "normalization": "batch", "dropout": 0.2, "residual": True, "pool": "mean",
-        "augment": {"shift": 1, "flip": True, "noise": 0.1},
-    },
-}  # fmt: skip
-every_stack = pytest.mark.parametrize("stack", STACKS)
-
-
-def model_of(kind, stack="plain", **parameters):
-    return network_of("Conv", kind, **{"filters": 4, **SETTINGS, **STACKS[stack], **parameters})
-
-
-def fitted(kind, stack="plain", **parameters):
-    X, y = problem(kind)
-    return quietly(model_of(kind, stack, **parameters).fit, X, y), X, y
+model_of, fitted = CONVOLUTIONAL.model_of, CONVOLUTIONAL.fitted
+every_stack = pytest.mark.parametrize("stack", CONVOLUTIONAL.stacks)
 
 
 # The preset
@@ -95,45 +77,6 @@ def test_sequences_have_one_value_for_each_convolution_and_pairs_one_for_each_ax
 def test_windows_are_no_larger_than_what_there_is():
     assert Pool("max", (1, 2)) in convolutional((1, 1, 8), 3, 1, ())
     assert not any(one.kind == "pooling" for one in convolutional((1, 1), 3, 3, ()))
-
-
-WRONG = {
-    "filters of no number": ({"filters": ()}, "at least one for each convolution"),
-    "kernels for three": ({"kernel_size": (3, 3, 3)}, "kernel_size=.* has 3 values, but .* are 2"),
-    "an image's pair for series": ({"kernel_size": ((3, 3), 3)}, "Convolution 0 of 2 .*one axis"),
-    "a kernel too long": ({"padding": "valid", "kernel_size": 9}, "Convolution 0 of 2 does not"),
-    "groups that do not divide": ({"groups": (1, 3)}, "Convolution 1 of 2 .* groups=3"),
-    "activations": ({"activation": ("relu",) * 2}, "2 convolutions and 1 hidden layers"),
-    "dropouts": ({"dropout": (0.1,)}, "dropout=.* has 1 values"),
-    "an augmentation": ({"augment": {"turn": 3}}, "augment is None, .* a dict of shift, flip"),
-    "its value": ({"augment": {"crop": 2.0}}, "crop is a share"),
-    "hidden units": ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be > 0"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_what_does_not_fit_is_named_and_the_estimator_left_as_it_was(name):
-    parameters, words = WRONG[name]
-    X, y = problem("multiclass")
-    model = quietly(ConvClassifier((4, 4), warm_start=True, **SETTINGS).fit, X, y)
-    for one in (ConvClassifier((4, 4), **SETTINGS), model):
-        one.set_params(**parameters)
-        before = pickle.dumps(one)
-        with pytest.raises(ValueError, match=words):
-            one.fit(X, y)
-        assert pickle.dumps(one) == before
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [{"padding": "full"}, {"pool": ("max", "min")}, {"global_pool": "sum"}, {"dropout": 1.0},
-     {"normalization": "layer"}, {"activation": ["relu", "no"]}, {"augment": 3}, {"stride": 0}],
-    ids=str,
-)  # fmt: skip
-def test_bad_values_are_refused_in_scikit_learns_words(parameters):
-    (name,) = parameters
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of ConvClassifier must be"):
-        ConvClassifier(**parameters).fit(*problem("multiclass"))
 
 
 # Fitting
@@ -183,84 +126,6 @@ def test_initial_weights_are_scaled_by_what_a_filter_reads():
         np.testing.assert_allclose(single.coefs_[0], model.coefs_[0], rtol=1e-6, atol=1e-8)
 
 
-def test_minibatches_are_a_tenth_of_a_small_set():
-    for rows, expected in ((5, 5), (60, 8), (300, 30), (5000, 64)):
-        assert ConvClassifier()._minibatch_rows(rows) == expected
-    assert ConvClassifier(batch_size=7)._minibatch_rows(100) == 7
-
-
-@every_stack
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_pickles_and_clones(stack, dtype):
-    X, y = problem("multiclass")
-    X = X.astype(dtype)
-    model = quietly(model_of("multiclass", stack).fit, X, y)
-    assert {array.dtype for array in model._give_parameters()[1]} == {np.dtype(dtype)}
-    assert model.predict_proba(X).dtype == dtype
-    assert_same_bits(pickle.loads(pickle.dumps(model)), model)
-    assert_same_bits(quietly(clone(model).fit, X, y), model)
-    assert "Conv" in repr(model) and "filters=4" in repr(model)
-
-
-@every_stack
-def test_training_goes_on_where_it_stood(stack):
-    X, y = problem("multiclass")
-    whole = model_of("multiclass", stack, max_iter=1, shuffle=False)
-    one = quietly(clone(whole).partial_fit, X, y, classes=np.unique(y))
-    other = quietly(clone(whole).set_params(warm_start=True).fit, X, y)
-    assert_same_bits(one, other)
-    before = [array.copy() for array in one._give_parameters()[1]]
-    quietly(one.partial_fit, X, y)
-    quietly(other.fit, X, y)
-    assert all((a != b).any() for a, b in zip(one._give_parameters()[1], before, strict=True))
-
-
-@every_stack
-@pytest.mark.parametrize("more", [{}, {"restore_best": "loss"}, {"early_stopping": True}], ids=str)
-def test_a_fit_that_was_cut_off_goes_on_to_the_bit(stack, more, tmp_path):
-    X, y = problem("multiclass")
-    parameters = {**more, "max_iter": 8, "learning_rate_init": 0.02}
-    if stack != "global":  # what has pairs as well
-        parameters |= {"input_shape": (1, 2, 4), "kernel_size": ((2, 3),)}
-    expected = quietly(model_of("multiclass", stack, **parameters).fit, X, y)
-    model = model_of(
-        "multiclass", stack, **parameters, checkpoint=tmp_path / "run", checkpoint_interval=1
-    )
-    quietly(clone(model).set_params(max_iter=4).fit, X, y)
-    assert_same_bits(quietly(clone(model).fit, X, y), expected)
-
-
-def test_best_loss_weights_are_those_of_that_epoch():
-    X, y = problem("regression")
-    settings = {"learning_rate_init": 0.3, "learning_rate": "constant", "max_iter": 12}
-    model = quietly(model_of("regression", restore_best="loss", **settings).fit, X, y)
-    best = int(np.argmin(model.loss_curve_)) + 1
-    assert best < 12 and model.best_loss_ == min(model.loss_curve_)
-    again = quietly(model_of("regression", **{**settings, "max_iter": best}).fit, X, y)
-    assert_same_bits(model, again)
-    last = quietly(model_of("regression", **settings).fit, X, y)
-    assert last.loss_curve_ == model.loss_curve_
-    assert (last.coefs_[0] != model.coefs_[0]).any()
-
-
-def test_weights_rows_of_validation_and_classes_count():
-    X, y = problem("multiclass")
-    plain = model_of("multiclass")
-    weighted = quietly(clone(plain).fit, X, y, sample_weight=weights())
-    balanced = quietly(clone(plain).set_params(class_weight="balanced").fit, X, y)
-    unweighted = quietly(clone(plain).fit, X, y)
-    assert (weighted.coefs_[0] != unweighted.coefs_[0]).any()
-    assert (balanced.coefs_[0] != unweighted.coefs_[0]).any()
-    stopped = clone(plain).set_params(early_stopping=True, validation_fraction=0.3)
-    assert len(quietly(stopped.fit, X, y).validation_scores_) == 6
-    watched = quietly(clone(plain).fit, X, y, X_val=X, y_val=y)
-    assert watched.validation_scores_[-1] == watched.score(X, y)
-    assert_same_bits(watched, unweighted)
-    columns = np.stack([y, y % 2], axis=1)
-    many = quietly(clone(plain).fit, X, columns)
-    assert many.predict(X).shape == columns.shape
-
-
 def test_quantiles_and_samples():
     X, y = problem("regression")
     model = model_of("regression", loss="quantile", quantile=[0.1, 0.9], dropout=0.3)
@@ -294,15 +159,6 @@ def test_a_gpu_is_refused_by_name():
     assert_same_bits(fitted("regression", device="auto")[0], fitted("regression")[0])
 
 
-@every_stack
-def test_a_fit_that_fails_leaves_everything_as_it_was(stack):
-    model, X, y = fitted("regression", stack, warm_start=True, solver="sgd")
-    before = pickle.dumps(model)
-    with pytest.raises(ValueError, match="non-finite"):
-        quietly(model.fit, X, y * 1e200)
-    assert pickle.dumps(model) == before
-
-
 def test_what_has_no_parameters_may_change_before_training_goes_on():
     model, X, y = fitted("multiclass", warm_start=True, dropout=0.5)
     quietly(model.set_params(dropout=0.0, augment={"noise": 0.1}).fit, X, y)
@@ -331,30 +187,6 @@ def test_what_is_assigned_is_used():
         for one in model.layers_
     )
     assert (model.predict_proba(X) != before).any()
-
-
-ASSIGNED = {
-    "a shape": (lambda m: m.coefs_.__setitem__(0, np.zeros((5, 1, 4))),
-                r"coefs_\[0\] has shape \(5, 1, 4\), but layers_\[1\], Conv.*\(3, 1, 4\)"),
-    "no list": (lambda m: setattr(m, "coefs_", 3), "coefs_ must be a list of arrays, one for each"),
-    "one less": (lambda m: setattr(m, "intercepts_", m.intercepts_[1:]), "each of the 3 layers"),
-    "text": (lambda m: m.intercepts_.__setitem__(1, ["a"] * 6), r"intercepts_\[1\] must be an"),
-    "no dict": (lambda m: setattr(m, "normalization_", [1, 2]), r"normalization_\[0\] must be a"),
-    "variance": (lambda m: m.normalization_[0].__setitem__("variance", -np.ones(4)),
-                 r"normalization_\[0\]\['variance'\] has negative"),
-    "outputs": (lambda m: setattr(m, "n_outputs_", 7), "has 3 units, but n_outputs_ is 7"),
-    "layers": (lambda m: setattr(m, "layers_", [Dense(3)]), "layers_ must be a tuple of layers"),
-    "NaN": (lambda m: m.coefs_.__setitem__(2, np.full((6, 3), np.nan)), r"coefs_\[2\] contains"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ASSIGNED)
-def test_what_is_assigned_and_no_network_is_refused(name):
-    change, words = ASSIGNED[name]
-    model, X, _ = fitted("multiclass", "all")
-    change(model)
-    with pytest.raises(ValueError, match=words):
-        model.predict(X)
 
 
 # Images and series

@@ -1,4 +1,4 @@
-"""RecurrentClassifier, RecurrentRegressor: layers by keywords, and all that every network has."""
+"""RecurrentClassifier, RecurrentRegressor: layers by keywords; see test_preset_networks.py too."""
 
 import pickle
 import warnings
@@ -6,16 +6,14 @@ import warnings
 import numpy as np
 import pytest
 from cases import saved
+from preset_networks import RECURRENT, SETTINGS
 from problems import (
     CLASSIFICATION,
     REGRESSION,
     assert_same_bits,
-    network_of,
     problem,
     quietly,
-    weights,
 )
-from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
@@ -45,27 +43,9 @@ from nnjit.layers.network import Network
 from nnjit.layers.presets.recurrent import CELLS, recurrent
 from nnjit.training.initialization import orthogonal
 
-SETTINGS = {"max_iter": 6, "random_state": 0, "batch_size": 20}
-STACKS = {
-    "plain": {},
-    "lstm": {"cell": "lstm", "pool": "mean", "hidden_layer_sizes": (6,)},
-    "all": {
-        "units": (5, 4), "bidirectional": True, "pool": "max", "hidden_layer_sizes": (6,),
-        "dropout": 0.2, "recurrent_dropout": 0.1, "augment": {"noise": 0.1},
-    },
-    "tanh": {"cell": "tanh", "truncate": 3},
-}  # fmt: skip
-every_stack = pytest.mark.parametrize("stack", STACKS)
+model_of, fitted = RECURRENT.model_of, RECURRENT.fitted
+every_stack = pytest.mark.parametrize("stack", RECURRENT.stacks)
 every_cell = pytest.mark.parametrize("cell", CELLS)
-
-
-def model_of(kind, stack="plain", **parameters):
-    return network_of("Recurrent", kind, **{"units": 6, **SETTINGS, **STACKS[stack], **parameters})
-
-
-def fitted(kind, stack="plain", **parameters):
-    X, y = problem(kind)
-    return quietly(model_of(kind, stack, **parameters).fit, X, y), X, y
 
 
 def ragged(seed=0, n=60, shortest=5, longest=13):
@@ -104,43 +84,6 @@ def test_a_stack_is_recurrent_layers_pooling_and_dense_layers():
 def test_where_each_point_has_a_target_dense_layers_are_convolutions_of_one_point():
     layers = recurrent((3, 9), (4,), "tanh", (5, 6), activation=("relu", "elu"), each_point=True)
     assert layers == (RNN(4, return_sequences=True), Conv(5, 1, "relu"), Conv(6, 1, "elu"))
-
-
-WRONG = {
-    "no units": ({"units": ()}, "units is an int, or a sequence of at least one for each"),
-    "units of 0": ({"units": (3, 0)}, "Recurrent layer 1 of 2 does not fit: units is an int"),
-    "both ways and truncated": ({"bidirectional": True, "truncate": 2},
-                                "Recurrent layer 0 of 1 .* truncate does not go with bidir"),
-    "dropouts": ({"dropout": (0.1, 0.2)}, "has 2 values, .* 1 recurrent layers and 0 hidden"),
-    "activations": ({"activation": ("relu",)}, "activation=.* has 1 values, .* 0 hidden layers"),
-    "an augmentation": ({"augment": {"turn": 3}}, "augment is None, .* a dict of shift, flip"),
-    "hidden units": ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be > 0"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_what_does_not_fit_is_named_and_the_estimator_left_as_it_was(name):
-    parameters, words = WRONG[name]
-    X, y = problem("multiclass")
-    model = quietly(RecurrentClassifier(4, warm_start=True, **SETTINGS).fit, X, y)
-    for one in (RecurrentClassifier(4, **SETTINGS), model):
-        one.set_params(**parameters)
-        before = pickle.dumps(one)
-        with pytest.raises(ValueError, match=words):
-            one.fit(X, y)
-        assert pickle.dumps(one) == before
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [{"cell": "rnn"}, {"pool": "first"}, {"units": 0}, {"recurrent_dropout": 1.0}, {"truncate": 0},
-     {"dropout": -0.1}, {"bidirectional": "yes"}, {"activation": ["relu", "no"]}],
-    ids=str,
-)  # fmt: skip
-def test_bad_values_are_refused_in_scikit_learns_words(parameters):
-    (name,) = parameters
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of RecurrentClassifier must be"):
-        RecurrentClassifier(**parameters).fit(*problem("multiclass"))
 
 
 def test_images_are_refused():
@@ -252,69 +195,6 @@ def test_outputs_are_those_of_the_formulas(cell):
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_minibatches_are_a_tenth_of_a_small_set():
-    for rows, expected in ((5, 5), (60, 8), (300, 30), (5000, 64)):
-        assert RecurrentClassifier()._minibatch_rows(rows) == expected
-    assert RecurrentClassifier(batch_size=7)._minibatch_rows(100) == 7
-
-
-@every_stack
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_pickles_and_clones(stack, dtype):
-    X, y = problem("multiclass")
-    X = X.astype(dtype)
-    model = quietly(model_of("multiclass", stack).fit, X, y)
-    assert {array.dtype for array in model._give_parameters()[1]} == {np.dtype(dtype)}
-    assert model.predict_proba(X).dtype == dtype
-    assert_same_bits(pickle.loads(pickle.dumps(model)), model)
-    assert_same_bits(quietly(clone(model).fit, X, y), model)
-    assert repr(model).startswith("RecurrentClassifier(") and "units=" in repr(model)
-
-
-@every_stack
-def test_training_goes_on_where_it_stood(stack):
-    X, y = problem("multiclass")
-    whole = model_of("multiclass", stack, max_iter=1, shuffle=False)
-    one = quietly(clone(whole).partial_fit, X, y, classes=np.unique(y))
-    other = quietly(clone(whole).set_params(warm_start=True).fit, X, y)
-    assert_same_bits(one, other)
-    before = [array.copy() for array in one._give_parameters()[1]]
-    quietly(one.partial_fit, X, y)
-    quietly(other.fit, X, y)
-    assert all((a != b).any() for a, b in zip(one._give_parameters()[1], before, strict=True))
-
-
-@every_stack
-@pytest.mark.parametrize("more", [{}, {"restore_best": "loss"}, {"early_stopping": True}], ids=str)
-def test_a_fit_that_was_cut_off_goes_on_to_the_bit(stack, more, tmp_path):
-    X, y = problem("multiclass")
-    parameters = {**more, "max_iter": 8, "learning_rate_init": 0.02, "input_shape": (2, 4)}
-    expected = quietly(model_of("multiclass", stack, **parameters).fit, X, y)
-    model = model_of(
-        "multiclass", stack, **parameters, checkpoint=tmp_path / "run", checkpoint_interval=1
-    )
-    quietly(clone(model).set_params(max_iter=4).fit, X, y)
-    assert_same_bits(quietly(clone(model).fit, X, y), expected)
-
-
-def test_weights_rows_of_validation_and_classes_count():
-    X, y = problem("multiclass")
-    plain = model_of("multiclass")
-    weighted = quietly(clone(plain).fit, X, y, sample_weight=weights())
-    balanced = quietly(clone(plain).set_params(class_weight="balanced").fit, X, y)
-    unweighted = quietly(clone(plain).fit, X, y)
-    assert (weighted.coefs_[0] != unweighted.coefs_[0]).any()
-    assert (balanced.coefs_[0] != unweighted.coefs_[0]).any()
-    stopped = clone(plain).set_params(early_stopping=True, validation_fraction=0.3)
-    assert len(quietly(stopped.fit, X, y).validation_scores_) == 6
-    watched = quietly(clone(plain).fit, X, y, X_val=X, y_val=y)
-    assert watched.validation_scores_[-1] == watched.score(X, y)
-    assert_same_bits(watched, unweighted)
-    columns = np.stack([y, y % 2], axis=1)
-    many = quietly(clone(plain).fit, X, columns)
-    assert many.predict(X).shape == columns.shape
-
-
 @pytest.mark.parametrize("more", [{"dropout": 0.3}, {"recurrent_dropout": 0.3}], ids=str)
 def test_quantiles_and_samples(more):
     X, y = problem("regression")
@@ -358,15 +238,6 @@ def test_a_gpu_is_refused_by_name(cell):
     )
 
 
-@every_stack
-def test_a_fit_that_fails_leaves_everything_as_it_was(stack):
-    model, X, y = fitted("regression", stack, warm_start=True, solver="sgd", clip_norm=None)
-    before = pickle.dumps(model)
-    with pytest.raises(ValueError, match="non-finite"):
-        quietly(model.fit, X, y * 1e200)
-    assert pickle.dumps(model) == before
-
-
 def test_what_has_no_parameters_may_change_before_training_goes_on():
     model, X, y = fitted("multiclass", warm_start=True, dropout=0.5)
     quietly(model.set_params(dropout=0.0, recurrent_dropout=0.2, truncate=2).fit, X, y)
@@ -391,30 +262,6 @@ def test_what_is_assigned_is_used():
     np.testing.assert_array_equal(model.predict_proba(X), before)
     model.set_params(cell="tanh", pool="last")  # it was fitted as it was fitted
     np.testing.assert_array_equal(model.predict_proba(X), before)
-
-
-ASSIGNED = {
-    "a shape": (lambda m: m.coefs_.__setitem__(0, np.zeros((1, 10))),
-                r"coefs_\[0\] has shape \(1, 10\), but layers_\[1\], GRU.*\(1, 15\)"),
-    "no dict": (lambda m: setattr(m, "layer_parameters_", [1, 2]),
-                r"layer_parameters_\[0\] must be a dict with \['recurrent_weights', "),
-    "one less": (lambda m: setattr(m, "layer_parameters_", m.layer_parameters_[1:]),
-                 "layer_parameters_ must be a list of dicts, one for each of the 2 layers"),
-    "recurrent": (lambda m: m.layer_parameters_[0].__setitem__("recurrent_weights", np.eye(5)),
-                  r"layer_parameters_\[0\]\['recurrent_weights'\] has shape \(5, 5\)"),
-    "NaN": (lambda m: m.layer_parameters_[1].__setitem__("recurrent_biases", [np.nan] * 4),
-            r"layer_parameters_\[1\]\['recurrent_biases'\] contains"),
-    "outputs": (lambda m: setattr(m, "n_outputs_", 7), "has 3 units, but n_outputs_ is 7"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ASSIGNED)
-def test_what_is_assigned_and_no_network_is_refused(name):
-    change, words = ASSIGNED[name]
-    model, X, _ = fitted("multiclass", "all")
-    change(model)
-    with pytest.raises(ValueError, match=words):
-        model.predict(X)
 
 
 # A target at every point
