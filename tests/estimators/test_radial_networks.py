@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import naive
 from nnjit import RBFClassifier, RBFRegressor
+from nnjit.estimators import _output_layer as output_layer
 from nnjit.estimators import radial
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -215,6 +216,36 @@ def test_rows_of_weight_zero_are_not_there(kind, train):
 def test_the_same_seed_gives_the_same_network_whatever_the_threads(kind):
     X, y = problem(kind)
     assert_same(make(kind).fit(X, y), make(kind).fit(X, y))
+
+
+@pytest.mark.parametrize("train", ["all", "output"])
+def test_ctrl_c_while_the_output_layer_is_fitted(train, monkeypatch):
+    """That is the start of a training that has not begun, or all that there is to train."""
+    X, y = problem("multiclass")
+    model = make("multiclass", train=train, max_iter=500)
+    objective_of, evaluations = output_layer.objective_of, []
+
+    def interrupted(*arguments):
+        objective = objective_of(*arguments)
+
+        def evaluate(packed):
+            evaluations.append(None)
+            if len(evaluations) == 4:
+                raise KeyboardInterrupt
+            return objective(packed)
+
+        return evaluate
+
+    monkeypatch.setattr(output_layer, "objective_of", interrupted)
+    if train == "all":
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+        assert not hasattr(model, "coefs_")
+    else:
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            model.fit(X, y)
+        assert 1 <= model.n_iter_ < 4
+        assert np.isfinite(model.predict_proba(X)).all()
 
 
 def test_threads_that_fit_the_same_estimator_do_not_get_in_each_others_way(monkeypatch):

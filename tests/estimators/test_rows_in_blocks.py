@@ -546,14 +546,6 @@ def test_blocks_follow_chunks_that_are_large(tmp_path):
     assert [len(block) for block in source.blocks(X, 1000)] == [1000] * 3
 
 
-@pytest.fixture
-def heard():
-    """Ctrl-C raises KeyboardInterrupt here too, where another process is to hear it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
 @pytest.mark.usefixtures("heard")
 def test_ctrl_c_between_two_buffers_keeps_what_was_learned():

@@ -77,14 +77,6 @@ def test_several_threads_at_once():
     assert blas_threads() == {2}
 
 
-@pytest.fixture
-def heard():
-    """Ctrl-C raises KeyboardInterrupt, also in a process started in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("moment", ["limit", "restore_original_limits"])
 def test_interrupt_while_the_number_changes(moment, monkeypatch, heard):
     class Libraries:

@@ -1,14 +1,16 @@
 """How rows are cut into blocks, held out and visited."""
 
+import signal
 import threading
 import types
+import weakref
 
 import numpy as np
 import pytest
 
 from nnjit.estimators._blocked_fit import ArrayInBlocks
 from nnjit.training import blocks as module
-from nnjit.training import snapshot
+from nnjit.training import reading, snapshot
 from nnjit.training.archive import DamagedError
 from nnjit.training.blocks import BlockedRows, Blocks
 from nnjit.training.reading import read_ahead
@@ -138,14 +140,34 @@ def test_an_error_of_the_reader_is_raised_where_rows_are_used_and_its_thread_end
         raise OSError("the disk is gone")
 
     before = threading.active_count()
-    reading = read_ahead([lambda: 1, fail, lambda: 2])
-    assert next(reading) == 1
+    results = read_ahead([lambda: 1, fail, lambda: 2])
+    assert next(results) == 1
     with pytest.raises(OSError, match="the disk is gone"):
-        next(reading)
+        next(results)
     assert threading.active_count() == before
-    reading = read_ahead([lambda: 1, lambda: 2, lambda: 3])
-    next(reading)
-    reading.close()
+    results = read_ahead([lambda: 1, lambda: 2, lambda: 3])
+    next(results)
+    results.close()
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("moment", ["begin", "end"])
+def test_ctrl_c_while_a_thread_comes_or_goes_is_heard(moment, monkeypatch, heard):
+    """Python calls back when the thread is gone, and loses what is raised in there."""
+
+    class Pool(reading.ThreadPoolExecutor):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            if moment == "begin":
+                signal.raise_signal(signal.SIGINT)
+            else:
+                weakref.finalize(self, signal.raise_signal, signal.SIGINT)
+
+    monkeypatch.setattr(reading, "ThreadPoolExecutor", Pool)
+    before, found = threading.active_count(), []
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(read_ahead([lambda: 1, lambda: 2]))
+    assert found == ([] if moment == "begin" else [1, 2])
     assert threading.active_count() == before
 
 

@@ -345,14 +345,6 @@ def test_interrupt_keeps_the_last_minibatch(monkeypatch):
     assert not np.array_equal(before, parameters(engine))
 
 
-@pytest.fixture
-def heard():
-    """Ctrl-C raises KeyboardInterrupt, also in a process started in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("epoch", [1, 4, 15])
 def test_an_interrupt_waits_until_epochs_of_one_call_are_counted(epoch, monkeypatch, heard):
     """However early among them it comes; what is there then is a shorter run's."""

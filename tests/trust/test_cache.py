@@ -691,14 +691,6 @@ def test_a_killed_process_holds_nobody_up(holder, tmp_path):
     assert not (tmp_path / "kernel.lock").exists()
 
 
-@pytest.fixture
-def heard():
-    """Ctrl-C as Python answers it, also where this process was started with it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def test_ctrl_c_is_heard_while_waiting(heard, holder, tmp_path):
     with pytest.raises(KeyboardInterrupt), undisturbed():
         threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()

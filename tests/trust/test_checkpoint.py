@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import threading
 import tracemalloc
 import types
@@ -409,6 +410,33 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
         file_format.write(str(path), meta, arrays)
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "run.previous"]
+
+
+@pytest.mark.parametrize("call", [1, 3])
+def test_ctrl_c_while_a_file_is_written_waits_until_it_is(call, tmp_path, monkeypatch, heard):
+    """In the middle of an archive zipfile makes a ValueError of it."""
+    written, open_entry = [], zipfile.ZipFile.open
+
+    def interrupted(archive, name, mode="r", **options):
+        entry = open_entry(archive, name, mode, **options)
+        if mode == "w" and getattr(name, "filename", name).startswith("order"):
+            written.append(name)
+            if len(written) == call:
+                signal.raise_signal(signal.SIGINT)
+        return entry
+
+    X, y = problem("binary")
+    path = tmp_path / "run"
+    model = model_of("binary", checkpoint=path, checkpoint_interval=1, max_iter=20)
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipFile, "open", interrupted)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = clone(model).fit(X, y)
+    assert [str(one.message) for one in caught] == ["Training interrupted by user."]
+    assert (found.n_iter_, len(found.loss_curve_)) == (call, call)
+    expected = quietly(clone(model).set_params(checkpoint=None).fit, X, y)
+    assert_same_bits(quietly(clone(model).fit, X, y), expected)
 
 
 # Values that no run has, in files whose digest is right

@@ -29,6 +29,7 @@ class OutputLayer(NamedTuple):
     biases: Array
     loss: float | None
     n_iter: int
+    interrupted: bool = False
 
 
 def fit_output_layer(
@@ -92,7 +93,7 @@ def fit_output_layer(
     finally:
         engine.release()
     weights, biases = unpack_parameters(linear, outcome.parameters, hidden.dtype)
-    return OutputLayer(weights, biases, outcome.loss, outcome.n_iter)
+    return OutputLayer(weights, biases, *outcome[1:])
 
 
 def _ridge(hidden: Array, target: Array, alpha: float, sample_weight: Array | None) -> OutputLayer:

@@ -23,6 +23,7 @@ import numpy as np
 from nnjit._types import Array
 from nnjit._version import __version__
 from nnjit._warnings import warn
+from nnjit.core.compiler.interrupts import Interrupts
 from nnjit.training import format_1
 from nnjit.training.archive import Arrays, DamagedError, require, shown, unpack
 from nnjit.training.engine import Engine, Optimizer
@@ -324,9 +325,11 @@ def write(path: str, meta: Tree, arrays: Arrays) -> None:
     meta = {**meta, "format": FORMAT, "nnjit": __version__}
     meta["digest"] = _digest(meta, arrays)
     packed = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
-    stream = io.BytesIO()
+    stream, interrupts = io.BytesIO(), Interrupts()
     contents: dict[str, Any] = {_META: packed, **arrays}
-    np.savez(stream, **contents)
+    with interrupts:  # of a Ctrl-C in there zipfile makes an error of its own
+        np.savez(stream, **contents)
+    interrupts.deliver()
     # Of nobody else, in a folder where others can write: a new file, and no link that is there.
     temporary = f"{path}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:

@@ -29,6 +29,7 @@ class LbfgsOutcome(NamedTuple):
     parameters: Array
     loss: float | None
     n_iter: int
+    interrupted: bool = False
 
 
 class HasLoss(Protocol):
@@ -109,7 +110,7 @@ def minimize_lbfgs(
             )
     except KeyboardInterrupt as reason:
         interrupted(reason)
-        return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter)
+        return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter, interrupted=True)
     if reached.stopped:
         return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter)
     if result.status != 0:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnjit._types import Array
+from nnjit.core.compiler.interrupts import Interrupts
 from nnjit.training.engine import Engine
 
 __all__ = ["Rows", "are_read", "outputs_of", "read_ahead", "read_blocks"]
@@ -40,8 +41,12 @@ def are_read(X: Any) -> bool:
 
 def read_ahead(calls: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
     """Yield what calls return, in order; each runs in a thread while the one before is in use."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="nnjit-rows")
+    # A pool comes and goes by callbacks of weak references, where Python loses a Ctrl-C.
+    interrupts = Interrupts()
+    with interrupts:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="nnjit-rows")
     try:
+        interrupts.deliver()
         waiting: Future[T] | None = None
         for call in calls:
             following = pool.submit(copy_context().run, call)
@@ -51,7 +56,10 @@ def read_ahead(calls: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
         if waiting is not None:
             yield waiting.result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        with interrupts:
+            pool.shutdown(cancel_futures=True)
+            del pool
+        interrupts.deliver()
 
 
 def read_blocks(X: Rows) -> Iterator[Array]:
