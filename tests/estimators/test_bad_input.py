@@ -374,5 +374,11 @@ def test_texts_among_targets_are_numbers_or_refused(kind, shape):
         with pytest.raises(error, match=words):
             model.fit(X, wrong)
         assert fingerprint(model) == before
+    validated = quietly(model.fit, X, y, X_val=X, y_val=y).predict(X)
     for texts in (y.astype(str), y.astype(str).astype(object), y.astype(str).tolist()):
         np.testing.assert_array_equal(quietly(model.fit, X, texts).predict(X), expected)
+        watched = quietly(model.fit, X, y, X_val=X, y_val=texts)
+        np.testing.assert_array_equal(watched.predict(X), validated)
+    for words, wrong in (("could not convert", ["rye"] * 60), ("y_val contains NaN", [None] * 60)):
+        with pytest.raises(ValueError, match=words):
+            model.fit(X, y, X_val=X, y_val=np.array(wrong))

@@ -161,16 +161,29 @@ def test_missing_ones_among_numpys_texts_are_named(mark):
     y = np.array(GAPS, dtype=object)
     y[[5, 9]] = mark
     check_refused(y.astype(np.dtypes.StringDType(na_object=mark)), ValueError, "contains NaN")
+    for empty in (y[:0], np.c_[y, y][:0]):
+        with pytest.raises(ValueError, match="Found array with 0 sample"):
+            network().fit(X[:0], empty.astype(np.dtypes.StringDType(na_object=mark)))
 
 
 @pytest.mark.parametrize("kind", ["string", "string[python]", "string[pyarrow]"])
 def test_missing_ones_among_pandas_texts_are_named(kind):
+    """In fits, validation rows and scores; of frames, arrays, indices and categories as well."""
     pd = pytest.importorskip("pandas")
     if kind.endswith("[pyarrow]"):
         pytest.importorskip("pyarrow")
     y = pd.Series(GAPS, dtype=kind)
     check_refused(y, ValueError, "contains NaN")
     check_refused(pd.DataFrame({"a": TEXT, "b": y}), ValueError, "contains NaN")
+    check_refused(y.astype("category"), ValueError, "contains NaN")
+    check_refused(y.array, ValueError, "contains NaN")
+    check_refused(pd.Index(y), ValueError, "contains NaN")
+    check_refused(np.array(y, dtype=object), ValueError, "contains NaN")
+    model = quietly(network().fit, X, TEXT)
+    with pytest.raises(ValueError, match="contains NaN"):
+        network().fit(X, TEXT, X_val=X, y_val=y)
+    with pytest.raises(ValueError, match="contains NaN"):
+        model.score(X, y)
     assert quietly(network().fit, X, y.fillna("oat")).classes_.tolist() == ["oat", "rye"]
 
 

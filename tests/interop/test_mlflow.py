@@ -108,6 +108,18 @@ def test_trouble_in_mlflow_loses_no_fit(mlflow, monkeypatch):
         assert network().fit(X, y).n_iter_ == 4
 
 
+def test_a_parameter_without_a_text_loses_no_fit(mlflow):
+    class Mute(np.random.RandomState):
+        def __str__(self):
+            raise OSError("no words")
+
+    autolog(log_models=False)
+    with pytest.warns(UserWarning, match="did not log this fit's parameters: no words"):
+        MLPClassifier(max_iter=4, random_state=Mute(0)).fit(X, y)
+    [run] = runs(mlflow)
+    assert run.info.status == "FINISHED" and run.data.metrics["n_iter"] == 4
+
+
 def test_a_second_fit_in_a_run_with_other_parameters_has_its_curves_in_it(mlflow):
     autolog(log_models=False)
     with mlflow.start_run() as run:

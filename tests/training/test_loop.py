@@ -368,6 +368,26 @@ def test_an_interrupt_waits_until_epochs_of_one_call_are_counted(epoch, monkeypa
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_an_interrupt_among_the_last_epochs_says_no_more_than_that(monkeypatch, heard):
+    """And an error there is not taken for one."""
+
+    def record(state, *values):
+        recorded(state, *values)
+        if state.epoch == 5:
+            signal.raise_signal(signal.SIGINT)
+            if failing:
+                raise MemoryError
+
+    recorded, failing = TrainingState.record, False
+    monkeypatch.setattr(TrainingState, "record", record)
+    monkeypatch.setattr(loop, "warn", lambda text, *_: pytest.fail(text))
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        assert run(max_epochs=8)[1].epoch == 8
+    failing = True
+    with pytest.raises(MemoryError):
+        run(max_epochs=8)
+
+
 @pytest.mark.parametrize("restored", ["loss", "score"])
 def test_an_interrupt_before_anything_was_scored_keeps_what_was_learned(restored, monkeypatch):
     """The best weights so far are those of the start."""

@@ -413,7 +413,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("call", [1, 3])
-def test_ctrl_c_while_a_file_is_written_waits_until_it_is(call, tmp_path, monkeypatch, heard):
+def test_ctrl_c_while_an_archive_is_made_ends_the_fit(call, tmp_path, monkeypatch, heard):
     """In the middle of an archive zipfile makes a ValueError of it."""
     written, open_entry = [], zipfile.ZipFile.open
 

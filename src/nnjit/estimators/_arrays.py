@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,17 +55,29 @@ def readable_texts(y: Any) -> Any:
     NumPy's StringDType becomes text of fixed width. A missing text is NaN, of which scikit-learn
     says that it is missing; pandas' NA and other marks fail in its comparisons.
     """
-    if hasattr(y, "iloc"):
-        kinds = {type(kind).__name__ for kind in np.ravel(np.array(y.dtypes, dtype=object))}
-        missing = y.isna() if "StringDtype" in kinds else None
-        if missing is not None and missing.any(axis=None):
-            return y.astype(object).mask(missing, np.nan)
-    if not (isinstance(y, np.ndarray) and y.dtype.kind == "T"):
+    if isinstance(y, np.ndarray) and y.dtype.kind == "T":
+        texts = y.astype(object)
+        unknown = [not isinstance(text, str) for text in texts.flat]
+        texts.flat[np.flatnonzero(unknown)] = np.nan
+        return texts if any(unknown) else texts.astype(str)
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not _may_hold_marks(y, pandas):
         return y
-    texts = y.astype(object)
-    unknown = np.reshape([not isinstance(text, str) for text in texts.flat], y.shape)
-    texts[unknown] = np.nan
-    return texts if unknown.any() else texts.astype(str)
+    values = np.array(y, dtype=object)
+    marks = [i for i in np.flatnonzero(pandas.isna(values)) if values.flat[i] is pandas.NA]
+    values.flat[marks] = np.nan
+    return values if marks else y
+
+
+def _may_hold_marks(y: Any, pandas: Any) -> bool:
+    """Whether there may be pandas' NA in y, of which scikit-learn does not say so by itself."""
+    if isinstance(y, np.ndarray):
+        return bool(y.dtype.kind == "O")
+    arrays = pandas.Series, pandas.Index, pandas.DataFrame, pandas.api.extensions.ExtensionArray
+    if not isinstance(y, arrays):
+        return False
+    kinds = [*y.dtypes] if y.ndim == 2 else [y.dtype]
+    return any(kind.kind not in "iufM" for kind in kinds)
 
 
 def engine_input(X: Any, dtype: np.dtype[Any], name: str = "X") -> Any:

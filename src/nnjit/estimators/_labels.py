@@ -40,7 +40,7 @@ def _explanation(y: Any, name: str, words: str) -> Exception | None:
     none = np.array([label is None for label in labels])
     if none.any():
         return _missing(none, f"Input {name} contains None")
-    nan = np.array([isinstance(label, float) and label != label for label in labels])
+    nan = np.array([isinstance(label, float | np.floating) and label != label for label in labels])
     if unordered and nan.any():
         return _missing(nan, f"Input {name} contains NaN")
     kinds = sorted({type(label).__name__ for label in labels})

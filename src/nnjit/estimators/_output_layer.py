@@ -23,13 +23,13 @@ _CHUNK = 8192  # rows
 
 
 class OutputLayer(NamedTuple):
-    """A fitted output layer; the loss is None if it was interrupted before the first iteration."""
+    """A fitted output layer; its loss and `by_user` are those of `LbfgsOutcome`."""
 
     weights: Array
     biases: Array
     loss: float | None
     n_iter: int
-    interrupted: bool = False
+    by_user: bool = False
 
 
 def fit_output_layer(
@@ -93,7 +93,7 @@ def fit_output_layer(
     finally:
         engine.release()
     weights, biases = unpack_parameters(linear, outcome.parameters, hidden.dtype)
-    return OutputLayer(weights, biases, *outcome[1:])
+    return OutputLayer(weights, biases, outcome.loss, outcome.n_iter, outcome.by_user)
 
 
 def _ridge(hidden: Array, target: Array, alpha: float, sample_weight: Array | None) -> OutputLayer:

@@ -97,7 +97,7 @@ def validate_training_data(
     return X, checked_values(y) if y_numeric else y
 
 
-def checked_values(y: Any) -> Any:
+def checked_values(y: Any, name: str = "y") -> Any:
     """Return a target that was checked as numbers for what scikit-learn's check leaves out.
 
     Texts become numbers, as they do there where they are objects. These are looked at there before
@@ -111,11 +111,11 @@ def checked_values(y: Any) -> Any:
         If a text is no number, or a number not finite.
     """
     if sp.issparse(y):
-        check_array(y, input_name="y")  # refuses it
-    if y.dtype.kind in "US":
+        check_array(y, input_name=name)  # refuses it
+    if y.dtype.kind in "USO":
         y = y.astype(object).astype(np.float64)
     if not all_finite(y):
-        assert_all_finite(y, input_name="y")
+        assert_all_finite(y, input_name=name)
     return y
 
 

@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from nnjit._types import Array, FloatArray, MatrixLike
+from nnjit.estimators._arrays import readable_texts
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._class_weight import class_factors, refuse_balanced
 from nnjit.estimators._device import host_target, to_host
@@ -294,7 +295,8 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         """
         columns = self._label_columns()
         if columns is None:
-            return self._score_by(accuracy_score, X, y, sample_weight)
+            with explaining(readable_texts(y)):
+                return self._score_by(accuracy_score, X, y, sample_weight)
 
         def all_right(y: Any, predicted: Array, sample_weight: Any) -> float:
             correct = columns.correct(y, predicted)

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Any, Self
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from nnjit._types import Array, FloatArray, RegressionLossName, StochasticSolverName, names
 from nnjit.estimators._assigned import as_floats, check_output_activation
@@ -249,8 +250,9 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
             hidden = hidden_values(
                 self._engine_rows(X[rows]), centers, log_widths, bool(self.normalized)
             )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # near enough to the minimum for a start
+            with warnings.catch_warnings():  # near enough to the minimum for a start
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                warnings.filterwarnings("ignore", "Training interrupted by user")
                 found = fit_output_layer(
                     hidden,
                     target[rows],
@@ -262,7 +264,7 @@ class RadialNetwork(NetworkEstimator, RadialLayer):
                     max_fun=2 * _START_ITERATIONS,
                     tol=_START_TOL,
                 )
-            if found.interrupted:  # as while centres are chosen: nothing has been trained yet
+            if found.by_user:  # as while centres are chosen: nothing has been trained yet
                 raise KeyboardInterrupt
             weights, biases = found.weights, found.biases
         return [centers, log_widths, weights, biases]

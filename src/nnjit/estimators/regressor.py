@@ -17,7 +17,7 @@ from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._device import to_host
 from nnjit.estimators._methods import checks_parameters, for_stochastic_solvers
 from nnjit.estimators._rollback import unchanged_on_error
-from nnjit.estimators._validation import flattened_column, validate_training_data
+from nnjit.estimators._validation import checked_values, flattened_column, validate_training_data
 from nnjit.formulas import (
     LOSSES,
     default_output,
@@ -74,7 +74,8 @@ class BaseRegressor(RegressorMixin, NetworkEstimator):
 
     def _check_validation_target(self, y: Any, X: Any) -> Array:
         refuse_dates(y, "y_val")
-        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y_val", estimator=self)
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y_val", estimator=self)
+        y = checked_values(y, "y_val")
         y = y[:, np.newaxis] if y.ndim == 1 else y
         target: Array = y if y.dtype.kind == "f" else y.astype(np.float64)
         self._check_domain(target, "y_val")

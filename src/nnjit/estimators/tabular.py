@@ -16,7 +16,7 @@ from nnjit.estimators._dates import refuse_dates
 from nnjit.estimators._declaration import parameter_group, with_parameters
 from nnjit.estimators._device import host_target
 from nnjit.estimators._label_columns import LabelColumns
-from nnjit.estimators._labels import decode, encode, encode_known, fit_labels
+from nnjit.estimators._labels import decode, encode, encode_known, explaining, fit_labels
 from nnjit.estimators._methods import checks_parameters
 from nnjit.estimators._tabular import TabularEstimator
 from nnjit.estimators._tabular_members import ClassMember, MemberFit, ValueMember
@@ -328,7 +328,8 @@ class TabularClassifier(_ClassifierParameters, ClassifierMixin, TabularEstimator
         predicted, y, weights = self.predict(X), host_target(y), host_target(sample_weight)
         columns = self._columns()
         if columns is None:
-            return float(accuracy_score(y, predicted, sample_weight=weights))
+            with explaining(y):
+                return float(accuracy_score(y, predicted, sample_weight=weights))
         correct = columns.correct(y, predicted)
         return float(np.average(correct, weights=validate_sample_weight(weights, correct)))
 

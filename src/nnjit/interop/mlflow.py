@@ -33,8 +33,8 @@ def autolog(*, log_models: bool = True, disable: bool = False) -> None:
     ended, and the fitted model. Fits that a search, a Pipeline or another estimator calls are left
     to the outer one, which ``mlflow.sklearn.autolog()`` logs. A fit that fails marks a run of its
     own as failed; where MLflow itself fails, there is a warning
-    and the fit goes on. It takes each parameter of a run once: of a second fit in one run with
-    others the rest is logged.
+    and the fit goes on. MLflow takes each parameter of a run once: of a second fit in one run
+    with other parameters the rest is logged.
 
     Parameters
     ----------
@@ -90,8 +90,9 @@ class _Autologging:
         ended = "FAILED"
         try:
             yield
-            if mlflow.active_run() is not None:  # else none could be started
-                self._log(mlflow, estimator)
+            with _never_in_the_way():
+                if mlflow.active_run() is not None:  # else none could be started
+                    self._log(mlflow, estimator)
             ended = "FINISHED"
         finally:
             if own is not None:
@@ -101,19 +102,15 @@ class _Autologging:
     def _log(self, mlflow: Any, estimator: Any) -> None:
         """Log each thing by itself: for a second fit in a run MLflow takes no other parameters."""
         kind = type(estimator)
-        names = {
-            "estimator_name": kind.__name__,
-            "estimator_class": f"{kind.__module__}.{kind.__qualname__}",
-        }
-        parameters = estimator.get_params(deep=True)
-        texts = {name: str(value)[:_LONGEST] for name, value in parameters.items()}
-        numbers = {name.rstrip("_"): value for name, value in _numbers(estimator).items()}
         with _never_in_the_way("'s class"):
-            mlflow.set_tags(names)
+            mlflow.set_tag("estimator_name", kind.__name__)
+            mlflow.set_tag("estimator_class", f"{kind.__module__}.{kind.__qualname__}")
         with _never_in_the_way("'s parameters"):
-            mlflow.log_params(texts)
+            parameters = estimator.get_params(deep=True)
+            mlflow.log_params({name: str(value)[:_LONGEST] for name, value in parameters.items()})
         with _never_in_the_way("'s curves"):
-            mlflow.log_metrics(numbers)
+            numbers = _numbers(estimator)
+            mlflow.log_metrics({name.rstrip("_"): value for name, value in numbers.items()})
             _log_curves(mlflow, estimator)
         if self._log_models:
             with _never_in_the_way("'s model"):

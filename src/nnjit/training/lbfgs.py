@@ -13,7 +13,7 @@ from nnjit._logging import log_epoch
 from nnjit._types import Array
 from nnjit._warnings import warn
 from nnjit.training.blas import single_threaded_blas
-from nnjit.training.members import interrupted, stop_if_asked
+from nnjit.training.members import Stopped, interrupted, stop_if_asked
 from nnjit.training.progress import EpochTable
 
 # Loss and its gradient, the penalty included, at packed parameters.
@@ -23,13 +23,14 @@ Objective: TypeAlias = Callable[[Array], tuple[float, Array]]
 class LbfgsOutcome(NamedTuple):
     """Where the solver stopped: packed parameters, objective there, iterations done.
 
-    The objective is None if the solver was interrupted before its first iterate.
+    The objective is None if the solver was interrupted before its first iterate; `by_user` says
+    whether it was by Ctrl-C.
     """
 
     parameters: Array
     loss: float | None
     n_iter: int
-    interrupted: bool = False
+    by_user: bool = False
 
 
 class HasLoss(Protocol):
@@ -110,7 +111,8 @@ def minimize_lbfgs(
             )
     except KeyboardInterrupt as reason:
         interrupted(reason)
-        return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter, interrupted=True)
+        by_user = not isinstance(reason, Stopped)
+        return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter, by_user)
     if reached.stopped:
         return LbfgsOutcome(reached.parameters, reached.loss, reached.n_iter)
     if result.status != 0:

@@ -205,16 +205,19 @@ def run_epochs(
     if windows_of(dataset) is not None:
         sample_weight = None  # no minibatch is skipped
     watched = bool(plan.verbose) or hook is not None or checkpoint is not None
-    watched = watched or epochs_are_logged()
+    watched, interrupts = watched or epochs_are_logged(), Interrupts()
     losses = (
-        _epoch_losses(engine, dataset, state, plan, optimizer, sample_weight, watched)
+        _epoch_losses(engine, dataset, state, plan, optimizer, sample_weight, watched, interrupts)
         if epochs is None
         else epochs(optimizer)
     )
     try:
         if not state.converged:  # else a checkpoint says that this run has ended
             with contextlib.closing(losses):
-                _epochs(losses, engine, state, plan, optimizer, hook, checkpoint)
+                ended = _epochs(losses, engine, state, plan, optimizer, hook, checkpoint)
+            interrupts.deliver()
+            if not (ended or plan.ends_by_itself):
+                _warn_of_the_last_epoch(plan)
     except KeyboardInterrupt as reason:
         state.interrupted = True
         if not (state.epoch or math.isfinite(state.monitor.best)):
@@ -256,7 +259,8 @@ def _epochs(
     optimizer: Optimizer,
     hook: EpochHook | None,
     checkpoint: Checkpoint | None,
-) -> None:
+) -> bool:
+    """Train; return whether something else than the last epoch ended that."""
     solver, monitor = state.solver, state.monitor
     table = EpochTable() if plan.verbose == 2 else None
     verbose = bool(plan.verbose) and table is None
@@ -271,7 +275,7 @@ def _epochs(
         if loss != loss:  # NaN
             state.diverged = True
             monitor.on_divergence(verbose)
-            return
+            return True
         with holding(engine, optimizer):
             monitor.after_epoch(engine, loss, verbose)
         _tell(state, table, loss, rate)
@@ -288,9 +292,11 @@ def _epochs(
         if checkpoint is not None:
             checkpoint.after_epoch(engine, state, optimizer, over or state.epoch == plan.max_epochs)
         if over:
-            return
-    if plan.ends_by_itself:
-        return
+            return True
+    return False
+
+
+def _warn_of_the_last_epoch(plan: EpochPlan) -> None:
     warn(
         f"Stochastic Optimizer: Maximum iterations ({plan.max_epochs:d}) "
         "reached and the optimization hasn't converged yet.",
@@ -316,16 +322,17 @@ def _epoch_losses(
     optimizer: Optimizer,
     sample_weight: Array | None,
     watched: bool,
+    interrupts: Interrupts,
 ) -> Generator[tuple[float, float], None, None]:
     """Run epochs and yield each one's loss, NaN for the last if it was not finite, and last rate.
 
     Where nobody looks at the network in between, several are run in one call, and Ctrl-C waits
-    until all of them are accounted for.
+    until all of them are accounted for. The caller has to deliver one that came among the last.
     """
     run = _Run(engine, dataset, state, plan, optimizer, sample_weight)
     n_samples, most = state.n_rows_of_epoch, 1 if watched else run.most_at_once()
     orders = np.empty((most if most > 1 else 0, n_samples), np.int64)
-    interrupts, begun = Interrupts(), False
+    begun = False
     while True:
         if begun:
             stop_if_asked()
@@ -334,11 +341,9 @@ def _epoch_losses(
         if ahead <= 1:
             yield run.epoch()
             continue
-        try:
-            with interrupts:
-                yield from run.epochs(orders[:ahead])
-        finally:  # also if that was the last epoch wanted
-            interrupts.deliver()
+        with interrupts:
+            yield from run.epochs(orders[:ahead])
+        interrupts.deliver()
 
 
 class _Run:

@@ -56,8 +56,8 @@ def read_ahead(calls: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
         if waiting is not None:
             yield waiting.result()
     finally:
+        pool.shutdown(cancel_futures=True)
         with interrupts:
-            pool.shutdown(cancel_futures=True)
             del pool
         interrupts.deliver()
 
