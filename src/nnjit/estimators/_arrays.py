@@ -63,10 +63,13 @@ def readable_texts(y: Any) -> Any:
     pandas = sys.modules.get("pandas")
     if pandas is None or not _may_hold_marks(y, pandas):
         return y
-    values = np.array(y, dtype=object)
+    values = np.asarray(y, dtype=object)
     marks = [i for i in np.flatnonzero(pandas.isna(values)) if values.flat[i] is pandas.NA]
+    if not marks:
+        return y
+    values = values.copy()
     values.flat[marks] = np.nan
-    return values if marks else y
+    return values
 
 
 def _may_hold_marks(y: Any, pandas: Any) -> bool:

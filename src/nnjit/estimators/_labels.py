@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
 
 from nnjit._types import Array
-from nnjit.estimators._arrays import native
+from nnjit.estimators._arrays import native, readable_texts
 from nnjit.estimators._label_columns import LabelColumns, are_columns, fit_columns, same_columns
 
 
@@ -35,7 +35,7 @@ def explaining(y: Any, name: str = "y") -> Iterator[None]:
 
 
 def _explanation(y: Any, name: str, words: str) -> Exception | None:
-    labels = np.asarray(y, dtype=object).ravel()
+    labels = np.asarray(readable_texts(y), dtype=object).ravel()
     unordered = words.startswith("'<' not supported between instances")
     none = np.array([label is None for label in labels])
     if none.any():

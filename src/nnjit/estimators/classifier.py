@@ -12,7 +12,6 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from nnjit._types import Array, FloatArray, MatrixLike
-from nnjit.estimators._arrays import readable_texts
 from nnjit.estimators._base import NetworkEstimator
 from nnjit.estimators._class_weight import class_factors, refuse_balanced
 from nnjit.estimators._device import host_target, to_host
@@ -295,7 +294,7 @@ class BaseClassifier(ClassifierMixin, NetworkEstimator):
         """
         columns = self._label_columns()
         if columns is None:
-            with explaining(readable_texts(y)):
+            with explaining(y):
                 return self._score_by(accuracy_score, X, y, sample_weight)
 
         def all_right(y: Any, predicted: Array, sample_weight: Any) -> float:
